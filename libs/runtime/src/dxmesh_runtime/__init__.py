@@ -1,0 +1,1 @@
+"""Plumbing shared by the services: database, outbox, inbox, consumer, auth, problems, telemetry; no domain word."""

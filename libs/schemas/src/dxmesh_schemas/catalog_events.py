@@ -1,0 +1,103 @@
+"""The events of catalog-svc."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from dxmesh_schemas.catalog import Level, OrganizationKind, ResourceSnapshot
+from dxmesh_schemas.event import Event
+
+_SOURCE = "/catalog-svc"
+
+
+class OrganizationEvent(Event):
+    """A snapshot of an organization."""
+
+    TOPIC: ClassVar[str] = "dxmesh.catalog.organization"
+    KEY: ClassVar[str] = "organization_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    organization_id: UUID
+    uscc: str
+    name: str
+    level: Level
+    division_code: str
+    kind: OrganizationKind
+
+
+class OrganizationRegistered(OrganizationEvent):
+    """An organization joined the node."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.organization.registered.v1"
+
+
+class OrganizationChanged(OrganizationEvent):
+    """An organization's entry changed; the snapshot is the new state."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.organization.changed.v1"
+
+
+class SystemEvent(Event):
+    """A snapshot of an information system."""
+
+    TOPIC: ClassVar[str] = "dxmesh.catalog.system"
+    KEY: ClassVar[str] = "system_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    system_id: UUID
+    organization_id: UUID
+    name: str
+
+
+class SystemRegistered(SystemEvent):
+    """An information system was entered."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.system.registered.v1"
+
+
+class SystemChanged(SystemEvent):
+    """A system's entry changed; the snapshot is the new state."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.system.changed.v1"
+
+
+class ResourceEvent(Event):
+    """Something happened to a data resource."""
+
+    TOPIC: ClassVar[str] = "dxmesh.catalog.resource"
+    KEY: ClassVar[str] = "resource_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    resource_id: UUID
+
+
+class ResourcePublished(ResourceEvent):
+    """The first version of a resource is in force."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.published.v1"
+    resource: ResourceSnapshot
+
+
+class ResourceChanged(ResourceEvent):
+    """A later version of a resource is in force."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.changed.v1"
+    resource: ResourceSnapshot
+
+
+class ResourceWithdrawn(ResourceEvent):
+    """A resource takes no more batches and gives no more grants."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.withdrawn.v1"
+    reason: str
+    withdrawn_at: datetime
+
+
+class CodeSetPublished(Event):
+    """A version of a code set is in force; it carries all its codes (at most 20,000)."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.code_set.published.v1"
+    TOPIC: ClassVar[str] = "dxmesh.catalog.code_set"
+    KEY: ClassVar[str] = "name"
+    SOURCE: ClassVar[str] = _SOURCE
+    name: str
+    version: int
+    title: str
+    codes: tuple[str, ...]

@@ -1,0 +1,11 @@
+"""Every event of the mesh in one import, so that the registry is complete."""
+
+from dxmesh_schemas import audit, catalog_events, exchange, open_data, quality
+from dxmesh_schemas.event import Event, event_class, event_classes
+
+__all__ = ["Event", "audit", "catalog_events", "event_class", "event_classes", "exchange", "open_data", "quality", "topics"]
+
+
+def topics() -> list[str]:
+    """Return the name of every event topic, sorted."""
+    return sorted({event.TOPIC for event in event_classes()})

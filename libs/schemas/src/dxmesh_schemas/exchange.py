@@ -1,0 +1,230 @@
+"""The events of exchange-svc: batches, requests, grants, deliveries and tables."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from dxmesh_schemas.catalog import OrganizationRef, SharingType, Snapshot
+from dxmesh_schemas.event import Event
+
+_SOURCE = "/exchange-svc"
+
+
+class BatchKind(StrEnum):
+    """How a batch applies to the resource's table."""
+
+    APPEND = "append"
+    UPSERT = "upsert"  # by business key
+    DELETE = "delete"  # by business key; other items may be absent
+    SNAPSHOT = "snapshot"  # the whole resource: what is missing is deleted
+
+
+class ObjectRef(Snapshot):
+    """An immutable object in the store."""
+
+    key: str  # below the store's root
+    sha256: str
+    byte_count: int = Field(ge=0)
+    row_count: int = Field(ge=0)
+
+
+class BatchEvent(Event):
+    """Something happened to a batch; order holds per resource."""
+
+    TOPIC: ClassVar[str] = "dxmesh.exchange.batch"
+    KEY: ClassVar[str] = "resource_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    resource_id: UUID
+    batch_id: UUID
+    resource_version: int
+    provider: OrganizationRef
+    kind: BatchKind
+
+
+class BatchReceived(BatchEvent):
+    """A file was taken in and its rows stored in columns.
+
+    `rows` holds the rows that could be read and typed (a `row_` column, 1-based, and one column an item);
+    `refused` the others (see dxmesh_tabular.refused). received_count = rows.row_count + refused_row_count.
+    """
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.batch.received.v1"
+    received_at: datetime
+    body_sha256: str
+    body_byte_count: int
+    media_type: str
+    received_count: int
+    rows: ObjectRef
+    refused: ObjectRef | None = None
+    refused_row_count: int = 0
+
+
+class BatchAccepted(BatchEvent):
+    """The batch, or its good part, is in force: accepted_count + quarantined_count = received_count."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.batch.accepted.v1"
+    sequence: int = Field(ge=1, description="counts the accepted batches of the resource, without gaps")
+    accepted_at: datetime
+    received_count: int
+    accepted_count: int
+    quarantined_count: int
+    rows: ObjectRef
+    quarantine: ObjectRef | None = None
+    view_ids: tuple[UUID, ...] = ()
+
+
+class BatchRejected(BatchEvent):
+    """The whole batch is refused: rejected_count = received_count."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.batch.rejected.v1"
+    rejected_at: datetime
+    received_count: int
+    rejected_count: int
+    reason: str
+    quarantine: ObjectRef | None = None
+
+
+class ViewSnapshot(Snapshot):
+    """What of a resource leaves, and on which topic: a resource version with the granted items."""
+
+    view_id: UUID
+    resource_id: UUID
+    resource_version: int
+    items: tuple[str, ...]
+    key: tuple[str, ...]
+    topic: str
+    schema_url: str
+
+
+class DispatchOrdered(Event):
+    """An accepted batch is to be delivered to these views; dispatches of a resource are ordered as its batches were accepted.
+
+    The delivery worker needs nothing else: one comes with each acceptance, and one for each earlier batch when a view is opened (backfill).
+    """
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.dispatch.ordered.v1"
+    TOPIC: ClassVar[str] = "dxmesh.exchange.dispatch"
+    KEY: ClassVar[str] = "resource_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    resource_id: UUID
+    batch_id: UUID
+    sequence: int
+    kind: BatchKind
+    rows: ObjectRef
+    views: tuple[ViewSnapshot, ...] = Field(min_length=1)
+    previous: ObjectRef | None = None  # reserved for what a snapshot replaces
+    ordered_at: datetime
+
+
+class RequestEvent(Event):
+    """Something happened to a sharing request."""
+
+    TOPIC: ClassVar[str] = "dxmesh.exchange.request"
+    KEY: ClassVar[str] = "request_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    request_id: UUID
+    resource_id: UUID
+    requester: OrganizationRef
+    provider: OrganizationRef
+
+
+class RequestSubmitted(RequestEvent):
+    """A department asked for access (GDSR Art. 20)."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.request.submitted.v1"
+    items: tuple[str, ...]
+    legal_basis: str
+    scenario: str
+    purpose: str
+    sharing_type: SharingType
+    submitted_at: datetime
+
+
+class RequestGranted(RequestEvent):
+    """The provider agreed; the grant that follows carries the terms."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.request.granted.v1"
+    decided_at: datetime
+    decided_by: str
+    reason: str | None = None
+
+
+class RequestRefused(RequestEvent):
+    """The provider refused, with reasons (GDSR Art. 21)."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.request.refused.v1"
+    decided_at: datetime
+    decided_by: str
+    reason: str
+
+
+class GrantEvent(Event):
+    """Something happened to a grant."""
+
+    TOPIC: ClassVar[str] = "dxmesh.exchange.grant"
+    KEY: ClassVar[str] = "grant_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    grant_id: UUID
+    request_id: UUID
+    resource_id: UUID
+    requester: OrganizationRef
+
+
+class GrantActivated(GrantEvent):
+    """The requester may read; the view says what, the topic where."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.activated.v1"
+    view: ViewSnapshot
+    use_until: datetime | None = None
+    activated_at: datetime
+
+
+class GrantTerminated(GrantEvent):
+    """The grant is over (GDSR Art. 27)."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.terminated.v1"
+    reason: str
+    terminated_at: datetime
+
+
+class DeliveryCompleted(Event):
+    """One batch's rows are on one view's topic, all of them, once; commits in the Kafka transaction of the rows themselves.
+
+    delivered_count may be below accepted rows only by rows outside the view's filter. `first_offset` and `last_offset` are per
+    partition of the topic, as [partition, first, last].
+    """
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.delivery.completed.v1"
+    TOPIC: ClassVar[str] = "dxmesh.exchange.delivery"
+    KEY: ClassVar[str] = "resource_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    resource_id: UUID
+    batch_id: UUID
+    sequence: int
+    view_id: UUID
+    topic: str
+    ranges: tuple[tuple[int, int, int], ...]
+    accepted_count: int
+    delivered_count: int
+    sha256: str  # over the delivered keys and values, in order: see exchange_svc.delivery
+    completed_at: datetime
+    mode: Literal["topic"] = "topic"
+
+
+class TableAdvanced(Event):
+    """The resource's Delta table has a new version that holds every batch up to `sequence`."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.table.advanced.v1"
+    TOPIC: ClassVar[str] = "dxmesh.exchange.table"
+    KEY: ClassVar[str] = "resource_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    resource_id: UUID
+    resource_version: int
+    table_key: str  # the table's folder, below the store's root
+    table_version: int
+    sequence: int
+    row_count: int
+    advanced_at: datetime

@@ -1,0 +1,1 @@
+"""The transparency log, receipts and the ledger."""

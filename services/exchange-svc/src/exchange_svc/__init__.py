@@ -1,0 +1,1 @@
+"""Batches, sharing requests, grants and deliveries."""

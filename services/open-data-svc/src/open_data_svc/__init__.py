@@ -1,0 +1,1 @@
+"""Open datasets, the public portal and its CKAN face."""

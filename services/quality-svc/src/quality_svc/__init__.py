@@ -1,0 +1,1 @@
+"""Rules, assessments and quarantine."""
