@@ -1,0 +1,62 @@
+"""The database: engine, sessions, and the one transaction of a request."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+import uuid_utils
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from dxmesh_runtime.settings import DatabaseSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A connection pool and the sessions made from it."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self.engine.dispose()
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def connect(settings: DatabaseSettings) -> Database:
+    """Open the pool; connections are made on first use and tested before each use, so a restarted server heals by itself."""
+    engine = create_async_engine(
+        settings.url,
+        pool_size=settings.pool_size,
+        max_overflow=settings.pool_size,
+        pool_pre_ping=True,
+        json_serializer=_dumps,
+        json_deserializer=orjson.loads,
+    )
+    return Database(engine, async_sessionmaker(engine, expire_on_commit=False))
+
+
+async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    """Open the request's transaction; it ends before the answer leaves (scope="function")."""
+    async with request.state.sessions.begin() as tx:
+        yield tx
+
+
+Tx = Annotated[AsyncSession, Depends(transaction, scope="function")]
+
+
+def utc_now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)
+
+
+def uuid7() -> UUID:
+    """Return an identifier that sorts by its time (RFC 9562 section 5.7)."""
+    return UUID(int=uuid_utils.uuid7().int)
