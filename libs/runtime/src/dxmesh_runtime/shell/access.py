@@ -9,7 +9,7 @@ import httpx
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from dxmesh_runtime.auth import Principal
+from dxmesh_runtime.auth import Principal, Principals
 from dxmesh_schemas.problem import Problem
 
 COOKIE = "dxmesh_dashboard"
@@ -46,12 +46,11 @@ async def operator(request: Request) -> Principal | None:
     """Return who looks at an operator page; None is this machine's own user. Raises SignInNeeded."""
     if request.state.settings.dashboard.loopback_open and from_this_machine(request):
         return None
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    token = bearer.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
-    if not token:
-        raise SignInNeeded
+    cookie = request.cookies.get(COOKIE)
+    authorization = request.headers.get("authorization") or (f"Bearer {cookie}" if cookie else None)
+    principals: Principals = request.state.principals
     try:
-        who: Principal = await request.state.principals.verify(token)
+        who = await principals.of(authorization)
     except Problem as refused:
         raise SignInNeeded from refused
     if not any(who.has(role) for role in ROLES):
@@ -69,16 +68,34 @@ def local_path(target: str) -> str:
     return target if inside and target.isprintable() and "\\" not in target else "/dashboard"
 
 
-async def _exchange(issuer: str, client_id: str, client_secret: str) -> tuple[str, int] | None:
-    async with httpx.AsyncClient(timeout=10) as client:
-        answer = await client.post(
-            f"{issuer.rstrip('/')}/oauth/token",
-            data={"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret},
-        )
-    if answer.status_code != 200:
-        return None
-    body = answer.json()
-    return body["access_token"], int(body.get("expires_in", 900))
+async def _admit(request: Request, client_id: str, client_secret: str) -> tuple[str, int] | str:
+    """Exchange a credential for a token at the issuer; a text answer names what is wrong: refused, role or unreachable."""
+    principals: Principals = request.state.principals
+    issuer = request.state.settings.auth.issuer.rstrip("/")
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+    try:
+        async with httpx.AsyncClient(timeout=10) as client:
+            answer = await client.post(f"{issuer}/oauth/token", data=form)
+        if answer.status_code >= 500:
+            return "unreachable"
+        if answer.status_code != 200:
+            return "refused"
+        token, seconds = str(answer.json()["access_token"]), int(answer.json().get("expires_in", 900))
+        who = await principals.of(f"Bearer {token}")
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return "unreachable"
+    except Problem as problem:
+        return "unreachable" if problem.status >= 500 else "refused"
+    return (token, seconds) if any(who.has(role) for role in ROLES) else "role"
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MAX_FORM_BYTES:
+            return {}
+    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
 
 
 def install(app: FastAPI, page: Callable[..., HTMLResponse]) -> None:
@@ -95,29 +112,20 @@ def install(app: FastAPI, page: Callable[..., HTMLResponse]) -> None:
 
     @app.post(SIGN_IN, include_in_schema=False)
     async def sign_in(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return page(request, "shell/sign_in.html", status=403, refresh_seconds=0, target="/dashboard", client_id="", fault="foreign")
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _MAX_FORM_BYTES:
-                return page(request, "shell/sign_in.html", status=413, refresh_seconds=0, target="/dashboard", client_id="", fault="refused")
-        form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        form = await _form(request)
         target, client_id = local_path(form.get("next", "/dashboard")), form.get("client_id", "").strip()
-        try:
-            answer = await _exchange(request.state.settings.auth.issuer, client_id, form.get("client_secret", ""))
-            who = await request.state.principals.verify(answer[0]) if answer else None
-            fault = None if who and any(who.has(role) for role in ROLES) else "role" if who else "refused"
-        except (httpx.HTTPError, ValueError, KeyError):
-            answer, fault = None, "unreachable"
-        except Problem:
-            answer, fault = None, "refused"
-        if fault or answer is None:
-            status = 503 if fault == "unreachable" else 403
-            return page(request, "shell/sign_in.html", status=status, refresh_seconds=0, target=target, client_id=client_id, fault=fault)
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            admitted: tuple[str, int] | str = "foreign"
+        else:
+            admitted = await _admit(request, client_id, form.get("client_secret", ""))
+        if isinstance(admitted, str):
+            status = 503 if admitted == "unreachable" else 403
+            fields = {"target": target, "client_id": client_id, "fault": admitted}
+            return page(request, "shell/sign_in.html", status=status, refresh_seconds=0, **fields)
+        token, seconds = admitted
         response = RedirectResponse(target, status_code=303, headers={"Cache-Control": "no-store"})
         secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, answer[0], max_age=answer[1], path="/dashboard", httponly=True, samesite="strict", secure=secure)
+        response.set_cookie(COOKIE, token, max_age=seconds, path="/dashboard", httponly=True, samesite="strict", secure=secure)
         return response
 
     @app.post("/dashboard/sign-out", include_in_schema=False)

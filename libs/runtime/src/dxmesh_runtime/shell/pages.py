@@ -85,7 +85,14 @@ class Renderer:
     service: str
 
     def page(
-        self, request: Request, template: str, *, status: int = 200, refresh_seconds: int = 5, headers: dict[str, str] | None = None, **context: Any
+        self,
+        request: Request,
+        template: str,
+        *,
+        status: int = 200,
+        refresh_seconds: int = 5,
+        headers: dict[str, str] | None = None,
+        **context: Any,
     ) -> HTMLResponse:
         """Render a page; `refresh_seconds` 0 leaves it as it is, else its `<main>` is fetched again and replaced that often.
 
@@ -108,7 +115,11 @@ def renderer(package: str | None = None, *, service: str | None = None) -> Rende
     """Return the renderer of a service: its package's `templates/` first, then the shell's; autoescape on, undefined names raise."""
     own = [PackageLoader(package)] if package else []
     environment = Environment(
-        loader=ChoiceLoader([*own, FileSystemLoader(_HERE / "templates")]), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=ChoiceLoader([*own, FileSystemLoader(_HERE / "templates")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(number=number, percent=percent, size=size, when=when, short=short)
     environment.globals.update(spark_points=spark_points)
@@ -121,6 +132,8 @@ def mount(app: FastAPI) -> None:
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> FileResponse:
-        return FileResponse(_HERE / "static" / "favicon.svg", media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})
+        return FileResponse(
+            _HERE / "static" / "favicon.svg", media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"}
+        )
 
     access.install(app, renderer(service=app.title).page)
