@@ -1,1 +1,1 @@
-"""Rows in columns: files of many formats read into polars frames typed by a resource's items, and back."""
+"""Tables in and out: files to typed polars frames and back, the object store, and a resource's Delta Lake table."""
