@@ -34,7 +34,8 @@ _SCHEMA = {
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may raise these; 401 and 422 belong to every route with a token and parameters."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in (*kinds, Unauthenticated, Invalid):
+    every: tuple[type[Problem], ...] = (*kinds, Unauthenticated, Invalid)
+    for kind in every:
         known = responses.get(kind.status)
         title = f"{known['description']}; {kind.title}" if known and kind.title not in known["description"] else kind.title
         responses[kind.status] = {"description": title, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}

@@ -1,0 +1,130 @@
+"""Clients of Apache Kafka with the mesh's defaults, and topics."""
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from dxmesh_runtime.settings import KafkaSettings
+from dxmesh_schemas.event import event_classes
+
+log = structlog.get_logger(__name__)
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+EVENT_TOPIC_CONFIG = {"max.message.bytes": str(MAX_RECORD_BYTES), "retention.ms": "-1", "cleanup.policy": "delete"}
+_REQUEST_TIMEOUT_MS = 10_000
+_TOPIC_POLL_SECONDS = 0.1
+
+
+def options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the connection options every client shares."""
+    found: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "security_protocol": kafka.security_protocol,
+        "request_timeout_ms": _REQUEST_TIMEOUT_MS,
+    }
+    if kafka.sasl_mechanism:
+        found |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": kafka.sasl_password,
+        }
+    if kafka.security_protocol.endswith("SSL"):
+        found["ssl_context"] = ssl.create_default_context()
+    return found
+
+
+def producer(kafka: KafkaSettings, **more: Any) -> AIOKafkaProducer:
+    """Return an idempotent producer that waits for all in-sync replicas; start and stop it."""
+    defaults: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": True,
+        "max_request_size": MAX_RECORD_BYTES,
+        "max_batch_size": 256 * 1024,
+        "metadata_max_age_ms": 10_000,
+    }
+    return AIOKafkaProducer(**(options(kafka) | defaults | more))
+
+
+def consumer(kafka: KafkaSettings, *topics: str, group: str | None = None, **more: Any) -> AIOKafkaConsumer:
+    """Return a consumer that reads committed records from the beginning and commits by hand; start and stop it."""
+    defaults: dict[str, Any] = {
+        "group_id": group,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
+        "session_timeout_ms": 10_000,
+        "heartbeat_interval_ms": 2_000,
+        "max_partition_fetch_bytes": MAX_RECORD_BYTES,
+        "metadata_max_age_ms": 5_000,
+        "retry_backoff_ms": 50,
+    }
+    return AIOKafkaConsumer(*topics, **(options(kafka) | defaults | more))
+
+
+def topics_emitted_by(source: str) -> list[str]:
+    """Return the topics of the events an emitter sends; it alone creates them, so a broker that lost its disk is noticed by it."""
+    return sorted({event.TOPIC for event in event_classes() if source == event.SOURCE})
+
+
+async def ensure_topics(kafka: KafkaSettings, topics: Iterable[str] | Mapping[str, Mapping[str, str]]) -> None:
+    """Create what is missing; a mapping gives each topic's configuration, names alone get that of event topics.
+
+    Raises KafkaError when the broker refuses.
+    """
+    configs = topics if isinstance(topics, Mapping) else dict.fromkeys(topics, EVENT_TOPIC_CONFIG)
+    admin = AIOKafkaAdminClient(**options(kafka))
+    await admin.start()
+    try:
+        missing = set(configs) - set(await admin.list_topics())
+        if not missing:
+            return
+        wanted = [NewTopic(name, kafka.partitions, kafka.replication_factor, topic_configs=dict(configs[name])) for name in sorted(missing)]
+        answer = await admin.create_topics(wanted)
+        for name, code, *message in answer.topic_errors:
+            error = for_code(code)
+            if code != 0 and error is not TopicAlreadyExistsError:
+                raise error(f"topic {name} cannot be created: {message[0] if message else error.__name__}")
+        log.info("kafka.topics_created", topics=sorted(missing))
+    finally:
+        await admin.close()
+
+
+async def wait_for_topics(kafka: KafkaSettings, topics: Iterable[str]) -> None:
+    """Return once every topic exists; their emitters create them when they start."""
+    wanted = set(topics)
+    waited = 0.0
+    while True:
+        try:
+            admin = AIOKafkaAdminClient(**options(kafka))
+            await admin.start()
+            try:
+                while missing := wanted - set(await admin.list_topics()):
+                    if waited and waited % 10 < _TOPIC_POLL_SECONDS:
+                        log.info("kafka.topics_awaited", topics=sorted(missing))
+                    await asyncio.sleep(_TOPIC_POLL_SECONDS)
+                    waited += _TOPIC_POLL_SECONDS
+                return
+            finally:
+                await admin.close()
+        except (KafkaError, OSError) as away:
+            log.warning("kafka.away", error=str(away))
+            await asyncio.sleep(_TOPIC_POLL_SECONDS * 5)
+
+
+async def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """Return the end offset of every partition of the topics that exist."""
+    reader = AIOKafkaConsumer(**options(kafka), enable_auto_commit=False)
+    await reader.start()
+    try:
+        existing = await reader.topics() & set(topics)
+        places = [TopicPartition(topic, p) for topic in existing for p in reader.partitions_for_topic(topic) or ()]
+        if not places:
+            return {}
+        return {(place.topic, place.partition): end for place, end in (await reader.end_offsets(places)).items()}
+    finally:
+        await reader.stop()

@@ -1,0 +1,265 @@
+"""The consumer loop: each event takes effect once, in order per partition; wrong data is parked, anything else is retried."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dxmesh_runtime import broker, inbox, telemetry
+from dxmesh_runtime.db import Database, utc_now
+from dxmesh_runtime.health import Flag
+from dxmesh_runtime.settings import KafkaSettings
+from dxmesh_schemas.event import Event, Meta, NotACloudEvent, event_class
+from dxmesh_schemas.problem import Problem
+
+log = structlog.get_logger(__name__)
+_POLL_MS = 250
+_BUFFER_GROUPS = 4
+_MAX_BACKOFF_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One record read: its context, its event when the type is known here, and the bytes as they travelled."""
+
+    meta: Meta
+    event: Event | None
+    payload: bytes
+    topic: str
+    partition: int
+    offset: int
+
+
+Handler = Callable[[AsyncSession, Any, Meta], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A handler of several waiting events of one type, in one transaction; wrap what it does for each in telemetry.continued."""
+
+    handle: Callable[[AsyncSession, Sequence[Incoming]], Awaitable[None]]
+
+
+Handlers = Mapping[type[Event], Handler | Group]
+
+
+def wrong_data(error: BaseException) -> bool:
+    """Say whether trying again cannot help: the record itself is at fault."""
+    return isinstance(error, ValidationError | NotACloudEvent) or (isinstance(error, Problem) and error.status < 500)
+
+
+def read(record: ConsumerRecord) -> Incoming:
+    """Read a record. Raises NotACloudEvent, ValidationError."""
+    meta = Meta.from_headers(record.headers)
+    kind = event_class(meta.event_type)
+    payload = record.value or b""
+    return Incoming(meta, kind.decode(payload) if kind else None, payload, record.topic, record.partition, record.offset)
+
+
+async def take_effect(tx: AsyncSession, name: str, handlers: Handlers, every: Group | None, incoming: Sequence[Incoming]) -> None:
+    """Claim events in the inbox and run their handlers, all in the caller's transaction; repeats are left out."""
+    fresh = await inbox.claim(tx, name, [item.meta.event_id for item in incoming], now=utc_now())
+    todo = []
+    for item in incoming:
+        if item.meta.event_id in fresh:
+            fresh.discard(item.meta.event_id)
+            todo.append(item)
+    if every is not None and todo:
+        await every.handle(tx, todo)
+    for kind, run in groupby((item for item in todo if item.event is not None), key=lambda item: type(item.event)):
+        handler = handlers.get(kind)
+        if isinstance(handler, Group):
+            await handler.handle(tx, list(run))
+        elif handler is not None:
+            for item in run:
+                with telemetry.continued(item.meta):
+                    await handler(tx, item.event, item.meta)
+    for item in todo:
+        telemetry.events_handled.labels(name, item.meta.event_type).inc()
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """A Kafka consumer group whose effects are in the database.
+
+    The records of a partition are handled in order, as many as wait (at most max_group) in one transaction: inbox claim, handlers,
+    commit; then the offset is committed. Partitions do not wait for each other.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kafka: KafkaSettings,
+        database: Database,
+        handlers: Handlers,
+        *,
+        every: Group | None = None,
+        topics: Sequence[str] = (),
+        max_group: int = 500,
+    ) -> None:
+        self.name = name
+        self._kafka = kafka
+        self._database = database
+        self._handlers = handlers
+        self._every = every
+        self._topics = sorted({*topics, *(event.TOPIC for event in handlers)})
+        self._max_group = max_group
+        self._buffers: dict[TopicPartition, deque[ConsumerRecord]] = defaultdict(deque)
+        self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._ready = Flag(f"consumer {name}")
+
+    async def run(self) -> None:
+        """Work until cancelled; a broker that is away is waited for."""
+        try:
+            while True:
+                await broker.wait_for_topics(self._kafka, self._topics)
+                consumer = broker.consumer(self._kafka, group=self.name)
+                try:
+                    await consumer.start()
+                    consumer.subscribe(self._topics, listener=self)
+                    await self._poll(consumer)
+                except (KafkaError, OSError) as away:
+                    log.warning("consumer.interrupted", consumer=self.name, error=repr(away))
+                finally:
+                    self._ready.clear()
+                    await self._drop(list(self._tasks))
+                    await consumer.stop()
+        finally:
+            self._ready.discard()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Let go of what waits; what is under way ends first, and the next owner's inbox absorbs its repeats."""
+        self._ready.clear()
+        await self._drop(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Count as ready once the group has said which partitions are ours."""
+        log.info("consumer.assigned", consumer=self.name, partitions=len(assigned))
+        self._ready.set()
+
+    async def _drop(self, places: Any) -> None:
+        for place in places:
+            self._buffers.pop(place, None)
+            telemetry.partition_stalled.labels(self.name, place.topic, place.partition).set(0)
+            if (task := self._tasks.pop(place, None)) is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_group)).items():
+                buffer = self._buffers[place]
+                buffer.extend(records)
+                if len(buffer) >= self._max_group * _BUFFER_GROUPS:
+                    consumer.pause(place)
+                if place not in self._tasks:
+                    self._tasks[place] = asyncio.create_task(self._work(consumer, place, buffer), name=f"{self.name} {place}")
+            for place, task in list(self._tasks.items()):
+                if task.done():
+                    del self._tasks[place]
+                    task.result()
+                    if self._buffers[place]:  # came in while the task was ending
+                        self._tasks[place] = asyncio.create_task(self._work(consumer, place, self._buffers[place]))
+
+    async def _work(self, consumer: AIOKafkaConsumer, place: TopicPartition, buffer: deque[ConsumerRecord]) -> None:
+        """Handle what is buffered for a partition until nothing waits."""
+        stalled = telemetry.partition_stalled.labels(self.name, place.topic, place.partition)
+        failures = 0
+        size = self._max_group
+        while buffer:
+            records = [buffer[i] for i in range(min(size, len(buffer)))]
+            try:
+                await self._handle(records)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # whatever it is, this partition waits and nothing is skipped
+                if wrong_data(error) and len(records) == 1:
+                    await self._park(records[0], error)
+                elif len(records) > 1:
+                    size = 1  # one by one, to find the culprit
+                    continue
+                else:
+                    failures += 1
+                    stalled.set(1)
+                    pause = min(0.1 * 2**failures, _MAX_BACKOFF_SECONDS)
+                    log.error("consumer.stalled", consumer=self.name, topic=place.topic, offset=records[0].offset, exc_info=error)
+                    await asyncio.sleep(pause)
+                    continue
+            failures = 0
+            stalled.set(0)
+            size = min(size * 2, self._max_group)
+            for _ in records:
+                buffer.popleft()
+            if len(buffer) < self._max_group:
+                consumer.resume(place)
+            await self._commit(consumer, place, records[-1].offset + 1)
+
+    async def _commit(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
+        try:
+            await consumer.commit({place: offset})
+            highwater = consumer.highwater(place)
+            telemetry.consumer_lag.labels(self.name, place.topic, place.partition).set(max((highwater or offset) - offset, 0))
+        except KafkaError as lost:  # the partition is another's by now, or the broker is away: the inbox absorbs the repeat
+            log.info("consumer.offset_not_committed", consumer=self.name, topic=place.topic, error=repr(lost))
+
+    async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
+        with telemetry.handle_seconds.labels(self.name).time():
+            incoming = [read(record) for record in records]
+            async with self._database.sessions.begin() as tx:
+                await take_effect(tx, self.name, self._handlers, self._every, incoming)
+
+    async def _park(self, record: ConsumerRecord, error: BaseException) -> None:
+        """Send a record that cannot be handled to `<topic>.dlt`, with why; it returns once the broker has it."""
+        topic = record.topic.removesuffix(".dlt") + ".dlt"
+        await broker.ensure_topics(self._kafka, [topic])
+        headers = [(name, value) for name, value in record.headers if not name.startswith("dlt_")]
+        headers += [
+            ("dlt_consumer", self.name.encode()),
+            ("dlt_reason", str(error).encode()[:2000]),
+            ("dlt_error", type(error).__name__.encode()),
+            ("dlt_place", f"{record.topic}/{record.partition}/{record.offset}".encode()),
+            ("dlt_at", utc_now().isoformat().encode()),
+        ]
+        producer = broker.producer(self._kafka)
+        await producer.start()
+        try:
+            await producer.send_and_wait(topic, record.value, record.key, headers=headers)
+        finally:
+            await producer.stop()
+        telemetry.dead_letters.labels(self.name, record.topic).inc()
+        log.error("consumer.parked", consumer=self.name, topic=record.topic, offset=record.offset, reason=str(error)[:500])
+
+    async def replay(self) -> tuple[int, int]:
+        """Handle again what this consumer parked, up to now; return how many took effect and how many were parked again."""
+        parked = [topic + ".dlt" for topic in self._topics]
+        ends = {TopicPartition(*place): end for place, end in (await broker.end_offsets(self._kafka, parked)).items() if end}
+        done = again = 0
+        reader = broker.consumer(self._kafka, group=f"{self.name}.replay")
+        await reader.start()
+        try:
+            reader.assign(list(ends))
+            for place, end in ends.items():
+                while await reader.position(place) < end:
+                    for record in (await reader.getmany(place, timeout_ms=_POLL_MS)).get(place, ()):
+                        if dict(record.headers).get("dlt_consumer") != self.name.encode() or record.offset >= end:
+                            continue
+                        try:
+                            await self._handle([record])
+                            done += 1
+                        except Exception as error:
+                            if not wrong_data(error):
+                                raise
+                            await self._park(record, error)
+                            again += 1
+                        await reader.commit({place: record.offset + 1})
+        finally:
+            await reader.stop()
+            self._ready.discard()
+        return done, again

@@ -1,0 +1,187 @@
+"""The relay: carries the outbox to Kafka, in order, and heals what a broker has lost."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from sqlalchemy import BigInteger, Row, bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dxmesh_runtime import broker, telemetry
+from dxmesh_runtime.db import Database, utc_now
+from dxmesh_runtime.health import Flag
+from dxmesh_runtime.outbox import CHANNEL, outbox
+from dxmesh_runtime.settings import KafkaSettings
+from dxmesh_schemas.event import Meta
+
+log = structlog.get_logger(__name__)
+LOCK = 0x6478_6D65_7368  # one relay per database
+_BATCH = 500
+_POLL_SECONDS = 5.0
+_WATCH_SECONDS = 2.0
+_MAINTAIN_SECONDS = 600.0
+_MAX_BACKOFF_SECONDS = 5.0
+_FAILURES = (KafkaError, OSError, DBAPIError, TimeoutError)
+
+_ACKNOWLEDGE = text(
+    'UPDATE outbox SET published_at = :now, partition = a.p, "offset" = a.o '
+    "FROM unnest(:seqs, :partitions, :offsets) AS a(s, p, o) WHERE outbox.seq = a.s"
+).bindparams(
+    bindparam("seqs", type_=ARRAY(BigInteger)),
+    bindparam("partitions", type_=ARRAY(BigInteger)),
+    bindparam("offsets", type_=ARRAY(BigInteger)),
+)
+
+
+class BrokerLostRecords(Exception):
+    """The broker's log ends below what it had acknowledged."""
+
+
+class Relay:
+    """Publishes pending outbox rows by their sequence; exactly one relay works per database, others wait for its lock.
+
+    A row counts as published once the broker has acknowledged it and its place is stored. When the end of a partition is found
+    below a stored place (the topic was made anew, the disk was lost), the rows above it become pending again.
+    """
+
+    def __init__(self, database: Database, kafka: KafkaSettings, *, source: str, keep: timedelta = timedelta(days=7)) -> None:
+        self._database = database
+        self._kafka = kafka
+        self._topics = broker.topics_emitted_by(source)
+        self._keep = keep
+        self._wake = asyncio.Event()
+        self.ready = Flag(f"relay {source}")
+
+    async def run(self) -> None:
+        """Work until cancelled; a broker or database that is away is waited for with capped backoff."""
+        failures = 0
+        while True:
+            try:
+                async with self._database.engine.connect() as connection:
+                    connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                    await connection.execute(select(func.pg_advisory_lock(LOCK)))
+                    try:
+                        failures = 0
+                        await self._lead(connection)
+                    finally:
+                        self.ready.clear()
+                        # the pool would keep the lock: the connection is closed, not returned
+                        await asyncio.shield(connection.invalidate())
+            except _FAILURES:
+                failures += 1
+            except ExceptionGroup as group:
+                unexpected = group.split((*_FAILURES, BrokerLostRecords))[1]
+                if unexpected is not None:
+                    raise unexpected from group
+                away = group.exceptions[0]
+                failures += 1
+            pause = min(0.1 * 2**failures, _MAX_BACKOFF_SECONDS)
+            log.warning("relay.interrupted", error=repr(away), retry_seconds=pause)
+            await asyncio.sleep(pause)
+
+    async def _lead(self, connection: AsyncConnection) -> None:
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        await raw.add_listener(CHANNEL, lambda *_: self._wake.set())
+        await broker.ensure_topics(self._kafka, self._topics)
+        await self._heal()
+        producer = broker.producer(self._kafka, linger_ms=0)
+        await producer.start()
+        try:
+            self.ready.set()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._publish_forever(producer, raw))
+                group.create_task(self._watch())
+                group.create_task(self._maintain())
+        finally:
+            with suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), 5)
+
+    async def _publish_forever(self, producer: AIOKafkaProducer, raw: Any) -> None:
+        while True:
+            self._wake.clear()
+            rows = await self._pending()
+            if rows:
+                await self._publish(producer, rows)
+                continue
+            telemetry.outbox_pending.set(0)
+            telemetry.outbox_age_seconds.set(0)
+            if raw.is_closed():
+                raise ConnectionError("the relay's database connection, and its lock with it, is lost")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+
+    async def _pending(self) -> Sequence[Row[Any]]:
+        async with self._database.sessions() as session:
+            found = await session.execute(select(outbox).where(outbox.c.published_at.is_(None)).order_by(outbox.c.seq).limit(_BATCH))
+            return found.all()
+
+    async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row[Any]]) -> None:
+        telemetry.outbox_pending.set(len(rows))
+        telemetry.outbox_age_seconds.set((utc_now() - rows[0].created_at).total_seconds())
+        sent = []
+        for row in rows:
+            meta = Meta(row.event_id, row.event_type, row.source, row.created_at, row.subject, row.traceparent)
+            sent.append(await producer.send(row.topic, row.payload, row.key.encode(), headers=meta.headers()))
+        results = await asyncio.gather(*sent, return_exceptions=True)
+        acknowledged = []
+        failure: BaseException | None = None
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, BaseException):
+                failure = result
+                break  # what was acknowledged behind a failure is sent again: the inbox absorbs it, and order holds
+            acknowledged.append((row.seq, result.partition, result.offset))
+        if acknowledged:
+            seqs, partitions, offsets = map(list, zip(*acknowledged, strict=True))
+            async with self._database.sessions.begin() as session:
+                await session.execute(_ACKNOWLEDGE, {"now": utc_now(), "seqs": seqs, "partitions": partitions, "offsets": offsets})
+        if failure is not None:
+            raise failure
+
+    async def _lost(self) -> dict[tuple[str, int], int]:
+        """Return the partitions whose end lies at or below an acknowledged offset, with that end."""
+        async with self._database.sessions() as session:
+            highest = await session.execute(
+                select(outbox.c.topic, outbox.c.partition, func.max(outbox.c.offset))
+                .where(outbox.c.published_at.is_not(None))
+                .group_by(outbox.c.topic, outbox.c.partition)
+            )
+            acknowledged = {(topic, partition): offset for topic, partition, offset in highest}
+        if not acknowledged:
+            return {}
+        async with asyncio.timeout(15):
+            ends = await broker.end_offsets(self._kafka, {topic for topic, _ in acknowledged})
+        return {place: ends.get(place, 0) for place, offset in acknowledged.items() if ends.get(place, 0) <= offset}
+
+    async def _heal(self) -> None:
+        lost = await self._lost()
+        for (topic, partition), end in lost.items():
+            async with self._database.sessions.begin() as session:
+                result = await session.execute(
+                    update(outbox)
+                    .where(outbox.c.topic == topic, outbox.c.partition == partition, outbox.c.offset >= end)
+                    .where(outbox.c.published_at.is_not(None))
+                    .values(published_at=None, partition=None, offset=None)
+                )
+            log.warning("relay.healing", topic=topic, partition=partition, end=end, rows=getattr(result, "rowcount", None))
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            if lost := await self._lost():
+                raise BrokerLostRecords(f"the broker ends below what it acknowledged: {lost}")
+
+    async def _maintain(self) -> None:
+        while True:
+            before = utc_now() - self._keep
+            async with self._database.sessions.begin() as session:
+                await session.execute(outbox.delete().where(outbox.c.published_at < before))
+                await session.execute(text("DELETE FROM inbox WHERE claimed_at < :before"), {"before": before - self._keep})
+            await asyncio.sleep(_MAINTAIN_SECONDS)
