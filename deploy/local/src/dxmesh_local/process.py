@@ -1,0 +1,124 @@
+"""Child processes that never outlive the one that started them."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process told apart from a later one that was given the same pid."""
+
+    pid: int
+    created: float  # seconds since the epoch, as the kernel tells
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity | None":
+        """Return the identity of a living process; None when there is none (a zombie is not living)."""
+        try:
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return cls(pid, process.create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    def alive(self) -> bool:
+        """Tell whether this very process still runs."""
+        now = Identity.of(self.pid)
+        return now is not None and abs(now.created - self.created) < 1.0
+
+
+def die_with_parent(signal_number: int) -> Callable[[], None]:
+    """Make a function for the new child that ties its life to ours, also when we are killed with -9.
+
+    Linux only; elsewhere the next start clears what is left. Linux counts the *thread* that
+    started the child as its parent: start long-lived children from a thread that lives as long.
+    """
+    parent = os.getpid()
+
+    def tie() -> None:
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal_number)
+            if os.getppid() != parent:  # the parent died between fork and prctl
+                os._exit(1)
+
+    return tie
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    log: Path | None,
+    environment: Mapping[str, str] | None = None,
+    user: str | None = None,
+    cwd: Path | str | None = None,
+    on_parent_death: int = signal.SIGKILL,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own (so Ctrl-C reaches only us), its output appended to `log`."""
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
+        return subprocess.Popen(
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if environment is None else dict(environment),
+            user=user,
+            cwd=cwd,
+            start_new_session=True,
+            pass_fds=pass_fds,
+            preexec_fn=die_with_parent(on_parent_death),
+        )
+
+
+def stop(process: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM, *, seconds: float = 15.0) -> None:
+    """Ask a child to end and wait; after `seconds` kill it with -9. A paused child is woken first."""
+    if process.poll() is None:
+        process.send_signal(signal_number)
+        process.send_signal(signal.SIGCONT)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+def listening(port: int, host: str = "127.0.0.1") -> bool:
+    """Tell whether something accepts connections there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((host, port)) == 0
+
+
+def bindable(port: int, host: str = "127.0.0.1") -> bool:
+    """Tell whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def tail(log: Path, lines: int = 3) -> str:
+    """Return the last lines of a log in one line."""
+    try:
+        kept = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return " | ".join(kept[-lines:])
