@@ -1,0 +1,1 @@
+"""Checkpoints: signed statements of the tree's size and root."""

@@ -1,0 +1,1 @@
+"""The ledger: what became of the rows of each batch."""

@@ -1,0 +1,1 @@
+"""The log: entries, and the Merkle tree over them."""

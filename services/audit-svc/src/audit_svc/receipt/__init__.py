@@ -1,0 +1,1 @@
+"""Receipts: an entry, its payload, and the proof that it is in the log."""
