@@ -1,0 +1,23 @@
+"""What every service's Kafka side has in common: the relay and the service's own loops, together or not at all."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from dxmesh_runtime.db import Database, connect
+from dxmesh_runtime.relay import Relay
+from dxmesh_runtime.settings import ServiceSettings
+
+Tasks = Callable[[Database], Sequence[Coroutine[Any, Any, None]]]
+
+
+async def run_worker(settings: ServiceSettings, *, name: str, tasks: Tasks) -> None:
+    """Run the relay and the given loops until cancelled; when one fails for good, all end and the failure is raised."""
+    database = connect(settings.database)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Relay(database, settings.kafka, source=f"/{name}").run(), name="relay")
+            for task in tasks(database):
+                group.create_task(task)
+    finally:
+        await database.close()
