@@ -118,13 +118,19 @@ async def wait_for_topics(kafka: KafkaSettings, topics: Iterable[str]) -> None:
 
 async def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
     """Return the end offset of every partition of the topics that exist."""
+    admin = AIOKafkaAdminClient(**options(kafka))
+    await admin.start()
+    try:
+        described = await admin.describe_topics(sorted(set(topics) & set(await admin.list_topics())))
+    finally:
+        await admin.close()
+    places = [TopicPartition(topic["topic"], partition["partition"]) for topic in described for partition in topic["partitions"]]
+    if not places:
+        return {}
     reader = AIOKafkaConsumer(**options(kafka), enable_auto_commit=False)
     await reader.start()
     try:
-        existing = await reader.topics() & set(topics)
-        places = [TopicPartition(topic, p) for topic in existing for p in reader.partitions_for_topic(topic) or ()]
-        if not places:
-            return {}
+        reader.assign(places)
         return {(place.topic, place.partition): end for place, end in (await reader.end_offsets(places)).items()}
     finally:
         await reader.stop()
