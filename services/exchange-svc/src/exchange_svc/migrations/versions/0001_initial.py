@@ -87,7 +87,7 @@ def upgrade() -> None:
         sa.Column("scenario", sa.Text, nullable=False),
         sa.Column("purpose", sa.Text, nullable=False),
         sa.Column("use_until", _TIME),
-        sa.Column("requested_by", sa.Text, nullable=False),
+        sa.Column("approved_by", sa.Text, nullable=False),
         sa.Column("sharing_type", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("submitted_at", _TIME, nullable=False),

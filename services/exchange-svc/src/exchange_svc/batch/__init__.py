@@ -1,0 +1,1 @@
+"""Batches: intake over HTTP, acknowledgement, acceptance after assessment."""

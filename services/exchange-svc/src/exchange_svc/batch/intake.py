@@ -1,0 +1,182 @@
+"""The way of a pushed body: checked, streamed to disk, read into columns, made durable, entered; nothing is kept of one that fails."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from dxmesh_runtime.auth import Principal
+from dxmesh_runtime.db import utc_now
+from dxmesh_schemas.catalog import ResourceSnapshot
+from dxmesh_schemas.exchange import BatchKind, ObjectRef
+from dxmesh_tabular.batchfile import store_batch
+from dxmesh_tabular.chunk import ReadOptions
+from dxmesh_tabular.media import MediaType
+from dxmesh_tabular.store import ObjectStore
+from exchange_svc.batch import commands, domain, store
+from exchange_svc.batch.errors import BodyTooLarge
+from exchange_svc.batch.inflate import ContentCoding, inflate
+from exchange_svc.batch.staging import Staging, room
+
+_WRITE_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 20
+_SMALL_AT_ONCE = 4
+_TEXT = (MediaType.CSV, MediaType.NDJSON, MediaType.JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a push says of its body."""
+
+    kind: BatchKind
+    media: MediaType
+    coding: ContentCoding | None
+    delimiter: str | None
+    encoding: str | None
+    sheet: str | None
+    digests: dict[str, bytes]
+    length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A body that is on disk, whole."""
+
+    sha256: str
+    byte_count: int
+
+
+class Intake:
+    """What taking in a body needs; at most `parse_concurrency` large bodies and four small ones are read at a time."""
+
+    def __init__(
+        self,
+        sessions: async_sessionmaker[AsyncSession],
+        objects: ObjectStore,
+        staging: Staging,
+        sign: commands.Sign,
+        *,
+        node: str,
+        body_max_bytes: int,
+        inflated_max_bytes: int,
+        parse_concurrency: int,
+    ) -> None:
+        self._sessions = sessions
+        self._objects = objects
+        self._staging = staging
+        self._sign = sign
+        self._node = node
+        self._body_max_bytes = body_max_bytes
+        self._inflated_max_bytes = inflated_max_bytes
+        self._large = asyncio.Semaphore(parse_concurrency)
+        self._small = asyncio.Semaphore(_SMALL_AT_ONCE)
+
+    async def push(
+        self, resource_id: UUID, batch_id: UUID, declared: Declaration, body: AsyncIterator[bytes], *, by: Principal
+    ) -> tuple[store.Batch, bool]:
+        """Take in a body; return its batch and whether it is new. No transaction is open while the body arrives or is read.
+
+        Raises: ResourceNotFound (404), ResourceWithdrawn (409), KeyMissing (422), BatchConflict (409), BodyTooLarge (413),
+        DigestMismatch (422), StorageFull (503), and what reading a file raises.
+        """
+        async with self._sessions() as tx:
+            resource, known = await commands.admit(tx, resource_id, batch_id, kind=declared.kind, by=by)
+        if declared.length is not None:
+            self._check_size(declared.length)
+        if known is not None:
+            arrived = await self._arrive(body, None, declared.digests)
+            again = domain.Identity(resource_id, declared.kind.value, arrived.sha256)
+            domain.check_repeat(batch_id, known.identity, again)
+            return known, False
+        with self._staging.place() as folder:
+            arrived = await self._arrive(body, folder / "body", declared.digests)
+            small = arrived.byte_count <= _SMALL_BYTES and declared.coding is None and declared.media in _TEXT
+            async with self._small if small else self._large:
+                pushed = await asyncio.to_thread(self._read, folder, resource, batch_id, declared, arrived)
+        return await self._enter(resource, pushed)
+
+    def _check_size(self, byte_count: int) -> None:
+        if byte_count > self._body_max_bytes:
+            raise BodyTooLarge(
+                f"a body has at most {self._body_max_bytes} bytes; split the file into several batches, or compress it (Content-Encoding: zstd)",
+                max_bytes=self._body_max_bytes,
+            )
+
+    async def _arrive(self, body: AsyncIterator[bytes], path: Path | None, digests: dict[str, bytes]) -> Arrived:
+        """Stream a body to disk (or nowhere, when only its digest matters) and hash it on the way."""
+        hashes = {name: hashlib.new(name) for name in {"sha256", *digests}}
+        byte_count, waiting, pieces = 0, 0, list[bytes]()
+        async for piece in body:
+            byte_count += len(piece)
+            self._check_size(byte_count)
+            pieces.append(piece)
+            waiting += len(piece)
+            if waiting >= _WRITE_BYTES:
+                await asyncio.to_thread(_keep, path, pieces, hashes.values())
+                pieces, waiting = [], 0
+        await asyncio.to_thread(_keep, path, pieces, hashes.values())
+        domain.check_digests(digests, {name: found.digest() for name, found in hashes.items()})
+        return Arrived(hashes["sha256"].hexdigest(), byte_count)
+
+    def _read(self, folder: Path, resource: ResourceSnapshot, batch_id: UUID, declared: Declaration, arrived: Arrived) -> commands.Pushed:
+        """Read a body into columns and put them into the store, durably. Blocks: runs in a thread."""
+        with room():
+            path = folder / "body"
+            if declared.coding is not None:
+                inflate(path, declared.coding, folder / "file", max_bytes=self._inflated_max_bytes)
+                path = folder / "file"
+            options = ReadOptions(
+                needed=resource.key if declared.kind is BatchKind.DELETE else None,
+                delimiter=declared.delimiter,
+                encoding=declared.encoding,
+                sheet=declared.sheet,
+            )
+            rows_file, refused_file = folder / "rows.parquet", folder / "refused.parquet"
+            stored = store_batch(path, declared.media, resource.items, options, rows_file, refused_file)
+            prefix = f"batches/{resource.resource_id}/{batch_id}"
+            rows = self._put(f"{prefix}/rows", rows_file, stored.rows_sha256, stored.rows_count)
+            refused = None
+            if stored.refused_line_count:
+                refused = self._put(f"{prefix}/refused", refused_file, stored.refused_sha256, stored.refused_line_count)
+        return commands.Pushed(
+            batch_id=batch_id,
+            kind=declared.kind,
+            media_type=declared.media.value,
+            body_sha256=arrived.sha256,
+            body_byte_count=arrived.byte_count,
+            rows=rows,
+            refused=refused,
+            refused_row_count=stored.refused_row_count,
+        )
+
+    def _put(self, prefix: str, path: Path, sha256: str, row_count: int) -> ObjectRef:
+        """Put a file under its digest: pushes that race under one batch id must not write to each other's objects."""
+        return self._objects.put_file(f"{prefix}-{sha256[:16]}.parquet", path, row_count=row_count)
+
+    async def _enter(self, resource: ResourceSnapshot, pushed: commands.Pushed) -> tuple[store.Batch, bool]:
+        try:
+            async with self._sessions.begin() as tx:
+                return await commands.receive(tx, resource, pushed, sign=self._sign, node=self._node, now=utc_now()), True
+        except commands.AlreadyReceived:
+            async with self._sessions() as tx:
+                first = await store.get(tx, pushed.batch_id)
+        mine = {ref.key for ref in (pushed.rows, pushed.refused) if ref is not None}
+        for key in mine - {document["key"] for document in (first.rows, first.refused) if document is not None}:
+            await asyncio.to_thread(self._objects.delete, key)
+        again = domain.Identity(resource.resource_id, pushed.kind.value, pushed.body_sha256)
+        domain.check_repeat(pushed.batch_id, first.identity, again)
+        return first, False
+
+
+def _keep(path: Path | None, pieces: list[bytes], hashes: Iterable[Any]) -> None:
+    for piece in pieces:
+        for found in hashes:
+            found.update(piece)
+    if path is not None:
+        with room(), path.open("ab") as file:
+            file.writelines(pieces)

@@ -1,0 +1,124 @@
+"""The batch table."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dxmesh_schemas.catalog import OrganizationRef
+from dxmesh_schemas.exchange import ObjectRef
+from exchange_svc.batch.domain import Identity, State
+from exchange_svc.batch.errors import BatchNotFound
+from exchange_svc.rows import Base
+
+
+class Batch(Base):
+    """One file that was taken in, and what became of it."""
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        UniqueConstraint("resource_id", "sequence", name="uq_batch_resource_sequence"),
+        Index("ix_batch_resource_received", "resource_id", "received_at", "batch_id"),
+        Index("ix_batch_received", "received_at"),
+    )
+    batch_id: Mapped[UUID] = mapped_column(primary_key=True)
+    resource_id: Mapped[UUID]
+    resource_version: Mapped[int]
+    provider_id: Mapped[UUID]
+    provider: Mapped[dict[str, Any]]
+    kind: Mapped[str]
+    state: Mapped[str]
+    media_type: Mapped[str]
+    body_sha256: Mapped[str]
+    body_byte_count: Mapped[int]
+    received_count: Mapped[int]
+    refused_row_count: Mapped[int]
+    received_at: Mapped[datetime]
+    event_id: Mapped[UUID]
+    acknowledgement: Mapped[str]
+    rows: Mapped[dict[str, Any]]
+    refused: Mapped[dict[str, Any] | None]
+    assessment_id: Mapped[UUID | None]
+    assessed_at: Mapped[datetime | None]
+    accepted_count: Mapped[int | None]
+    quarantined_count: Mapped[int | None]
+    rejected_count: Mapped[int | None]
+    sequence: Mapped[int | None]
+    reason: Mapped[str | None]
+    accepted_rows: Mapped[dict[str, Any] | None]
+    quarantine: Mapped[dict[str, Any] | None]
+
+    @property
+    def identity(self) -> Identity:
+        """Return what a repeated push must equal."""
+        return Identity(self.resource_id, self.kind, self.body_sha256)
+
+    @property
+    def provider_ref(self) -> OrganizationRef:
+        """Return the organization that sent the batch."""
+        return OrganizationRef.model_validate(self.provider)
+
+    @property
+    def accepted_ref(self) -> ObjectRef:
+        """Return the object of the accepted rows. Raises ValueError before acceptance."""
+        return ObjectRef.model_validate(self.accepted_rows)
+
+    @property
+    def faults_ref(self) -> ObjectRef | None:
+        """Return the object that names the bad rows: of the assessment, or of the intake while that is outstanding."""
+        document = self.quarantine or self.refused
+        return ObjectRef.model_validate(document) if document else None
+
+
+async def add(tx: AsyncSession, values: dict[str, Any]) -> Batch | None:
+    """Insert a batch; return None when its id is taken, after the transaction that took it has ended."""
+    query = insert(Batch).values(**values).on_conflict_do_nothing(index_elements=["batch_id"]).returning(Batch)
+    return (await tx.scalars(query)).one_or_none()
+
+
+async def find(tx: AsyncSession, batch_id: UUID) -> Batch | None:
+    """Return a batch, if there is one."""
+    return await tx.get(Batch, batch_id)
+
+
+async def get(tx: AsyncSession, batch_id: UUID) -> Batch:
+    """Return a batch. Raises BatchNotFound (404)."""
+    row = await find(tx, batch_id)
+    if row is None:
+        raise BatchNotFound(f"batch {batch_id} does not exist, or you may not see it")
+    return row
+
+
+async def find_all(tx: AsyncSession, batch_ids: Collection[UUID]) -> dict[UUID, Batch]:
+    """Return those of the batches that exist, as they are now in the database."""
+    query = select(Batch).where(Batch.batch_id.in_(batch_ids)).execution_options(populate_existing=True)
+    return {row.batch_id: row for row in await tx.scalars(query)}
+
+
+async def list_of_resource(
+    tx: AsyncSession, resource_id: UUID, *, state: State | None, limit: int, after: tuple[datetime, UUID] | None
+) -> Sequence[Batch]:
+    """Return a resource's batches, newest first."""
+    query = select(Batch).where(Batch.resource_id == resource_id)
+    if state is not None:
+        query = query.where(Batch.state == state)
+    if after is not None:
+        query = query.where(tuple_(Batch.received_at, Batch.batch_id) < after)
+    return (await tx.scalars(query.order_by(Batch.received_at.desc(), Batch.batch_id.desc()).limit(limit))).all()
+
+
+async def stream_accepted(tx: AsyncSession, resource_id: UUID, *, group: int = 500) -> AsyncIterator[Sequence[Batch]]:
+    """Yield a resource's accepted batches in the order of their acceptance, in groups."""
+    last = 0
+    while True:
+        query = select(Batch).where(Batch.resource_id == resource_id, Batch.sequence > last).order_by(Batch.sequence).limit(group)
+        rows = (await tx.scalars(query)).all()
+        if not rows:
+            return
+        yield rows
+        last = rows[-1].sequence or 0

@@ -1,0 +1,131 @@
+"""The replica's tables: organizations, resources and each of their versions."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
+from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound
+from exchange_svc.rows import Base
+
+
+class Organization(Base):
+    """An organization as its newest event told it."""
+
+    __tablename__ = "organization"
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    uscc: Mapped[str]
+    name: Mapped[str]
+    division_code: Mapped[str]
+    changed_at: Mapped[datetime]
+
+    def ref(self) -> OrganizationRef:
+        """Return the organization as events carry it."""
+        return OrganizationRef(organization_id=self.organization_id, uscc=self.uscc, name=self.name, division_code=self.division_code)
+
+
+class Resource(Base):
+    """The version in force of a resource; its row is the lock under which batches get their sequence and views open."""
+
+    __tablename__ = "resource"
+    __table_args__ = (Index("ix_resource_provider", "provider_id"),)
+    resource_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    provider_id: Mapped[UUID]
+    snapshot: Mapped[dict[str, Any]]
+    last_sequence: Mapped[int] = mapped_column(server_default="0")
+    withdrawn_at: Mapped[datetime | None]
+
+    def read(self) -> ResourceSnapshot:
+        """Return the version in force."""
+        return ResourceSnapshot.model_validate(self.snapshot)
+
+
+class ResourceVersion(Base):
+    """One published version of a resource: batches and views keep to the one they were made under."""
+
+    __tablename__ = "resource_version"
+    resource_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    snapshot: Mapped[dict[str, Any]]
+
+
+async def put_organization(tx: AsyncSession, organization: OrganizationRef, *, changed_at: datetime) -> None:
+    """Enter an organization, or its newer state; an older one changes nothing."""
+    values = {
+        "uscc": organization.uscc,
+        "name": organization.name,
+        "division_code": organization.division_code,
+        "changed_at": changed_at,
+    }
+    entry = insert(Organization).values(organization_id=organization.organization_id, **values)
+    await tx.execute(
+        entry.on_conflict_do_update(
+            index_elements=["organization_id"], set_=values, where=Organization.changed_at < entry.excluded.changed_at
+        )
+    )
+
+
+async def put_resource(tx: AsyncSession, snapshot: ResourceSnapshot) -> None:
+    """Enter a version of a resource; the version in force never goes back."""
+    document = snapshot.model_dump(mode="json")
+    key = {"resource_id": snapshot.resource_id, "version": snapshot.version}
+    await tx.execute(insert(ResourceVersion).values(**key, snapshot=document).on_conflict_do_nothing())
+    values = {"version": snapshot.version, "provider_id": snapshot.provider.organization_id, "snapshot": document}
+    entry = insert(Resource).values(resource_id=snapshot.resource_id, **values)
+    await tx.execute(
+        entry.on_conflict_do_update(index_elements=["resource_id"], set_=values, where=Resource.version < entry.excluded.version)
+    )
+
+
+async def withdraw_resource(tx: AsyncSession, resource_id: UUID, *, withdrawn_at: datetime) -> None:
+    """Mark a resource as withdrawn. Raises ResourceNotFound (404) when it was never published."""
+    changed = await tx.execute(
+        update(Resource).where(Resource.resource_id == resource_id).values(withdrawn_at=withdrawn_at).returning(Resource.resource_id)
+    )
+    if changed.first() is None:
+        raise ResourceNotFound(f"resource {resource_id} was withdrawn before it was published")
+
+
+async def get_organization(tx: AsyncSession, organization_id: UUID) -> Organization:
+    """Return an organization. Raises OrganizationUnknown (409)."""
+    row = await tx.get(Organization, organization_id)
+    if row is None:
+        raise OrganizationUnknown(
+            f"organization {organization_id} is not in this node's catalogue, or its entry has not arrived yet: try again in a moment"
+        )
+    return row
+
+
+async def find_resource(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Resource | None:
+    """Return a resource in force or withdrawn; with `lock`, hold its row until the transaction ends."""
+    query = select(Resource).where(Resource.resource_id == resource_id)
+    return (await tx.scalars(query.with_for_update().execution_options(populate_existing=True) if lock else query)).one_or_none()
+
+
+async def get_resource(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Resource:
+    """Return a resource in force or withdrawn. Raises ResourceNotFound (404)."""
+    row = await find_resource(tx, resource_id, lock=lock)
+    if row is None:
+        raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
+    return row
+
+
+async def lock_resources(tx: AsyncSession, resource_ids: Collection[UUID]) -> dict[UUID, Resource]:
+    """Lock the rows of several resources, in the order of their ids so that two lockers never wait for each other."""
+    query = select(Resource).where(Resource.resource_id.in_(resource_ids)).order_by(Resource.resource_id).with_for_update()
+    query = query.execution_options(populate_existing=True)
+    return {row.resource_id: row for row in await tx.scalars(query)}
+
+
+async def list_versions(tx: AsyncSession, wanted: Collection[tuple[UUID, int]]) -> Mapping[tuple[UUID, int], ResourceSnapshot]:
+    """Return the snapshots of (resource_id, version) pairs; a pair that was never published is left out."""
+    query = select(ResourceVersion).where(tuple_(ResourceVersion.resource_id, ResourceVersion.version).in_(wanted))
+    rows: Sequence[ResourceVersion] = (await tx.scalars(query)).all() if wanted else []
+    return {(row.resource_id, row.version): ResourceSnapshot.model_validate(row.snapshot) for row in rows}

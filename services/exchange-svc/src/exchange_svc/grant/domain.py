@@ -1,0 +1,108 @@
+"""Rules of grants and views: which grants share a topic, what of a batch leaves, and how long a grant lasts."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from dxmesh_schemas.catalog import ResourceSnapshot, SharingType
+from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ObjectRef, ViewSnapshot
+from exchange_svc.grant.errors import GrantNotActive, GrantOver
+
+
+class State(StrEnum):
+    """Where a grant is; `expired` is never stored, it follows from the time."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenView:
+    """What of a resource leaves on which topic, independent of the resource's version."""
+
+    view_id: UUID
+    resource_id: UUID
+    items: tuple[str, ...]
+    topic: str
+
+
+def state_at(stored: State, use_until: datetime | None, now: datetime) -> State:
+    """Return a grant's state at a time: an active one whose time is over is expired."""
+    if stored is State.ACTIVE and use_until is not None and use_until <= now:
+        return State.EXPIRED
+    return stored
+
+
+def check_readable(state: State, *, use_until: datetime | None, termination_reason: str | None) -> None:
+    """Let an active grant read. Raises GrantOver (403) saying why and what to do."""
+    if state is State.EXPIRED and use_until is not None:
+        raise GrantOver(f"the grant was good until {use_until.isoformat()}; submit a new request")
+    if state is State.TERMINATED:
+        raise GrantOver(f"the grant was terminated: {termination_reason}; submit a new request")
+
+
+def check_terminable(state: State) -> None:
+    """Let an active or expired grant be ended. Raises GrantNotActive (409)."""
+    if state is State.TERMINATED:
+        raise GrantNotActive("the grant was terminated before; nothing is left to end")
+
+
+def view_identity(items: Sequence[str], sharing: SharingType, grant_id: UUID) -> str:
+    """Return what equal grants have in common: the items when access is unconditional, else the grant itself."""
+    return json.dumps(list(items)) if sharing is SharingType.UNCONDITIONAL else f"grant:{grant_id}"
+
+
+def topic_of(view_id: UUID) -> str:
+    """Return the Kafka topic of a view."""
+    return f"dxmesh.view.{view_id}"
+
+
+def leaving_items(items: Iterable[str], resource: ResourceSnapshot) -> tuple[str, ...]:
+    """Return those of the items that this version of the resource has and lets out, in the view's order."""
+    allowed = {item.code for item in resource.items if item.sharing_type is not SharingType.NOT_SHARED}
+    return tuple(code for code in items if code in allowed)
+
+
+def snapshot(view: OpenView, resource: ResourceSnapshot) -> ViewSnapshot | None:
+    """Return the view under a version of its resource; None when that version has none of its items.
+
+    The business key goes along only if all its items are granted: a record's key must not tell what its value may not.
+    """
+    items = leaving_items(view.items, resource)
+    if not items:
+        return None
+    return ViewSnapshot(
+        view_id=view.view_id,
+        resource_id=view.resource_id,
+        resource_version=resource.version,
+        items=items,
+        key=resource.key if set(resource.key) <= set(items) else (),
+        topic=view.topic,
+        schema_url=resource.schema_url,
+    )
+
+
+def dispatch(
+    views: Iterable[OpenView],
+    resource: ResourceSnapshot,
+    *,
+    batch_id: UUID,
+    sequence: int,
+    kind: BatchKind,
+    rows: ObjectRef,
+    now: datetime,
+) -> DispatchOrdered | None:
+    """Return the order to deliver an accepted batch to these views; None when nothing of it may leave.
+
+    resource: the version the batch was received under, whose columns its object has.
+    """
+    snapshots = tuple(found for view in views if (found := snapshot(view, resource)) is not None)
+    if not snapshots:
+        return None
+    return DispatchOrdered(
+        resource_id=resource.resource_id, batch_id=batch_id, sequence=sequence, kind=kind, rows=rows, views=snapshots, ordered_at=now
+    )

@@ -1,0 +1,130 @@
+"""The view and grant tables."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, ForeignKey, Index, exists, or_, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dxmesh_schemas.catalog import OrganizationRef
+from exchange_svc.grant.domain import OpenView, State, state_at
+from exchange_svc.grant.errors import GrantNotFound
+from exchange_svc.rows import Base
+
+
+class View(Base):
+    """The items of a resource that leave on one topic; equal unconditional grants share one."""
+
+    __tablename__ = "view"
+    __table_args__ = (Index("uq_view_open_identity", "resource_id", "identity", unique=True, postgresql_where=text("closed_at IS NULL")),)
+    view_id: Mapped[UUID] = mapped_column(primary_key=True)
+    resource_id: Mapped[UUID]
+    resource_version: Mapped[int]
+    items: Mapped[list[str]]
+    identity: Mapped[str]
+    topic: Mapped[str]
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+    @property
+    def open_view(self) -> OpenView:
+        """Return what the rules need of this view."""
+        return OpenView(self.view_id, self.resource_id, tuple(self.items), self.topic)
+
+
+class Grant(Base):
+    """A requester's right to read a view."""
+
+    __tablename__ = "grant"
+    __table_args__ = (
+        Index("ix_grant_requester", "requester_id", "activated_at", "grant_id"),
+        Index("ix_grant_provider", "provider_id", "activated_at", "grant_id"),
+        Index("ix_grant_view", "view_id"),
+    )
+    grant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("sharing_request.request_id"), unique=True)
+    resource_id: Mapped[UUID]
+    requester_id: Mapped[UUID]
+    requester: Mapped[dict[str, Any]]
+    provider_id: Mapped[UUID]
+    view_id: Mapped[UUID] = mapped_column(ForeignKey("view.view_id"))
+    state: Mapped[str]
+    use_until: Mapped[datetime | None]
+    activated_at: Mapped[datetime]
+    terminated_at: Mapped[datetime | None]
+    termination_reason: Mapped[str | None]
+
+    def state_at(self, now: datetime) -> State:
+        """Return the state at a time."""
+        return state_at(State(self.state), self.use_until, now)
+
+    @property
+    def requester_ref(self) -> OrganizationRef:
+        """Return the organization that may read."""
+        return OrganizationRef.model_validate(self.requester)
+
+
+def _has_live_grant(now: datetime) -> ColumnElement[bool]:
+    return exists().where(Grant.view_id == View.view_id, Grant.state == State.ACTIVE, or_(Grant.use_until.is_(None), Grant.use_until > now))
+
+
+async def close_unused_views(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> None:
+    """Close the views nobody may read any more; call it under the lock of the resources' rows.
+
+    A closed view is never opened again: it has missed batches, so the next equal grant opens a new one with all of them.
+    """
+    stale = View.resource_id.in_(resource_ids) & View.closed_at.is_(None) & ~_has_live_grant(now)
+    await tx.execute(update(View).where(stale).values(closed_at=now).execution_options(synchronize_session=False))
+
+
+async def list_open_views(tx: AsyncSession, resource_ids: Collection[UUID]) -> dict[UUID, list[OpenView]]:
+    """Return the open views of resources, oldest first; call it under the lock of the resources' rows."""
+    query = select(View).where(View.resource_id.in_(resource_ids), View.closed_at.is_(None)).order_by(View.opened_at, View.view_id)
+    found: dict[UUID, list[OpenView]] = {}
+    for row in await tx.scalars(query):
+        found.setdefault(row.resource_id, []).append(row.open_view)
+    return found
+
+
+async def find_open_view(tx: AsyncSession, resource_id: UUID, identity: str) -> View | None:
+    """Return the open view that equal grants share, if there is one."""
+    query = select(View).where(View.resource_id == resource_id, View.identity == identity, View.closed_at.is_(None))
+    return (await tx.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def get_view(tx: AsyncSession, view_id: UUID) -> View:
+    """Return a view that a grant names."""
+    return await tx.get_one(View, view_id)
+
+
+async def get(tx: AsyncSession, grant_id: UUID, *, lock: bool = False) -> tuple[Grant, View]:
+    """Return a grant and its view. Raises GrantNotFound (404)."""
+    query = select(Grant, View).join(View, View.view_id == Grant.view_id).where(Grant.grant_id == grant_id)
+    row = (await tx.execute(query.with_for_update(of=Grant) if lock else query)).one_or_none()
+    if row is None:
+        raise GrantNotFound(f"grant {grant_id} does not exist, or you may not see it")
+    return row[0], row[1]
+
+
+async def has_grant(tx: AsyncSession, resource_id: UUID, requester_id: UUID) -> bool:
+    """Say whether an organization was ever granted anything of a resource."""
+    query = select(exists().where(Grant.resource_id == resource_id, Grant.requester_id == requester_id))
+    return bool(await tx.scalar(query))
+
+
+async def list_grants(
+    tx: AsyncSession, *, organization_id: UUID | None, resource_id: UUID | None, limit: int, after: tuple[datetime, UUID] | None
+) -> Sequence[tuple[Grant, View]]:
+    """Return grants an organization gave or holds (all of them when None), newest first, each with its view."""
+    query = select(Grant, View).join(View, View.view_id == Grant.view_id)
+    if organization_id is not None:
+        query = query.where(or_(Grant.requester_id == organization_id, Grant.provider_id == organization_id))
+    if resource_id is not None:
+        query = query.where(Grant.resource_id == resource_id)
+    if after is not None:
+        query = query.where(tuple_(Grant.activated_at, Grant.grant_id) < after)
+    rows = await tx.execute(query.order_by(Grant.activated_at.desc(), Grant.grant_id.desc()).limit(limit))
+    return [(row[0], row[1]) for row in rows]

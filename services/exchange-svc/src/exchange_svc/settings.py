@@ -1,0 +1,38 @@
+"""The settings of exchange-svc."""
+
+import tempfile
+from pathlib import Path
+
+from pydantic import Field
+
+from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
+
+
+class StagingSettings(Group):
+    """Where bodies lie while they arrive and are read; on the object store's device, objects need no second copy."""
+
+    folder: Path = Path(tempfile.gettempdir()) / "dxmesh-exchange"
+
+
+class LimitsSettings(Group):
+    """What one push may be, and how many are read at a time."""
+
+    body_max_bytes: int = Field(default=2 * 1024**3, ge=1, description="of one body as it arrives")
+    inflated_max_bytes: int = Field(default=20 * 1024**3, ge=1, description="of one body after gzip or zstd")
+    parse_concurrency: int = Field(default=2, ge=1, description="bodies read at once; memory is about 400 MB for each large one")
+
+
+class NodeSettings(Group):
+    """The node, as acknowledgements name it."""
+
+    code: str = Field(default="330600", pattern=r"^\S{1,40}$", description="the node's division code (GB/T 2260)")
+
+
+class Settings(ServiceSettings):
+    """What exchange-svc is configured by."""
+
+    object_store: ObjectStoreSettings
+    signing: SigningSettings
+    staging: StagingSettings = StagingSettings()
+    limits: LimitsSettings = LimitsSettings()
+    node: NodeSettings = NodeSettings()
