@@ -12,7 +12,7 @@ from typing import Any
 
 from dxmesh_local.errors import DownloadFailed, HomeUnusable, JarsRefused
 
-KAFKA = "org.apache.kafka:kafka_2.13:4.4.0+org.slf4j:slf4j-nop:1.7.36"
+KAFKA = "org.apache.kafka:kafka_2.13:4.4.0+org.slf4j:slf4j-simple:1.7.36"
 KNOWN = Path(__file__).with_name("kafka-jars.sha256")
 _TOGETHER = 6  # downloads at once
 _SECONDS = 30  # silence on one connection before it counts as lost
@@ -39,7 +39,7 @@ def kafka(
     expected = known() if expected is None else expected
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with alone(folder):
             wrong = _differing(folder, expected)
             if wrong:
                 for path in wrong:
@@ -128,7 +128,7 @@ def _reason(fault: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Let one process at a time check and fetch."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

