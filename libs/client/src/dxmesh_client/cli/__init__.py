@@ -1,0 +1,57 @@
+"""The `dxmesh` command line.
+
+Exit codes: 0 done · 1 refused or failed · 2 wrong usage or no node configured · 3 a service does not answer · 4 a proof does not
+hold · 5 the batch is rejected.
+"""
+
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import typer
+
+from dxmesh_client.cli import catalog, exchange, proof
+from dxmesh_client.cli.output import Mode, errors
+from dxmesh_client.errors import ClientError
+
+app = typer.Typer(
+    name="dxmesh",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Push, ask for, read and prove government data. Exit codes: 0 done, 1 refused, 2 usage, 3 no answer, 4 not verified, 5 rejected.",
+)
+
+
+@app.callback()
+def _options(as_json: Annotated[bool, typer.Option("--json", help="speak JSON; may stand anywhere on the line")] = False) -> None:
+    Mode.json = Mode.json or as_json
+
+
+app.add_typer(catalog.org, name="org")
+app.add_typer(catalog.system, name="system")
+app.add_typer(catalog.resource, name="resource")
+app.command()(exchange.push)
+app.add_typer(exchange.batch, name="batch")
+app.add_typer(exchange.request, name="request")
+app.add_typer(exchange.grant, name="grant")
+app.command()(exchange.pull)
+app.command()(exchange.tail)
+app.command()(proof.receipt)
+app.command()(proof.verify)
+app.command()(proof.login)
+app.command()(proof.doctor)
+
+
+def main() -> None:
+    """Run the command line; every foreseen failure is one line on standard error and an exit code."""
+    for plugin in sorted(entry_points(group="dxmesh.commands"), key=lambda found: found.name):
+        app.command(plugin.name)(plugin.load())  # the local mesh adds `demo`
+    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
+    Mode.json = len(arguments) < len(sys.argv) - 1
+    try:
+        app(args=arguments)
+    except ClientError as failure:
+        errors.print(f"[red]dxmesh:[/red] {failure}", markup=True)
+        raise SystemExit(failure.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

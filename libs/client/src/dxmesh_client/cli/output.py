@@ -1,0 +1,69 @@
+"""How the command line speaks: for people in tables and colour, with --json as one JSON value on standard output."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+class Mode:
+    """Whether this run speaks JSON."""
+
+    json = False
+
+
+def say(text: str) -> None:
+    """Print a line for people; silent with --json."""
+    if not Mode.json:
+        console.print(text)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def show(value: Any, *, title: str = "") -> None:
+    """Print one thing: as JSON, or as a table of fields."""
+    found = plain(value)
+    if Mode.json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2, default=str) + "\n")
+        return
+    table = Table(title=title or None, show_header=False, box=None, title_justify="left")
+    for name, item in found.items():
+        if item is not None and not isinstance(item, list | dict):
+            table.add_row(f"[dim]{name}[/dim]", str(item), end_section=False)
+    console.print(table)
+
+
+def show_all(items: Iterable[Mapping[str, Any]], columns: Sequence[str], *, title: str = "") -> None:
+    """Print many things: as a JSON array, or as a table of the named columns."""
+    if Mode.json:
+        sys.stdout.write(json.dumps([plain(item) for item in items], ensure_ascii=False, indent=2, default=str) + "\n")
+        return
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for item in items:
+        table.add_row(*("" if item.get(column) is None else str(item[column]) for column in columns))
+    console.print(table)
+
+
+def lines(items: Iterable[Any]) -> None:
+    """Print each thing as a line of JSON (NDJSON), as it comes."""
+    for item in items:
+        sys.stdout.write(json.dumps(plain(item), ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()

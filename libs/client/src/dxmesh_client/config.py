@@ -1,0 +1,68 @@
+"""Which node the client speaks to, and as whom: a profile kept in a file only its owner can read."""
+
+import json
+import os
+from pathlib import Path
+
+from platformdirs import user_config_path
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dxmesh_client.errors import NotConfigured
+
+_LOCAL = Path(".dxmesh") / "client.json"
+
+
+class Profile(BaseModel):
+    """The addresses of a node's five services and the credential used with them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    catalog: str
+    exchange: str
+    quality: str
+    open_data: str
+    audit: str
+    kafka: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    log_key: str = ""  # the audit log's key as first seen at login: receipts are verified against it, offline
+
+    def as_client(self, client_id: str, client_secret: str) -> "Profile":
+        """Return the same node with another credential."""
+        return self.model_copy(update={"client_id": client_id, "client_secret": client_secret})
+
+
+def profile_path() -> Path:
+    """Return where the profile is kept: DXMESH_PROFILE, else the user's configuration folder."""
+    given = os.environ.get("DXMESH_PROFILE")
+    return Path(given) if given else user_config_path("dxmesh") / "profile.json"
+
+
+def load() -> Profile:
+    """Return the profile: DXMESH_PROFILE, else the user's, else that of a local mesh here or above.
+
+    Raises NotConfigured naming the command that makes one.
+    """
+    here = Path.cwd()
+    for path in (profile_path(), *(folder / _LOCAL for folder in (here, *here.parents))):
+        if path.is_file():
+            return read(path)
+    raise NotConfigured("no node is configured: run `make up` here, or `dxmesh login --node FILE`")
+
+
+def read(path: Path) -> Profile:
+    """Read a profile file. Raises NotConfigured when it is not one."""
+    try:
+        return Profile.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as wrong:
+        raise NotConfigured(f"{path} is not a profile: {wrong}; run `dxmesh login --node FILE`") from wrong
+
+
+def save(profile: Profile) -> Path:
+    """Keep the profile, readable by its owner only; return where."""
+    path = profile_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(profile.model_dump(), file, indent=2)
+    return path
