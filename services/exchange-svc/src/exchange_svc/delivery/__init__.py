@@ -1,0 +1,1 @@
+"""Deliveries: accepted rows on their way to the topics of views, and the record of what arrived."""

@@ -1,0 +1,97 @@
+"""What delivery needs of the broker beside plain clients: transactional producers one can give up, views' topics, the state topic."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from dxmesh_runtime import broker
+from dxmesh_runtime.settings import KafkaSettings
+from exchange_svc.delivery.domain import Delivered
+from exchange_svc.delivery.record_batch import MAX_MESSAGE_BYTES
+from exchange_svc.delivery.settings import DeliverySettings
+
+log = structlog.get_logger(__name__)
+STATE_TOPIC = "dxmesh.exchange.delivered"
+"""What each view has had: key = view id, newest record wins (compacted)."""
+_STATE_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": str(1 << 20)}
+_GIVE_UP_SECONDS = 2.0
+
+
+@asynccontextmanager
+async def transactional(kafka: KafkaSettings, transactional_id: str, tuning: DeliverySettings) -> AsyncIterator[AIOKafkaProducer]:
+    """Yield a producer that has fenced every earlier one of this id and ended its open transaction; leaving gives it up within seconds.
+
+    A producer whose broker is away, or came back without memory, may wait forever: after a failure it is never used again.
+    """
+    producer = broker.producer(
+        kafka, transactional_id=transactional_id, transaction_timeout_ms=tuning.transaction_timeout_ms, retry_backoff_ms=20
+    )
+    try:
+        async with asyncio.timeout(tuning.progress_seconds):
+            await producer.start()
+        yield producer
+    finally:
+        await asyncio.shield(asyncio.ensure_future(_give_up(producer)))
+
+
+async def _give_up(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), _GIVE_UP_SECONDS)
+    except (TimeoutError, KafkaError, OSError) as stuck:
+        log.info("delivery.producer_given_up", error=repr(stuck))
+        with suppress(TimeoutError, KafkaError, OSError):
+            await asyncio.wait_for(producer.client.close(), _GIVE_UP_SECONDS)
+
+
+async def ensure_view_topics(kafka: KafkaSettings, topics: Collection[str], tuning: DeliverySettings) -> None:
+    """Create the topics of views that are missing."""
+    config = {"max.message.bytes": str(MAX_MESSAGE_BYTES), "retention.ms": str(tuning.topic_retention_ms), "cleanup.policy": "delete"}
+    await broker.ensure_topics(kafka, dict.fromkeys(topics, config))
+
+
+async def restore(kafka: KafkaSettings) -> dict[UUID, Delivered]:
+    """Return what each view has had, from the state topic; created when missing.
+
+    Call it once the partition's producer has started: everything its predecessor committed is visible then.
+    """
+    await broker.ensure_topics(kafka, {STATE_TOPIC: _STATE_CONFIG})
+    found: dict[UUID, Delivered] = {}
+    reader = broker.consumer(kafka)
+    await reader.start()
+    try:
+        places = await _partitions(reader, STATE_TOPIC)
+        reader.assign(places)
+        await reader.seek_to_beginning(*places)
+        ends: Mapping[TopicPartition, int] = await reader.end_offsets(places)
+        left = {place for place, end in ends.items() if end}
+        while left:
+            for records in (await reader.getmany(*left, timeout_ms=200)).values():
+                for record in records:
+                    state = Delivered.model_validate_json(record.value)
+                    if state.view_id not in found or found[state.view_id].newest <= state.newest:
+                        found[state.view_id] = state
+            left = {place for place in left if await reader.position(place) < ends[place]}
+    finally:
+        await reader.stop()
+    return found
+
+
+async def still_holds(reader: AIOKafkaConsumer, state: Delivered) -> bool:
+    """Say whether a view's topic reaches as far as what was delivered: a topic that was made anew does not."""
+    places = [TopicPartition(state.topic, partition) for partition, _ in state.ends]
+    if not places:
+        return True
+    if state.topic not in await reader.topics():
+        return False
+    ends = await reader.end_offsets(places)
+    return all(ends.get(place, 0) > last for place, (_, last) in zip(places, state.ends, strict=True))
+
+
+async def _partitions(reader: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    await reader.topics()
+    return [TopicPartition(topic, partition) for partition in sorted(reader.partitions_for_topic(topic) or ())]

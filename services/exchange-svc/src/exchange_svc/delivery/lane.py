@@ -1,0 +1,240 @@
+"""One partition of dispatches: rows, completion events, what was delivered, and the offset, in one Kafka transaction after another."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from uuid import UUID
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata, RecordMetadata
+from prometheus_client import Counter, Gauge, Histogram
+
+from dxmesh_runtime import broker, telemetry
+from dxmesh_runtime.consumer import read, wrong_data
+from dxmesh_runtime.db import utc_now
+from dxmesh_runtime.settings import KafkaSettings
+from dxmesh_schemas.event import Meta
+from dxmesh_schemas.exchange import DispatchOrdered
+from dxmesh_tabular.store import ObjectStore
+from exchange_svc.delivery import clients
+from exchange_svc.delivery.domain import Bundle, Delivered, Unit, bundles, completed, completed_event_id, remember
+from exchange_svc.delivery.outflow import Parcel, Tally, WrongDispatch, parcels
+from exchange_svc.delivery.settings import DeliverySettings
+
+log = structlog.get_logger(__name__)
+GROUP = "exchange-delivery"
+stalled = Gauge("dxmesh_delivery_stalled", "1 while a partition of dispatches is retried", ["partition"])
+delivered_rows = Counter("dxmesh_delivery_rows", "Rows committed to views' topics")
+repeats = Counter("dxmesh_delivery_repeats", "Dispatches left out because the view's topic holds their rows")
+transaction_seconds = Histogram("dxmesh_delivery_transaction_seconds", "Time of one transaction of deliveries")
+_POLL_MS = 1_000
+_MOST_DISPATCHES = 500
+_MAX_BACKOFF_SECONDS = 15.0
+
+
+class NothingAcknowledged(Exception):
+    """The broker took a batch and cannot say where it lies, or has acknowledged nothing for too long."""
+
+
+class Lane:
+    """The work on one input partition; whoever holds the partition has the transactional id, and so fences who held it before."""
+
+    def __init__(
+        self, place: TopicPartition, consumer: AIOKafkaConsumer, kafka: KafkaSettings, store: ObjectStore, tuning: DeliverySettings
+    ) -> None:
+        self._place = place
+        self._consumer = consumer
+        self._kafka = kafka
+        self._store = store
+        self._tuning = tuning
+        self._condemned: dict[UUID, Exception] = {}
+        self._memory: dict[UUID, Delivered] = {}
+        self._partitions: dict[str, int] = {}
+        self._checked: set[UUID] = set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; what fails is aborted and retried with capped backoff, in order, and nothing is skipped.
+
+        Raises: ProducerFenced when another worker holds the partition by now.
+        """
+        failures = 0
+        gauge = stalled.labels(self._place.partition)
+        try:
+            while True:
+                try:
+                    transactional_id = f"dxmesh-delivery-{self._place.topic}-{self._place.partition}"
+                    async with clients.transactional(self._kafka, transactional_id, self._tuning) as producer:
+                        await self._resume()
+                        while True:
+                            await self._deliver_waiting(producer)
+                            failures = 0
+                            gauge.set(0)
+                except (asyncio.CancelledError, ProducerFenced):
+                    raise
+                except WrongDispatch as wrong:
+                    self._condemned[wrong.event_id] = wrong.cause
+                except Exception as error:  # whatever it is, this partition waits and nothing is skipped
+                    failures += 1
+                    gauge.set(1)
+                    pause = min(0.1 * 2**failures, _MAX_BACKOFF_SECONDS)
+                    log.error("delivery.stalled", partition=self._place.partition, retry_seconds=pause, exc_info=error)
+                    await asyncio.sleep(pause)
+        finally:
+            gauge.set(0)
+
+    async def _resume(self) -> None:
+        """Go to where the last committed transaction ended; only a started producer sees that for certain."""
+        async with asyncio.timeout(self._tuning.progress_seconds):
+            self._memory = await clients.restore(self._kafka)
+            self._partitions.clear()
+            self._checked.clear()
+            committed = await self._consumer.committed(self._place)
+            if committed is None:
+                await self._consumer.seek_to_beginning(self._place)
+            else:
+                self._consumer.seek(self._place, committed)
+
+    async def _deliver_waiting(self, producer: AIOKafkaProducer) -> None:
+        found = await self._consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=_MOST_DISPATCHES)
+        records: Sequence[ConsumerRecord] = found.get(self._place, ())
+        if not records:
+            return
+        parked: list[tuple[ConsumerRecord, Exception]] = []
+        waiting = [(record.offset, await self._units(record, parked)) for record in records]
+        for bundle in bundles(waiting, most_rows=self._tuning.transaction_rows):
+            with transaction_seconds.time():
+                ends_here = [one for one in parked if bundle.next_offset is not None and one[0].offset < bundle.next_offset]
+                parked = [one for one in parked if one not in ends_here]
+                await self._deliver(producer, bundle, ends_here)
+
+    async def _units(self, record: ConsumerRecord, parked: list[tuple[ConsumerRecord, Exception]]) -> list[Unit]:
+        """Return what is to be done for a dispatch, without the views that have had it; wrong data is added to `parked`."""
+        try:
+            incoming = read(record)
+            if (wrong := self._condemned.get(incoming.meta.event_id)) is not None:
+                raise wrong
+        except Exception as error:
+            if not wrong_data(error):
+                raise
+            parked.append((record, error))
+            return []
+        if not isinstance(incoming.event, DispatchOrdered):
+            return []
+        units = [Unit(incoming.event, view, incoming.meta) for view in incoming.event.views]
+        return [unit for unit in units if not await self._was_delivered(unit)]
+
+    async def _was_delivered(self, unit: Unit) -> bool:
+        view_id = unit.view.view_id
+        state = self._memory.get(view_id)
+        if state is None or not state.covers(unit.dispatch):
+            return False
+        if view_id not in self._checked:
+            if not await clients.still_holds(self._consumer, state):
+                log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=unit.view.topic)
+                del self._memory[view_id]
+                return False
+            self._checked.add(view_id)
+        repeats.inc()
+        log.info("delivery.repeat_left_out", batch_id=str(unit.dispatch.batch_id), view_id=str(view_id))
+        return True
+
+    async def _deliver(self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
+        """Deliver a bundle in one transaction; it is committed when this returns, and aborted when this raises."""
+        await self._prepare_topics(producer, bundle, parked)
+        await producer.begin_transaction()
+        try:
+            with ExitStack() as spans:
+                traces = []
+                for unit in bundle.units:
+                    spans.enter_context(telemetry.continued(unit.meta, name="deliver"))
+                    traces.append(telemetry.current_traceparent())
+                tallies = await self._send_rows(producer, bundle)
+                async with asyncio.timeout(self._tuning.progress_seconds):
+                    states = await self._send_completions(producer, tallies, traces)
+                    await self._send_parked(producer, parked)
+                    if bundle.next_offset is not None:
+                        await producer.send_offsets_to_transaction({self._place: OffsetAndMetadata(bundle.next_offset, "")}, GROUP)
+                    await producer.commit_transaction()
+        except BaseException:
+            with suppress(KafkaError, OSError, TimeoutError, AssertionError):  # the next producer's start ends the transaction all the same
+                await asyncio.wait_for(producer.abort_transaction(), 2)
+            raise
+        self._memory.update(states)
+        delivered_rows.inc(sum(tally.row_count for tally in tallies))
+        for record, error in parked:
+            telemetry.dead_letters.labels(GROUP, record.topic).inc()
+            log.error("delivery.parked", offset=record.offset, reason=str(error)[:500])
+
+    async def _prepare_topics(self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
+        async with asyncio.timeout(self._tuning.progress_seconds):
+            if missing := {unit.view.topic for unit in bundle.units} - self._partitions.keys():
+                await clients.ensure_view_topics(self._kafka, missing, self._tuning)
+                for topic in missing:
+                    self._partitions[topic] = len(await producer.partitions_for(topic))
+            if parked:
+                await broker.ensure_topics(self._kafka, [self._dead_letters])
+
+    @property
+    def _dead_letters(self) -> str:
+        return f"{self._place.topic}.dlt"
+
+    async def _send_rows(self, producer: AIOKafkaProducer, bundle: Bundle) -> list[Tally]:
+        """Send the rows of a bundle, making the next record batch while the last one is on its way."""
+        tallies = [Tally(unit) for unit in bundle.units]
+        source = parcels(self._store, tallies, self._partitions, columnar=self._tuning.columnar)
+        sent: list[tuple[Parcel, asyncio.Future[RecordMetadata]]] = []
+        ahead = asyncio.ensure_future(asyncio.to_thread(next, source, None))
+        try:
+            while (parcel := await ahead) is not None:
+                ahead = asyncio.ensure_future(asyncio.to_thread(next, source, None))
+                async with asyncio.timeout(self._tuning.progress_seconds):
+                    sent.append((parcel, await producer.send_batch(parcel.builder, parcel.topic, partition=parcel.partition)))
+        finally:
+            await asyncio.gather(ahead, return_exceptions=True)  # a thread cannot be cancelled, and the file must not close under it
+            source.close()
+        async with asyncio.timeout(self._tuning.progress_seconds):
+            for parcel, future in sent:
+                first = (await future).offset
+                if first < 0:
+                    raise NothingAcknowledged(f"the broker does not say where a batch of {parcel.topic}-{parcel.partition} lies")
+                for tally, count in parcel.parts:
+                    tally.place(parcel.partition, first, count)
+                    first += count
+        return tallies
+
+    async def _send_completions(
+        self, producer: AIOKafkaProducer, tallies: Sequence[Tally], traces: Sequence[str | None]
+    ) -> dict[UUID, Delivered]:
+        states: dict[UUID, Delivered] = {}
+        waiting = []
+        for tally, trace in zip(tallies, traces, strict=True):
+            unit, now = tally.unit, utc_now()
+            ranges = [(partition, *place) for partition, place in sorted(tally.offsets.items())]
+            event = completed(unit, ranges=ranges, delivered_count=tally.row_count, sha256=tally.digest.hexdigest(), now=now)
+            event_id = completed_event_id(event.batch_id, event.view_id)
+            headers = Meta(event_id, event.TYPE, event.SOURCE, now, traceparent=trace).headers()
+            waiting.append(await producer.send(event.TOPIC, event.encode(), event.key.encode(), headers=headers))
+            before = states.get(event.view_id) or self._memory.get(event.view_id)
+            states[event.view_id] = remember(before, unit.view, unit.dispatch, ((partition, last) for partition, _, last in ranges))
+        if states:
+            partitions = sorted(await producer.partitions_for(clients.STATE_TOPIC))
+            partition = partitions[self._place.partition % len(partitions)]
+            for view_id, state in states.items():
+                value = state.model_dump_json().encode()
+                waiting.append(await producer.send(clients.STATE_TOPIC, value, str(view_id).encode(), partition=partition))
+        await asyncio.gather(*waiting)
+        return states
+
+    async def _send_parked(self, producer: AIOKafkaProducer, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
+        for record, error in parked:
+            headers = [(name, value) for name, value in record.headers if not name.startswith("dlt_")]
+            headers += [
+                ("dlt_consumer", GROUP.encode()),
+                ("dlt_reason", str(error).encode()[:2000]),
+                ("dlt_error", type(error).__name__.encode()),
+                ("dlt_place", f"{record.topic}/{record.partition}/{record.offset}".encode()),
+                ("dlt_at", utc_now().isoformat().encode()),
+            ]
+            await (await producer.send(self._dead_letters, record.value, record.key, headers=headers))
