@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
+from exchange_svc.delivery.settings import DeliverySettings
 
 
 class StagingSettings(Group):
@@ -36,3 +37,4 @@ class Settings(ServiceSettings):
     staging: StagingSettings = StagingSettings()
     limits: LimitsSettings = LimitsSettings()
     node: NodeSettings = NodeSettings()
+    delivery: DeliverySettings = DeliverySettings()

@@ -103,7 +103,7 @@ class Intake:
     def _check_size(self, byte_count: int) -> None:
         if byte_count > self._body_max_bytes:
             raise BodyTooLarge(
-                f"a body has at most {self._body_max_bytes} bytes; split the file into several batches, or compress it (Content-Encoding: zstd)",
+                f"a body has at most {self._body_max_bytes} bytes; split the file into several batches, or compress it (zstd or gzip)",
                 max_bytes=self._body_max_bytes,
             )
 

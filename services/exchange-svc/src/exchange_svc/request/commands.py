@@ -133,9 +133,7 @@ async def _in_force(tx: AsyncSession, resource_id: UUID) -> ResourceSnapshot:
     """Return the version in force, its row locked: what is granted now is granted of this version."""
     resource = await catalog.get_resource(tx, resource_id, lock=True)
     if resource.withdrawn_at is not None:
-        raise ResourceWithdrawn(
-            f"resource {resource_id} was withdrawn at {resource.withdrawn_at.isoformat()}: nothing of it is granted any more"
-        )
+        raise ResourceWithdrawn(f"resource {resource_id} was withdrawn at {resource.withdrawn_at.isoformat()} and gives no grants")
     return resource.read()
 
 

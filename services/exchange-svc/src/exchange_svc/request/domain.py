@@ -80,7 +80,7 @@ def choose_items(resource: ResourceSnapshot, wanted: Sequence[str] | None) -> tu
     unknown = [code for code in dict.fromkeys(wanted) if resource.item(code) is None]
     if unknown or not wanted:
         has = ", ".join(item.code for item in resource.items)
-        detail = f"items: {', '.join(unknown) or 'the list is empty'}; {resource.name} has {has}: name some of these, or leave items away for all"
+        detail = f"items: {', '.join(unknown) or 'none named'}; {resource.name} has {has}: name some of these, or leave items away for all"
         raise ItemsUnknown(detail, errors=[{"pointer": "/items", "detail": detail}])
     chosen = tuple(item for item in resource.items if item.code in set(wanted))
     withheld = [item.code for item in chosen if item.sharing_type is refused]

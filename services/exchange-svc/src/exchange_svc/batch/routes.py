@@ -1,0 +1,209 @@
+"""HTTP of batches: push, status, quarantine, deliveries."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import ClientDisconnect
+
+from dxmesh_runtime.auth import Steward, Who
+from dxmesh_runtime.db import Tx
+from dxmesh_runtime.problems import problems
+from dxmesh_schemas.exchange import BatchKind
+from dxmesh_schemas.problem import Unreadable, UnsupportedMedia
+from dxmesh_tabular.media import MediaType, parse_content_type
+from exchange_svc import formats, paging
+from exchange_svc.access import sees
+from exchange_svc.batch import commands, domain, quarantine, store
+from exchange_svc.batch.errors import (
+    BatchConflict,
+    BatchNotFound,
+    BodyInterrupted,
+    BodyTooLarge,
+    DigestMismatch,
+    DigestUnreadable,
+    KeyMissing,
+    StorageFull,
+)
+from exchange_svc.batch.inflate import coding_of
+from exchange_svc.batch.intake import Declaration, Intake
+from exchange_svc.catalog import store as catalog
+from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
+from exchange_svc.delivery import store as deliveries
+
+router = APIRouter(tags=["batches"])
+
+
+class BatchOut(BaseModel):
+    """A batch: what was received, the signed acknowledgement, and what became of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+    batch_id: UUID
+    resource_id: UUID
+    resource_version: int
+    kind: BatchKind
+    state: domain.State
+    body_sha256: str
+    body_byte_count: int
+    received_count: int
+    refused_row_count: int
+    received_at: datetime
+    event_id: UUID
+    acknowledgement: str
+    accepted_count: int | None
+    quarantined_count: int | None
+    rejected_count: int | None
+    sequence: int | None
+    reason: str | None
+
+
+class BatchPage(BaseModel):
+    """A page of batches, newest first."""
+
+    items: list[BatchOut]
+    next_cursor: str | None
+
+
+class DeliveryOut(BaseModel):
+    """What of a batch is on a view's topic: `ranges` are [partition, first offset, last offset]."""
+
+    model_config = ConfigDict(from_attributes=True)
+    batch_id: UUID
+    view_id: UUID
+    sequence: int
+    topic: str
+    ranges: list[tuple[int, int, int]]
+    accepted_count: int
+    delivered_count: int
+    sha256: str
+    completed_at: datetime
+
+
+class DeliveryPage(BaseModel):
+    """The deliveries of one batch."""
+
+    items: list[DeliveryOut]
+    next_cursor: str | None
+
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The file, streamed; `Content-Encoding: gzip|zstd` and `Content-Digest` (RFC 9530) are understood.",
+        "content": {media.value: {"schema": {"type": "string", "format": "binary"}} for media in MediaType},
+    }
+}
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:
+        raise BodyInterrupted("the connection ended before the body did; nothing was kept: push again with the same batch id") from None
+
+
+@router.put(
+    "/v1/resources/{resource_id}/batches/{batch_id}",
+    response_model=BatchOut,
+    status_code=201,
+    responses={200: {"model": BatchOut, "description": "The same push came before; this is its answer"}}
+    | problems(
+        ResourceNotFound,
+        ResourceWithdrawn,
+        BatchConflict,
+        KeyMissing,
+        Unreadable,
+        UnsupportedMedia,
+        BodyTooLarge,
+        DigestUnreadable,
+        DigestMismatch,
+        StorageFull,
+    ),
+    openapi_extra=_BODY,
+)
+async def push(
+    resource_id: UUID,
+    batch_id: UUID,
+    request: Request,
+    response: Response,
+    who: Steward,
+    kind: BatchKind = BatchKind.APPEND,
+    delimiter: Annotated[str | None, Query(min_length=1, max_length=1, description="of CSV; found out when absent")] = None,
+    encoding: Annotated[str | None, Query(max_length=40, description="of text; UTF-8, UTF-16 and GB 18030 are found out")] = None,
+    sheet: Annotated[str | None, Query(max_length=31, description="of XLSX; the first when absent")] = None,
+    content_type: Annotated[str | None, Header(include_in_schema=False)] = None,
+    content_encoding: Annotated[str | None, Header(include_in_schema=False)] = None,
+    content_digest: Annotated[str | None, Header(description="RFC 9530, sha-256 or sha-512")] = None,
+    content_length: Annotated[int | None, Header(include_in_schema=False)] = None,
+) -> store.Batch:
+    """Push a file as a batch; 201 when it is durable, 200 when the same was pushed before under this id."""
+    content = parse_content_type(content_type)
+    declared = Declaration(
+        kind=kind,
+        media=content.media,
+        coding=coding_of(content_encoding),
+        delimiter=delimiter or content.delimiter,
+        encoding=encoding or content.encoding,
+        sheet=sheet,
+        digests=domain.wanted_digests(content_digest),
+        length=content_length,
+    )
+    intake: Intake = request.state.intake
+    row, is_new = await intake.push(resource_id, batch_id, declared, _body(request), by=who)
+    response.status_code = 201 if is_new else 200
+    return row
+
+
+@router.get("/v1/resources/{resource_id}/batches", responses=problems(ResourceNotFound))
+async def list_batches(
+    resource_id: UUID, who: Who, tx: Tx, state: domain.State | None = None, limit: Limit = 100, cursor: str | None = None
+) -> BatchPage:
+    """List a resource's batches, newest first, to its provider."""
+    resource = await catalog.find_resource(tx, resource_id)
+    if resource is None or not sees(who, resource.provider_id):
+        raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
+    rows = await store.list_of_resource(tx, resource_id, state=state, limit=limit + 1, after=paging.read_after(cursor))
+    page = rows[:limit]
+    more = paging.after(page[-1].received_at, page[-1].batch_id) if len(rows) > limit else None
+    return BatchPage(items=[BatchOut.model_validate(row) for row in page], next_cursor=more)
+
+
+@router.get("/v1/batches/{batch_id}", response_model=BatchOut, responses=problems(BatchNotFound))
+async def get_batch(batch_id: UUID, who: Who, tx: Tx) -> store.Batch:
+    """Return a batch to its sender."""
+    return await commands.get_visible(tx, batch_id, who)
+
+
+@router.get(
+    "/v1/batches/{batch_id}/quarantine",
+    responses={200: {"content": {formats.MEDIA_TYPES[form]: {} for form in quarantine.FORMATS}}} | problems(BatchNotFound),
+    response_class=Response,
+)
+async def list_quarantine(
+    batch_id: UUID,
+    request: Request,
+    who: Who,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
+    cursor: str | None = None,
+    format: formats.Format | None = None,  # noqa: A002  # the name callers know
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Response:
+    """List the bad rows of a batch to its sender: row, item, rule, reason, value, record; a row stands once per broken rule."""
+    form = formats.choose(format, accept, quarantine.FORMATS)
+    async with request.state.sessions() as tx:
+        batch = await commands.get_visible(tx, batch_id, who)
+    frame, following = await quarantine.page(request.state.objects, request.state.cursor_key, batch, limit=limit, cursor=cursor)
+    return await formats.answer(frame, form, next_cursor=following, name=f"quarantine-{batch_id}")
+
+
+@router.get("/v1/batches/{batch_id}/deliveries", responses=problems(BatchNotFound))
+async def list_deliveries(batch_id: UUID, who: Who, tx: Tx) -> DeliveryPage:
+    """List on which topics a batch's rows are, where, and how many, to its sender."""
+    batch = await commands.get_visible(tx, batch_id, who)
+    rows = await deliveries.list_of_batch(tx, batch.batch_id)
+    return DeliveryPage(items=[DeliveryOut.model_validate(row) for row in rows], next_cursor=None)

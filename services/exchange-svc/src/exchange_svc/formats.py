@@ -1,0 +1,86 @@
+"""The forms a page of rows is answered in: chosen by `format` or the Accept header, made from columns."""
+
+import io
+import json
+from enum import StrEnum
+
+import polars as pl
+from fastapi import Response
+from fastapi.concurrency import run_in_threadpool
+
+from dxmesh_schemas.problem import Invalid
+from dxmesh_tabular.writing import row_json, write_csv, write_parquet
+
+NEXT_CURSOR = "Next-Cursor"
+
+
+class Format(StrEnum):
+    """A form of rows."""
+
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+MEDIA_TYPES = {
+    Format.JSON: "application/json",
+    Format.NDJSON: "application/x-ndjson",
+    Format.CSV: "text/csv",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+
+
+class FormatUnsupported(Invalid):
+    """This list is not given in the form asked for."""
+
+    slug, title = "format-unsupported", "This form is not offered here"
+
+
+def choose(asked: Format | None, accept: str | None, offered: tuple[Format, ...]) -> Format:
+    """Return the form to answer in: `format` wins, then the first type of Accept that is offered, then JSON.
+
+    Raises: FormatUnsupported (422) for a `format` that is not offered.
+    """
+    if asked is not None:
+        if asked not in offered:
+            detail = f"format {asked} is not offered here; ask for {', '.join(offered)}"
+            raise FormatUnsupported(detail, errors=[{"pointer": "query:format", "detail": detail}])
+        return asked
+    for member in (accept or "").split(","):
+        name = member.split(";")[0].strip().lower()
+        for form in offered:
+            if name == MEDIA_TYPES[form]:
+                return form
+    return Format.JSON
+
+
+async def answer(frame: pl.DataFrame, form: Format, *, next_cursor: str | None, name: str) -> Response:
+    """Answer a page of rows; where it goes on stands in the header Next-Cursor, and in the body of JSON too."""
+    content = await run_in_threadpool(render, frame, form, next_cursor)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if next_cursor is not None:
+        headers[NEXT_CURSOR] = next_cursor
+    if form in (Format.CSV, Format.PARQUET):
+        headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+    return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
+
+
+def render(frame: pl.DataFrame, form: Format, next_cursor: str | None) -> bytes:
+    """Return a page's body. Frame: n_rows × n_items; JSON has the shape of the values on a topic."""
+    sink = io.BytesIO()
+    match form:
+        case Format.JSON:
+            rows = ",".join(_objects(frame))
+            return f'{{"items":[{rows}],"next_cursor":{json.dumps(next_cursor)}}}'.encode()
+        case Format.NDJSON:
+            return "".join(f"{row}\n" for row in _objects(frame)).encode()
+        case Format.CSV:
+            write_csv([frame], sink)
+        case Format.PARQUET:
+            write_parquet([frame], sink)
+    return sink.getvalue()
+
+
+def _objects(frame: pl.DataFrame) -> pl.Series:
+    return row_json(frame, frame.columns) if frame.width else pl.Series(["{}"] * frame.height, dtype=pl.String)

@@ -1,0 +1,65 @@
+"""Reading a grant's rows from its resource's table, page by page at one version of the table."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import polars as pl
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dxmesh_runtime.auth import Principal
+from dxmesh_schemas.problem import Gone, NotFound
+from dxmesh_tabular import table
+from dxmesh_tabular.store import ObjectStore
+from exchange_svc import paging
+from exchange_svc.catalog import store as catalog
+from exchange_svc.grant import domain, store
+from exchange_svc.grant.errors import GrantNotFound, TableVersionGone
+from exchange_svc.table import store as tables
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """What a grant lets its requester read now: the items that still leave, and the table in its newest version, if there is one."""
+
+    grant_id: UUID
+    items: tuple[str, ...]
+    table_key: str | None
+    version: int
+
+
+async def open_grant(tx: AsyncSession, grant_id: UUID, *, by: Principal, now: datetime) -> Readable:
+    """Say what may be read. Raises: GrantNotFound (404) for anyone but the requester, GrantOver (403)."""
+    grant, view = await store.get(tx, grant_id)
+    if by.organization_id != grant.requester_id:
+        raise GrantNotFound(f"grant {grant_id} does not exist, or you may not read by it")
+    domain.check_readable(grant.state_at(now), use_until=grant.use_until, termination_reason=grant.termination_reason)
+    resource = (await catalog.get_resource(tx, grant.resource_id)).read()
+    items = domain.leaving_items(view.items, resource)
+    newest = await tables.find(tx, grant.resource_id)
+    return Readable(grant_id, items, newest.table_key if newest else None, newest.version if newest else 0)
+
+
+async def page(objects: ObjectStore, key: bytes, readable: Readable, *, limit: int, cursor: str | None) -> tuple[pl.DataFrame, str | None]:
+    """Return the rows behind a cursor, at most `limit`, and the next cursor; pages of one reading are of one table version.
+
+    Frame: n_rows × items. Raises: CursorInvalid (422), TableVersionGone (410).
+    """
+    scope = f"rows:{readable.grant_id}"
+    version, offset = (readable.version, 0) if cursor is None else paging.unseal(key, scope, cursor)
+    if readable.table_key is None:
+        return pl.DataFrame(schema=dict.fromkeys(readable.items, pl.String)), None
+    frame = await asyncio.to_thread(_read, objects, readable.table_key, version, readable.items, offset, limit + 1)
+    if frame.height <= limit:
+        return frame, None
+    return frame.head(limit), paging.seal(key, scope, version, offset + limit)
+
+
+def _read(objects: ObjectStore, table_key: str, version: int, items: tuple[str, ...], offset: int, limit: int) -> pl.DataFrame:
+    try:
+        source = table.scan(objects, table_key, version=version)
+        has = source.collect_schema().names()
+        return source.select([item for item in items if item in has]).slice(offset, limit).collect()
+    except (Gone, NotFound, FileNotFoundError) as gone:
+        raise TableVersionGone(f"version {version} of the table is kept no longer; begin again without a cursor", version=version) from gone

@@ -1,0 +1,147 @@
+"""HTTP of grants: see, end, read rows; and the state of a resource's table."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from dxmesh_runtime.auth import Steward, Who
+from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.problems import problems
+from dxmesh_schemas.catalog import OrganizationRef
+from exchange_svc import formats, paging
+from exchange_svc.access import sees, sees_all
+from exchange_svc.catalog import store as catalog
+from exchange_svc.catalog.errors import ResourceNotFound
+from exchange_svc.grant import commands, domain, pull, store
+from exchange_svc.grant.errors import GrantNotActive, GrantNotFound, GrantOver, TableVersionGone
+from exchange_svc.table import store as tables
+
+router = APIRouter(prefix="/v1", tags=["grants"])
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+
+
+class GrantOut(BaseModel):
+    """A requester's right to read: what, where, until when."""
+
+    grant_id: UUID
+    request_id: UUID
+    resource_id: UUID
+    requester: OrganizationRef
+    provider_id: UUID
+    state: domain.State
+    view_id: UUID
+    items: list[str]
+    topic: str
+    use_until: datetime | None
+    activated_at: datetime
+    terminated_at: datetime | None
+    termination_reason: str | None
+
+
+class GrantPage(BaseModel):
+    """A page of grants, newest first."""
+
+    items: list[GrantOut]
+    next_cursor: str | None
+
+
+class TerminationIn(BaseModel):
+    """Why a grant ends (GDSR Art. 27)."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+
+
+class TableOut(BaseModel):
+    """The resource's table: it holds every accepted batch up to `sequence`; no version yet when nothing was folded."""
+
+    resource_id: UUID
+    version: int | None
+    sequence: int
+    row_count: int
+    advanced_at: datetime | None
+
+
+def _out(grant: store.Grant, view: store.View) -> GrantOut:
+    return GrantOut(
+        grant_id=grant.grant_id,
+        request_id=grant.request_id,
+        resource_id=grant.resource_id,
+        requester=grant.requester_ref,
+        provider_id=grant.provider_id,
+        state=grant.state_at(utc_now()),
+        view_id=view.view_id,
+        items=view.items,
+        topic=view.topic,
+        use_until=grant.use_until,
+        activated_at=grant.activated_at,
+        terminated_at=grant.terminated_at,
+        termination_reason=grant.termination_reason,
+    )
+
+
+@router.get("/grants")
+async def list_grants(
+    who: Who, tx: Tx, resource_id: UUID | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: str | None = None
+) -> GrantPage:
+    """List the grants the caller's organization holds or gave, newest first."""
+    organization_id = None if sees_all(who) else who.own_organization
+    after = paging.read_after(cursor)
+    rows = await store.list_grants(tx, organization_id=organization_id, resource_id=resource_id, limit=limit + 1, after=after)
+    page = rows[:limit]
+    more = paging.after(page[-1][0].activated_at, page[-1][0].grant_id) if len(rows) > limit else None
+    return GrantPage(items=[_out(grant, view) for grant, view in page], next_cursor=more)
+
+
+@router.get("/grants/{grant_id}", responses=problems(GrantNotFound))
+async def get_grant(grant_id: UUID, who: Who, tx: Tx) -> GrantOut:
+    """Return a grant to its requester or provider."""
+    return _out(*await commands.get_visible(tx, grant_id, who))
+
+
+@router.post("/grants/{grant_id}/termination", status_code=201, responses=problems(GrantNotFound, GrantNotActive))
+async def terminate(grant_id: UUID, body: TerminationIn, who: Steward, tx: Tx) -> GrantOut:
+    """End a grant, as its requester or its provider."""
+    return _out(*await commands.terminate(tx, grant_id, reason=body.reason, by=who, now=utc_now()))
+
+
+@router.get(
+    "/grants/{grant_id}/rows",
+    responses={200: {"content": {formats.MEDIA_TYPES[form]: {} for form in formats.Format}}}
+    | problems(GrantNotFound, GrantOver, TableVersionGone),
+    response_class=Response,
+)
+async def list_rows(
+    grant_id: UUID,
+    request: Request,
+    who: Who,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
+    cursor: str | None = None,
+    format: formats.Format | None = None,  # noqa: A002  # the name callers know
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Response:
+    """Read the rows of a grant from the resource's table; all pages behind one first page are of the same table version."""
+    form = formats.choose(format, accept, tuple(formats.Format))
+    async with request.state.sessions() as tx:
+        readable = await pull.open_grant(tx, grant_id, by=who, now=utc_now())
+    frame, following = await pull.page(request.state.objects, request.state.cursor_key, readable, limit=limit, cursor=cursor)
+    return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}")
+
+
+@router.get("/resources/{resource_id}/table", responses=problems(ResourceNotFound))
+async def get_table(resource_id: UUID, who: Who, tx: Tx) -> TableOut:
+    """Say how far the resource's table is, to its provider and to those who hold or held a grant."""
+    resource = await catalog.find_resource(tx, resource_id)
+    if resource is None or not (
+        sees(who, resource.provider_id) or (who.organization_id is not None and await store.has_grant(tx, resource_id, who.organization_id))
+    ):
+        raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
+    table = await tables.find(tx, resource_id)
+    if table is None:
+        return TableOut(resource_id=resource_id, version=None, sequence=0, row_count=0, advanced_at=None)
+    return TableOut(
+        resource_id=resource_id, version=table.version, sequence=table.sequence, row_count=table.row_count, advanced_at=table.advanced_at
+    )

@@ -1,0 +1,44 @@
+"""What is wired for Kafka: the consumers of this service, the delivery worker, and their replay."""
+
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from dxmesh_runtime.consumer import Consumer
+from dxmesh_runtime.db import Database, connect
+from dxmesh_runtime.worker import run_worker
+from dxmesh_tabular.store import ObjectStore
+from exchange_svc.batch import consumers as batches
+from exchange_svc.catalog import consumers as catalog
+from exchange_svc.delivery import consumers as deliveries
+from exchange_svc.delivery.worker import run_delivery
+from exchange_svc.settings import Settings
+from exchange_svc.table import consumers as tables
+
+
+def consumers(settings: Settings, database: Database) -> list[Consumer]:
+    """Return this service's consumers, each with a group and inbox of its own so that none waits for another."""
+    objects = ObjectStore.open(settings.object_store.url)
+    return [
+        Consumer("exchange", settings.kafka, database, {**catalog.HANDLERS, **batches.HANDLERS}),
+        Consumer("exchange-delivery", settings.kafka, database, deliveries.HANDLERS),
+        Consumer("exchange-table", settings.kafka, database, tables.handlers(objects)),
+    ]
+
+
+async def run(settings: Settings) -> None:
+    """Run the relay, the consumers and the delivery worker until cancelled."""
+
+    def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
+        return [*(consumer.run() for consumer in consumers(settings, database)), run_delivery(settings, settings.delivery)]
+
+    await run_worker(settings, name="exchange-svc", tasks=tasks)
+
+
+async def replay(settings: Settings) -> tuple[int, int]:
+    """Handle again what the consumers parked; return how many records took effect and how many were parked again."""
+    database = connect(settings.database)
+    try:
+        counts = [await consumer.replay() for consumer in consumers(settings, database)]
+    finally:
+        await database.close()
+    return sum(done for done, _ in counts), sum(again for _, again in counts)
