@@ -11,10 +11,10 @@ class LocalError(Exception):
 class PortTaken(LocalError):
     """Another program listens where a part of the mesh wants to."""
 
-    def __init__(self, port: int, part: str, setting: str) -> None:
+    def __init__(self, port: int, part: str, setting: str, owner: str = "another program") -> None:
         super().__init__(
-            f"port {port} ({part}) is taken by another program: stop that program, or move {part} with {setting}=<port>"
-            " (DXMESH_PORT_BASE=<port> moves all of them)"
+            f"port {port} ({part}) is taken by {owner}: stop it, or move {part} with {setting}=<port>"
+            " (DXMESH_PORT_BASE=<port> moves all parts)"
         )
 
 

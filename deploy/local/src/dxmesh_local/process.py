@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -82,6 +83,24 @@ def spawn(
             pass_fds=pass_fds,
             preexec_fn=die_with_parent(on_parent_death),
         )
+
+
+def run(
+    argv: Sequence[str | Path], environment: Mapping[str, str], output: IO[bytes], *, user: str | None = None, pass_fds: Sequence[int] = ()
+) -> int:
+    """Run a child to its end, out of reach of Ctrl-C but tied to our life; return its exit status."""
+    return subprocess.run(
+        [str(part) for part in argv],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        cwd="/",
+        user=user,
+        start_new_session=True,
+        pass_fds=pass_fds,
+        preexec_fn=die_with_parent(signal.SIGKILL),
+    ).returncode
 
 
 def stop(process: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM, *, seconds: float = 15.0) -> None:
