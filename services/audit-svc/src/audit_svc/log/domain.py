@@ -13,6 +13,7 @@ TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 HASH_BYTES = 32
 MAX_ENTRY_BYTES = 0xFFFF  # an entry bundle prefixes each entry with a uint16 length (C2SP tlog-tiles)
+MAX_LEVEL = 63 // TILE_HEIGHT  # tree sizes are below 2**63
 EMPTY_ROOT = sha256(b"").digest()
 
 Range = tuple[int, int]
@@ -80,6 +81,17 @@ def _fold(row: bytes) -> bytes:
     while len(row) > HASH_BYTES:
         row = b"".join(sha256(b"\x01" + row[at : at + 2 * HASH_BYTES]).digest() for at in range(0, len(row), 2 * HASH_BYTES))
     return row
+
+
+def commits_to(entry: bytes, payload: bytes) -> bool:
+    """Say whether an entry names this payload's SHA-256."""
+    return f'"payload_sha256":"{sha256(payload).hexdigest()}"'.encode() in entry
+
+
+def is_parent(parent: bytes, number: int, tile: bytes) -> bool:
+    """Say whether the tile above holds the root of the full level 0 tile of that number."""
+    at = number % TILE_WIDTH * HASH_BYTES
+    return len(tile) == TILE_WIDTH * HASH_BYTES and parent[at : at + HASH_BYTES] == _fold(tile)
 
 
 # -- growing -----------------------------------------------------------------------------------------------------------
