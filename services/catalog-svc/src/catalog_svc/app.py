@@ -1,0 +1,59 @@
+"""What is wired for HTTP."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from catalog_svc import dashboard
+from catalog_svc.code_set import routes as code_sets
+from catalog_svc.credential import commands as credential_commands
+from catalog_svc.credential import routes as credentials
+from catalog_svc.credential.hashing import SecretChecks
+from catalog_svc.organization import routes as organizations
+from catalog_svc.resource import routes as resources
+from catalog_svc.settings import Settings
+from catalog_svc.system import routes as systems
+from catalog_svc.token import issuer as token_issuer
+from catalog_svc.token import routes as tokens
+from dxmesh_runtime import app as http
+from dxmesh_runtime import signing
+from dxmesh_runtime.db import Database, utc_now
+
+_ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, code_sets.router, dashboard.router]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the app; with a signing key it issues tokens and trusts its own, else it trusts the issuer of the settings."""
+    issuer = _issuer(settings)
+    public_url = settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}"
+
+    @asynccontextmanager
+    async def state(database: Database) -> AsyncIterator[dict[str, Any]]:
+        checks = SecretChecks()
+        if settings.bootstrap is not None:
+            async with database.sessions.begin() as tx:
+                await credential_commands.ensure_bootstrap(
+                    tx, checks, settings.bootstrap.client_id, settings.bootstrap.client_secret.get_secret_value(), now=utc_now()
+                )
+        yield {"secret_checks": checks, "issuer": issuer, "public_url": public_url}
+
+    if issuer is not None:
+        # its own keys are at hand: asking itself over HTTP would fail until it serves
+        auth = settings.auth.model_copy(update={"jwks": json.dumps(issuer.key_set())})
+        settings = settings.model_copy(update={"auth": auth})
+    routers = [tokens.router, *_ROUTERS] if issuer is not None else _ROUTERS
+    return http.build(settings, name="catalog-svc", title="catalog-svc", routers=routers, state=state)
+
+
+def _issuer(settings: Settings) -> token_issuer.Issuer | None:
+    if settings.signing is None:
+        return None
+    return token_issuer.make(
+        signing.load_key(settings.signing.key_file),
+        url=settings.auth.issuer,
+        audience=settings.auth.audience,
+        lifetime_seconds=settings.token.lifetime_seconds,
+    )

@@ -1,0 +1,168 @@
+"""Data resources, their versions, and the numbers of their codes in PostgreSQL."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, Index, Integer, Row, Text, Uuid, func, or_, select, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from catalog_svc.organization.store import Organization
+from catalog_svc.paging import like
+from catalog_svc.resource.definition import Settled
+from catalog_svc.resource.domain import State, shareable_count
+from catalog_svc.resource.errors import ResourceNotFound
+from catalog_svc.tables import Base
+from catalog_svc.text import comparable
+
+
+class Resource(Base):
+    """A data resource: `definition` is in force, `draft` waits to be published; the columns beside them show what all may see."""
+
+    __tablename__ = "resource"
+    __table_args__ = (
+        Index("resource_name", "organization_id", "name_key", unique=True, postgresql_where=text("state <> 'withdrawn'")),
+        Index("ix_resource_system_id", "system_id"),
+    )
+    resource_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
+    system_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("system.system_id"))
+    resource_code: Mapped[str] = mapped_column(Text, unique=True)
+    state: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(Integer)  # the version in force; 0 before the first
+    revision: Mapped[int] = mapped_column(Integer)  # counts every change; the ETag
+    definition: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    draft: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    name: Mapped[str] = mapped_column(Text)
+    name_key: Mapped[str] = mapped_column(Text)
+    summary: Mapped[str] = mapped_column(Text)
+    sharing_type: Mapped[str] = mapped_column(Text)
+    open_type: Mapped[str] = mapped_column(Text)
+    update_cycle: Mapped[str] = mapped_column(Text)
+    item_count: Mapped[int] = mapped_column(Integer)
+    shareable_item_count: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    withdrawn_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    withdrawal_reason: Mapped[str | None] = mapped_column(Text)
+
+    def show(self, entry: Settled) -> None:
+        """Set the columns that lists, searches and totals read from an entry."""
+        self.system_id, self.name, self.name_key, self.summary = entry.system_id, entry.name, comparable(entry.name), entry.summary
+        self.sharing_type, self.open_type, self.update_cycle = entry.sharing_type.value, entry.open_type.value, entry.update_cycle.value
+        self.item_count, self.shareable_item_count = len(entry.items), shareable_count(entry.items)
+
+
+class ResourceVersion(Base):
+    """A published version, never changed: the snapshot its event carried."""
+
+    __tablename__ = "resource_version"
+    resource_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("resource.resource_id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    published_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    published_by: Mapped[str] = mapped_column(Text)
+
+
+class ResourceCodeNumber(Base):
+    """The last number given out under a prefix of resource codes."""
+
+    __tablename__ = "resource_code_number"
+    prefix: Mapped[str] = mapped_column(Text, primary_key=True)
+    last_number: Mapped[int] = mapped_column(Integer)
+
+
+async def next_number(tx: AsyncSession, prefix: str) -> int:
+    """Return the next number under a prefix; the prefix is locked until the transaction ends, so no number is lost."""
+    statement = insert(ResourceCodeNumber).values(prefix=prefix, last_number=1)
+    statement = statement.on_conflict_do_update(index_elements=["prefix"], set_={"last_number": ResourceCodeNumber.last_number + 1})
+    return (await tx.scalars(statement.returning(ResourceCodeNumber.last_number))).one()
+
+
+async def get(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Resource:
+    """Return a resource, its row locked and read anew when asked. Raises: ResourceNotFound (404)."""
+    query = select(Resource).where(Resource.resource_id == resource_id)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    row = await tx.scalar(query)
+    if row is None:
+        raise ResourceNotFound(f"no resource you may see has the id {resource_id}")
+    return row
+
+
+async def find_by_name(tx: AsyncSession, organization_id: UUID, name_key: str, *, other_than: UUID | None) -> Resource | None:
+    """Return another resource of the provider with that name; withdrawn ones have given theirs up."""
+    query = select(Resource).where(
+        Resource.organization_id == organization_id, Resource.name_key == name_key, Resource.state != State.WITHDRAWN.value
+    )
+    return await tx.scalar(query if other_than is None else query.where(Resource.resource_id != other_than))
+
+
+async def definitions_of_published(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Return the definitions in force of those of these resources that are published."""
+    if not ids:
+        return {}
+    query = select(Resource.resource_id, Resource.definition).where(
+        Resource.resource_id.in_(ids), Resource.state == State.PUBLISHED.value, Resource.definition.is_not(None)
+    )
+    return {resource_id: definition for resource_id, definition in await tx.execute(query) if definition is not None}
+
+
+async def list_page(
+    tx: AsyncSession,
+    *,
+    drafts_of: UUID | None,
+    all_drafts: bool,
+    state: State | None,
+    provider: UUID | None,
+    q: str | None,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[Row[Resource, Organization]]:
+    """Return up to limit + 1 resources with their providers, as they were entered; drafts of one organization or of all.
+
+    Withdrawn resources are left out unless asked for by state.
+    """
+    query = select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
+    query = query.order_by(Resource.resource_id).limit(limit + 1)
+    query = query.where(Resource.state != State.WITHDRAWN.value if state is None else Resource.state == state.value)
+    if not all_drafts:
+        visible = Resource.state != State.DRAFT.value
+        query = query.where(visible if drafts_of is None else or_(visible, Resource.organization_id == drafts_of))
+    if provider is not None:
+        query = query.where(Resource.organization_id == provider)
+    if q:
+        query = query.where(or_(*(column.ilike(like(q)) for column in (Resource.name, Resource.summary, Resource.resource_code))))
+    if after is not None:
+        query = query.where(Resource.resource_id > after)
+    return (await tx.execute(query)).all()
+
+
+async def get_version(tx: AsyncSession, resource_id: UUID, version: int) -> ResourceVersion:
+    """Return a published version. Raises: ResourceNotFound (404)."""
+    row = await tx.get(ResourceVersion, (resource_id, version))
+    if row is None:
+        raise ResourceNotFound(f"no resource you may see has the id {resource_id} and a version {version}")
+    return row
+
+
+async def list_versions(tx: AsyncSession, resource_id: UUID, *, after: int | None, limit: int) -> Sequence[ResourceVersion]:
+    """Return up to limit + 1 versions, oldest first."""
+    query = select(ResourceVersion).where(ResourceVersion.resource_id == resource_id).order_by(ResourceVersion.version).limit(limit + 1)
+    return (await tx.scalars(query if after is None else query.where(ResourceVersion.version > after))).all()
+
+
+async def totals(tx: AsyncSession) -> dict[str, tuple[int, int, int]]:
+    """Return resources, items and shareable items by state."""
+    query = select(Resource.state, func.count(), func.sum(Resource.item_count), func.sum(Resource.shareable_item_count))
+    return {state: (count, items, shareable) for state, count, items, shareable in await tx.execute(query.group_by(Resource.state))}
+
+
+async def newest(tx: AsyncSession, limit: int) -> Sequence[Row[Resource, Organization]]:
+    """Return the resources entered last, with their providers."""
+    query = select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
+    return (await tx.execute(query.order_by(Resource.resource_id.desc()).limit(limit))).all()

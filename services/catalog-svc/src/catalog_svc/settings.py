@@ -1,0 +1,45 @@
+"""The settings of catalog-svc."""
+
+import re
+
+from pydantic import SecretStr, field_validator
+
+from dxmesh_runtime.settings import Group, ServiceSettings, SigningSettings
+
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+class BootstrapSettings(Group):
+    """The node's first client: authority, operator and auditor, of no organization."""
+
+    client_id: str
+    client_secret: SecretStr
+
+    @field_validator("client_id")
+    @classmethod
+    def _plain_id(cls, value: str) -> str:
+        if not _UNRESERVED.fullmatch(value) or len(value) > 100:
+            raise ValueError("use 1 to 100 of A-Z a-z 0-9 . _ ~ -")
+        return value
+
+    @field_validator("client_secret")
+    @classmethod
+    def _strong_secret(cls, value: SecretStr) -> SecretStr:
+        # only unreserved characters: clients differ in whether they percent-encode a secret for HTTP Basic (RFC 6749 section 2.3.1)
+        if not _UNRESERVED.fullmatch(value.get_secret_value()) or not 16 <= len(value.get_secret_value()) <= 200:
+            raise ValueError("use 16 to 200 of A-Z a-z 0-9 . _ ~ -")
+        return value
+
+
+class TokenSettings(Group):
+    """How long a token is good."""
+
+    lifetime_seconds: int = 900
+
+
+class Settings(ServiceSettings):
+    """Without `signing` the node trusts another OIDC issuer and this service issues no tokens."""
+
+    signing: SigningSettings | None = None
+    bootstrap: BootstrapSettings | None = None
+    token: TokenSettings = TokenSettings()

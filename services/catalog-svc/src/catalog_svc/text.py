@@ -1,0 +1,85 @@
+"""What text written by people may hold, and when two names are the same."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, StringConstraints
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_LAYOUT = frozenset("\n\t")
+_FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+
+
+def unseen(text: str, *, layout: bool = False) -> str | None:
+    """Name the first character that cannot be seen (controls, zero-width, direction marks), or None.
+
+    Two names that differ by one of these look the same to a reader, and PostgreSQL refuses U+0000.
+    """
+    for character in text:
+        if unicodedata.category(character) in _UNSEEN and not (layout and character in _LAYOUT):
+            return f"U+{ord(character):04X}"
+    return None
+
+
+def full_width(text: str) -> str | None:
+    """Return the first full-width digit or Latin letter, or None; Chinese punctuation is full-width by right."""
+    found = _FULL_WIDTH.search(text)
+    return found.group() if found else None
+
+
+def comparable(name: str) -> str:
+    """Return what two names are compared by: NFKC (Unicode Annex 15), case folded, runs of blanks as one."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def check_name(text: str) -> str:
+    """Return the name without outer blanks. Raises ValueError saying what is wrong and what to write."""
+    stripped = text.strip()
+    if not stripped:
+        raise ValueError("is empty; write at least one visible character")
+    if (character := unseen(stripped)) is not None:
+        raise ValueError(f"holds {character}, a character that cannot be seen; remove it")
+    if (character := full_width(stripped)) is not None:
+        raise ValueError(f"holds the full-width {character!r}; write {unicodedata.normalize('NFKC', character)!r}")
+    return stripped
+
+
+def check_text(text: str) -> str:
+    """Return the text without outer blanks; line breaks and tabs may stand in it. Raises ValueError."""
+    if (character := unseen(text, layout=True)) is not None:
+        raise ValueError(f"holds {character}, a character that cannot be seen; remove it")
+    return text.strip()
+
+
+def check_code(text: str) -> str:
+    """Return a code as it is: codes are compared character by character, so nothing is trimmed. Raises ValueError."""
+    if not text.strip():
+        raise ValueError("is empty; leave it out or write the code")
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank; remove it")
+    return check_name(text)
+
+
+def faults(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (JSON pointer, what is wrong) for every text in a JSON value that holds an unseen character, keys included."""
+    if isinstance(value, str):
+        if (character := unseen(value, layout=True)) is not None:
+            yield pointer, f"holds {character}, a character that cannot be seen; remove it"
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from faults(inner, f"{pointer}/{key}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from faults(inner, f"{pointer}/{index}")
+
+
+Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_name)]
+"""What people call a thing: 1 to 200 visible characters."""
+Paragraph = Annotated[str, StringConstraints(max_length=4000), AfterValidator(check_text)]
+"""Running text, up to 4,000 characters; may be empty."""
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(check_text), StringConstraints(min_length=1)]
+"""Running text that must say something."""
+Search = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_text)]
+"""What a reader looks for."""
