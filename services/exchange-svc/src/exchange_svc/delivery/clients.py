@@ -54,7 +54,7 @@ async def ensure_view_topics(kafka: KafkaSettings, topics: Collection[str], tuni
     await broker.ensure_topics(kafka, dict.fromkeys(topics, config))
 
 
-async def restore(kafka: KafkaSettings) -> dict[UUID, Delivered]:
+async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer) -> dict[UUID, Delivered]:
     """Return what each view has had, from the state topic; created when missing.
 
     Call it once the partition's producer has started: everything its predecessor committed is visible then.
@@ -64,7 +64,7 @@ async def restore(kafka: KafkaSettings) -> dict[UUID, Delivered]:
     reader = broker.consumer(kafka)
     await reader.start()
     try:
-        places = await _partitions(reader, STATE_TOPIC)
+        places = [TopicPartition(STATE_TOPIC, partition) for partition in sorted(await producer.partitions_for(STATE_TOPIC))]
         reader.assign(places)
         await reader.seek_to_beginning(*places)
         ends: Mapping[TopicPartition, int] = await reader.end_offsets(places)
@@ -90,8 +90,3 @@ async def still_holds(reader: AIOKafkaConsumer, state: Delivered) -> bool:
         return False
     ends = await reader.end_offsets(places)
     return all(ends.get(place, 0) > last for place, (_, last) in zip(places, state.ends, strict=True))
-
-
-async def _partitions(reader: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    await reader.topics()
-    return [TopicPartition(topic, partition) for partition in sorted(reader.partitions_for_topic(topic) or ())]

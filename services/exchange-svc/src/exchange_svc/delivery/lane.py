@@ -24,7 +24,7 @@ from exchange_svc.delivery.outflow import Parcel, Tally, WrongDispatch, parcels
 from exchange_svc.delivery.settings import DeliverySettings
 
 log = structlog.get_logger(__name__)
-GROUP = "exchange-delivery"
+GROUP = "exchange-dispatch"
 stalled = Gauge("dxmesh_delivery_stalled", "1 while a partition of dispatches is retried", ["partition"])
 delivered_rows = Counter("dxmesh_delivery_rows", "Rows committed to views' topics")
 repeats = Counter("dxmesh_delivery_repeats", "Dispatches left out because the view's topic holds their rows")
@@ -66,7 +66,7 @@ class Lane:
                 try:
                     transactional_id = f"dxmesh-delivery-{self._place.topic}-{self._place.partition}"
                     async with clients.transactional(self._kafka, transactional_id, self._tuning) as producer:
-                        await self._resume()
+                        await self._resume(producer)
                         while True:
                             await self._deliver_waiting(producer)
                             failures = 0
@@ -84,10 +84,10 @@ class Lane:
         finally:
             gauge.set(0)
 
-    async def _resume(self) -> None:
+    async def _resume(self, producer: AIOKafkaProducer) -> None:
         """Go to where the last committed transaction ended; only a started producer sees that for certain."""
         async with asyncio.timeout(self._tuning.progress_seconds):
-            self._memory = await clients.restore(self._kafka)
+            self._memory = await clients.restore(self._kafka, producer)
             self._partitions.clear()
             self._checked.clear()
             committed = await self._consumer.committed(self._place)
@@ -102,14 +102,17 @@ class Lane:
         if not records:
             return
         parked: list[tuple[ConsumerRecord, Exception]] = []
-        waiting = [(record.offset, await self._units(record, parked)) for record in records]
+        memory = dict(self._memory)  # with what is waiting here taken as delivered, so that a repeat among it is seen as well
+        waiting = [(record.offset, await self._units(record, memory, parked)) for record in records]
         for bundle in bundles(waiting, most_rows=self._tuning.transaction_rows):
             with transaction_seconds.time():
                 ends_here = [one for one in parked if bundle.next_offset is not None and one[0].offset < bundle.next_offset]
                 parked = [one for one in parked if one not in ends_here]
                 await self._deliver(producer, bundle, ends_here)
 
-    async def _units(self, record: ConsumerRecord, parked: list[tuple[ConsumerRecord, Exception]]) -> list[Unit]:
+    async def _units(
+        self, record: ConsumerRecord, memory: dict[UUID, Delivered], parked: list[tuple[ConsumerRecord, Exception]]
+    ) -> list[Unit]:
         """Return what is to be done for a dispatch, without the views that have had it; wrong data is added to `parked`."""
         try:
             incoming = read(record)
@@ -122,18 +125,22 @@ class Lane:
             return []
         if not isinstance(incoming.event, DispatchOrdered):
             return []
-        units = [Unit(incoming.event, view, incoming.meta) for view in incoming.event.views]
-        return [unit for unit in units if not await self._was_delivered(unit)]
+        units = []
+        for view in incoming.event.views:
+            unit = Unit(incoming.event, view, incoming.meta)
+            if not await self._was_delivered(unit, memory):
+                memory[view.view_id] = remember(memory.get(view.view_id), view, unit.dispatch, ())
+                units.append(unit)
+        return units
 
-    async def _was_delivered(self, unit: Unit) -> bool:
+    async def _was_delivered(self, unit: Unit, memory: dict[UUID, Delivered]) -> bool:
         view_id = unit.view.view_id
-        state = self._memory.get(view_id)
-        if state is None or not state.covers(unit.dispatch):
+        if view_id not in memory or not memory[view_id].covers(unit.dispatch):
             return False
-        if view_id not in self._checked:
-            if not await clients.still_holds(self._consumer, state):
+        if view_id in self._memory and view_id not in self._checked:
+            if not await clients.still_holds(self._consumer, self._memory[view_id]):
                 log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=unit.view.topic)
-                del self._memory[view_id]
+                del self._memory[view_id], memory[view_id]
                 return False
             self._checked.add(view_id)
         repeats.inc()
