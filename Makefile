@@ -1,3 +1,4 @@
+# Everything is run through make, by people and by CI alike.
 PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
@@ -7,20 +8,73 @@ NAMES  := $(foreach d,$(LOCALS),$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(d)/py
 INSTALL = $(UV) pip install --python $(PY) --require-hashes --build-constraints requirements-build.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help
-help: ## Print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+.PHONY: help demo up down status logs test lint types unit e2e bench docs format lock clean
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# --- for whoever runs the mesh
+
+demo: $(VENV)/.run ## set everything up, run the main job on real data, say what happened and where to look
+	@$(VENV)/bin/dxmesh demo
+
+up: $(VENV)/.run ## start the mesh and leave it running
+	@$(PY) -m dxmesh_local up
+
+down: $(VENV)/.run ## stop the mesh
+	@$(PY) -m dxmesh_local down
+
+status: $(VENV)/.run ## say which parts run, and where
+	@$(PY) -m dxmesh_local status
+
+logs: $(VENV)/.run ## show the logs of all parts, and go on
+	@$(PY) -m dxmesh_local logs -f
+
+# --- for whoever works on it
+
+test: lint types unit e2e ## lint, types, import rules, unit, component, contract, end-to-end
+
+lint: $(VENV)/.dev ## style and import rules
+	@echo "== lint"
+	@$(VENV)/bin/ruff format --check -q .
+	@$(VENV)/bin/ruff check -q .
+	@$(VENV)/bin/lint-imports --no-logo --verbose=false 2>/dev/null || $(VENV)/bin/lint-imports
+
+types: $(VENV)/.dev ## mypy --strict
+	@echo "== types"
+	@$(VENV)/bin/mypy $(foreach d,$(LOCALS),$(d)/src)
+
+unit: $(VENV)/.dev ## unit, component and contract tests
+	@echo "== unit, component, contract"
+	@$(PY) -m pytest libs services deploy/local tests/contract
+
+e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a browser
+	@echo "== end to end"
+	@$(PY) -m pytest tests/e2e tests/browser
+
+bench: $(VENV)/.dev ## measure, print ratios, write benchmarks/latest.json
+	@$(PY) -m benchmarks
+
+docs: $(VENV)/.dev ## write the generated pages of docs/ again
+	@$(PY) -m tests.contract.generate
+
+format: $(VENV)/.dev ## format the code
+	@$(VENV)/bin/ruff format -q .
+	@$(VENV)/bin/ruff check -q --fix .
+
+# --- set-up
 
 $(UV): requirements-uv.lock
-	@$(PYTHON) -c 'import sys; sys.exit("dxmesh needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("dxmesh needs Python 3.11 or newer: set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "setting up $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock \
+	  || { echo "the installer could not be fetched: check the network, or PIP_INDEX_URL for a mirror" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.run: $(UV) requirements.lock requirements-build.lock $(LOCALS:%=%/pyproject.toml)
 	@echo "installing the product (about 220 MB the first time)"
-	@$(INSTALL) -r requirements.lock
+	@$(INSTALL) -r requirements.lock || { echo "packages could not be fetched: check the network, or UV_DEFAULT_INDEX for a mirror" >&2; exit 1; }
 	@$(INSTALL) -q -r requirements-build.lock
 	@$(UV) pip install -q --python $(PY) --offline --no-deps --no-build-isolation $(LOCALS:%=-e ./%)
 	@touch $@
@@ -32,10 +86,12 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
           --no-header --no-annotate $(NAMES:%=--no-emit-package %) $(UPGRADE)
-.PHONY: lock
-lock: $(UV) ## Resolve the locks again (hashed, without addresses)
+lock: $(UV) ## resolve the locks again: hashed, without addresses
 	$(COMPILE) requirements-uv.in -o requirements-uv.lock
 	$(COMPILE) requirements-build.in -o requirements-build.lock
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	! grep -nE '://|^--|@ file|^-e' requirements*.lock
+
+clean: ## remove the environment; the data in .dxmesh stays
+	rm -rf $(VENV)
