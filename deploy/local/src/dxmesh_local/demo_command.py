@@ -1,4 +1,5 @@
 """`dxmesh demo`: starts the mesh if it does not run, runs the main job on it, and says where to look."""
+# ruff: noqa: T201 - printing is what a command is for
 
 import contextlib
 import json

@@ -29,7 +29,11 @@ def repository() -> Path:
 
 
 def kafka(
-    say: Callable[[str], None] = lambda _: None, *, folder: Path | None = None, expected: Mapping[str, str] | None = None
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    folder: Path | None = None,
+    expected: Mapping[str, str] | None = None,
+    central: str | None = None,
 ) -> list[Path]:
     """Return the jars of Kafka, downloading those that are missing or damaged (45 MB, once per user).
 
@@ -44,7 +48,7 @@ def kafka(
             if wrong:
                 for path in wrong:
                     (folder / path).unlink(missing_ok=True)
-                _fetch(folder, wrong, say)
+                _fetch(folder, wrong, say, central)
                 wrong = _differing(folder, expected)
     except OSError as fault:
         raise HomeUnusable.because(fault, folder) from fault
@@ -70,7 +74,7 @@ def _digest(file: Path) -> str | None:
         return None
 
 
-def _fetch(folder: Path, paths: list[str], say: Callable[[str], None]) -> None:
+def _fetch(folder: Path, paths: list[str], say: Callable[[str], None], central: str | None) -> None:
     import requests
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext, PythonResolver
@@ -93,7 +97,7 @@ def _fetch(folder: Path, paths: list[str], say: Callable[[str], None]) -> None:
     context = MavenContext(
         resolver=PythonResolver(progress_callback=progress),
         repo_cache=folder,
-        remote_repos={"central": MAVEN_CENTRAL_URL},
+        remote_repos={"central": central or MAVEN_CENTRAL_URL},
         timeout=_SECONDS,
     )
 

