@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from dxmesh_runtime import broker
-from dxmesh_runtime.db import Database
 from dxmesh_runtime.health import Flag
 from dxmesh_runtime.settings import KafkaSettings, ObjectStoreSettings
 from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered
@@ -29,18 +28,16 @@ class WorkerSettings(Protocol):
     def kafka(self) -> KafkaSettings: ...
     @property
     def object_store(self) -> ObjectStoreSettings: ...
-    @property
-    def delivery(self) -> DeliverySettings: ...
 
 
-async def run_delivery(settings: WorkerSettings, database: Database | None = None) -> None:  # noqa: ARG001
+async def run_delivery(settings: WorkerSettings, tuning: DeliverySettings | None = None) -> None:
     """Deliver dispatched batches to the topics of their views until cancelled; several workers share the partitions.
 
     Guaranteed: a `read_committed` reader sees each batch of a view once and whole, in the order of its dispatches, together with its
     DeliveryCompleted. Only a broker that lost what it held is given rows again, and those carry the same batch and row number.
     No table is used: a consumer of the event keeps the record.
     """
-    worker = _Worker(settings.kafka, ObjectStore.open(settings.object_store.url), settings.delivery)
+    worker = _Worker(settings.kafka, ObjectStore.open(settings.object_store.url), tuning or DeliverySettings())
     await worker.run()
 
 

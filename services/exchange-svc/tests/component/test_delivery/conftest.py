@@ -46,9 +46,9 @@ class Mesh:
     def store(self) -> ObjectStore:
         return ObjectStore.open(self.folder.as_uri())
 
-    def settings(self, **tuning: object) -> SimpleNamespace:
-        store = ObjectStoreSettings(url=self.folder.as_uri())
-        return SimpleNamespace(kafka=self.kafka, object_store=store, delivery=DeliverySettings(**tuning))
+    @property
+    def settings(self) -> SimpleNamespace:
+        return SimpleNamespace(kafka=self.kafka, object_store=ObjectStoreSettings(url=self.folder.as_uri()))
 
     def put(self, frame: pl.DataFrame) -> ObjectRef:
         path = self.folder.parent / f"{uuid4()}.parquet"
@@ -133,7 +133,7 @@ class Mesh:
     @contextlib.asynccontextmanager
     async def worker(self, **tuning: object) -> AsyncIterator[asyncio.Task[None]]:
         await broker.ensure_topics(self.kafka, TOPICS)
-        task = asyncio.create_task(run_delivery(self.settings(**tuning)))
+        task = asyncio.create_task(run_delivery(self.settings, DeliverySettings(**tuning)))
         try:
             yield task
         finally:

@@ -1,0 +1,48 @@
+"""The delivery table: which batch is on which view's topic, and where."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dxmesh_schemas.exchange import DeliveryCompleted
+from exchange_svc.rows import Base
+
+
+class Delivery(Base):
+    """One batch on one view's topic; `ranges` holds [partition, first offset, last offset]."""
+
+    __tablename__ = "delivery"
+    batch_id: Mapped[UUID] = mapped_column(primary_key=True)
+    view_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    resource_id: Mapped[UUID]
+    topic: Mapped[str]
+    ranges: Mapped[list[Any]]
+    accepted_count: Mapped[int]
+    delivered_count: Mapped[int]
+    sha256: Mapped[str]
+    completed_at: Mapped[datetime]
+
+
+async def record(tx: AsyncSession, events: Iterable[DeliveryCompleted]) -> None:
+    """Enter deliveries; one that is done anew, after a broker lost its disk, takes the place of the first."""
+    newest = {(event.batch_id, event.view_id): event for event in events}
+    if not newest:
+        return
+    columns = [column.key for column in Delivery.__table__.columns]
+    entry = insert(Delivery).values([{name: getattr(event, name) for name in columns} for event in newest.values()])
+    replaced = {name: entry.excluded[name] for name in columns if name not in ("batch_id", "view_id")}
+    later = Delivery.completed_at < entry.excluded.completed_at
+    await tx.execute(entry.on_conflict_do_update(index_elements=["batch_id", "view_id"], set_=replaced, where=later))
+
+
+async def list_of_batch(tx: AsyncSession, batch_id: UUID) -> Sequence[Delivery]:
+    """Return a batch's deliveries, oldest first."""
+    query = select(Delivery).where(Delivery.batch_id == batch_id).order_by(Delivery.completed_at, Delivery.view_id)
+    return (await tx.scalars(query)).all()

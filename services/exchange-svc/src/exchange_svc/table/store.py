@@ -1,0 +1,44 @@
+"""The resource_table table: how far each resource's Delta table is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from exchange_svc.batch.store import Batch
+from exchange_svc.rows import Base
+
+
+class ResourceTable(Base):
+    """The newest version of a resource's Delta table; it holds every accepted batch up to `sequence`."""
+
+    __tablename__ = "resource_table"
+    resource_id: Mapped[UUID] = mapped_column(primary_key=True)
+    table_key: Mapped[str]
+    version: Mapped[int]
+    sequence: Mapped[int]
+    row_count: Mapped[int]
+    advanced_at: Mapped[datetime]
+
+
+async def find(tx: AsyncSession, resource_id: UUID) -> ResourceTable | None:
+    """Return a resource's table, if a batch was ever folded."""
+    return await tx.get(ResourceTable, resource_id)
+
+
+async def lock(tx: AsyncSession, resource_id: UUID, *, table_key: str, now: datetime) -> ResourceTable:
+    """Return a resource's table locked, at sequence 0 when it is new; until the transaction ends nobody else folds into it."""
+    fresh = {"table_key": table_key, "version": -1, "sequence": 0, "row_count": 0, "advanced_at": now}
+    await tx.execute(insert(ResourceTable).values(resource_id=resource_id, **fresh).on_conflict_do_nothing())
+    query = select(ResourceTable).where(ResourceTable.resource_id == resource_id).with_for_update()
+    return (await tx.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def list_waiting(tx: AsyncSession, resource_id: UUID, *, after: int, up_to: int) -> Sequence[Batch]:
+    """Return the accepted batches with a sequence above `after` and at most `up_to`, in the order of their acceptance."""
+    query = select(Batch).where(Batch.resource_id == resource_id, Batch.sequence > after, Batch.sequence <= up_to)
+    return (await tx.scalars(query.order_by(Batch.sequence))).all()
