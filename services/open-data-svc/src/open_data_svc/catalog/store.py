@@ -1,0 +1,80 @@
+"""The replica's table: a row per resource, filled from two topics in either order."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dxmesh_schemas.catalog import ResourceSnapshot
+from dxmesh_schemas.exchange import TableAdvanced
+from open_data_svc.rows import Base
+
+
+class Resource(Base):
+    """A resource: its version in force and its table's newest version, either of which may arrive first.
+
+    Its row is the lock under which the resource's dataset changes.
+    """
+
+    __tablename__ = "resource"
+    resource_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int | None]
+    snapshot: Mapped[dict[str, Any] | None]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_reason: Mapped[str | None]
+    table_key: Mapped[str | None]
+    table_version: Mapped[int | None]
+    sequence: Mapped[int | None]
+    advanced_at: Mapped[datetime | None]
+
+    def read(self) -> ResourceSnapshot | None:
+        """Return the version in force, if it has arrived."""
+        return None if self.snapshot is None else ResourceSnapshot.model_validate(self.snapshot)
+
+
+async def _put(tx: AsyncSession, resource_id: UUID, values: dict[str, Any], *, newer_than: str | None = None) -> None:
+    """Enter or change a row; two writers of a new row wait for each other here, so neither misses what the other brought."""
+    entry = insert(Resource).values(resource_id=resource_id, **values)
+    condition = None
+    if newer_than is not None:
+        column = getattr(Resource, newer_than)
+        condition = or_(column.is_(None), column < getattr(entry.excluded, newer_than))
+    await tx.execute(entry.on_conflict_do_update(index_elements=["resource_id"], set_=values, where=condition))
+
+
+async def put_resource(tx: AsyncSession, snapshot: ResourceSnapshot) -> None:
+    """Put a version of a resource in force; an older one changes nothing."""
+    values = {"version": snapshot.version, "snapshot": snapshot.model_dump(mode="json")}
+    await _put(tx, snapshot.resource_id, values, newer_than="version")
+
+
+async def withdraw_resource(tx: AsyncSession, resource_id: UUID, *, reason: str, withdrawn_at: datetime) -> None:
+    """Mark a resource as withdrawn."""
+    await _put(tx, resource_id, {"withdrawn_at": withdrawn_at, "withdrawn_reason": reason})
+
+
+async def put_table(tx: AsyncSession, event: TableAdvanced) -> None:
+    """Keep the newest version of a resource's table; an older one changes nothing."""
+    values = {
+        "table_key": event.table_key,
+        "table_version": event.table_version,
+        "sequence": event.sequence,
+        "advanced_at": event.advanced_at,
+    }
+    await _put(tx, event.resource_id, values, newer_than="table_version")
+
+
+async def lock(tx: AsyncSession, resource_id: UUID) -> Resource | None:
+    """Return a resource with its row held until the transaction ends."""
+    query = select(Resource).where(Resource.resource_id == resource_id).with_for_update()
+    return (await tx.scalars(query, execution_options={"populate_existing": True})).one_or_none()
+
+
+async def count_known(tx: AsyncSession) -> int:
+    """Count the resources in force on this node."""
+    query = select(func.count()).select_from(Resource).where(Resource.snapshot.is_not(None), Resource.withdrawn_at.is_(None))
+    return (await tx.scalars(query)).one()

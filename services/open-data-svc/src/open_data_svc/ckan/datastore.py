@@ -1,0 +1,148 @@
+"""Rows of a dataset's newest version, filtered, ordered and paged straight from its Parquet file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import polars as pl
+
+from dxmesh_schemas.catalog import DataItem, DataType
+from dxmesh_tabular import writing
+from dxmesh_tabular.store import ObjectStore
+from open_data_svc.ckan.errors import ValidationError
+
+ID = "_id"
+"""The row's number in the version, from 1."""
+_TYPES: Mapping[DataType, str] = {
+    DataType.INTEGER: "int8",
+    DataType.NUMBER: "numeric",
+    DataType.MONEY: "numeric",
+    DataType.DOUBLE: "float8",
+    DataType.FLOAT: "float8",
+    DataType.DATE: "date",
+    DataType.DATETIME: "timestamptz",
+    DataType.LOGICAL: "bool",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RowQuery:
+    """What is asked of the rows."""
+
+    filters: Mapping[str, Any]
+    words: str | Mapping[str, Any]
+    columns: Sequence[str]
+    order: Sequence[tuple[str, bool]]
+    offset: int
+    limit: int
+    distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A page of rows and how many match in all."""
+
+    frame: pl.DataFrame
+    total: int | None
+
+
+def fields_of(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Describe columns as CKAN does; `_id` comes without a description."""
+    known = {item["code"]: item for item in items}
+    fields: list[dict[str, Any]] = []
+    for column in columns:
+        if column == ID:
+            fields.append({"id": ID, "type": "int"})
+            continue
+        item = known[column]
+        kind = _TYPES.get(DataType(item["data_type"]), "text")
+        fields.append({"id": column, "type": kind, "info": {"label": item["name"], "notes": item["description"]}})
+    return fields
+
+
+def read(objects: ObjectStore, key: str, query: RowQuery, *, known_total: int | None, count: bool) -> Rows:
+    """Answer a query; only the columns and row groups it touches are read. Raises: ValidationError (409) naming a wrong filter."""
+    storage: Any = objects.storage_options or None
+    frame = pl.scan_parquet(objects.uri(key), storage_options=storage, row_index_name=ID, row_index_offset=1)
+    schema = frame.collect_schema()
+    conditions = [_matches(column, value, schema) for column, value in query.filters.items()]
+    conditions += _contains(query.words, schema)
+    matching = frame.filter(*conditions) if conditions else frame
+    shown = matching
+    if query.order:
+        columns, descending = [column for column, _ in query.order], [down for _, down in query.order]
+        shown = shown.sort([*columns, ID], descending=[*descending, False], nulls_last=True)
+    shown = shown.select(query.columns)
+    if query.distinct:
+        shown = shown.unique(maintain_order=True)
+    page = shown.slice(query.offset, query.limit).collect() if query.limit else shown.head(0).collect()
+    total = None
+    if count:
+        counted = shown if query.distinct else matching
+        untouched = not conditions and not query.distinct
+        total = known_total if untouched and known_total is not None else int(counted.select(pl.len()).collect().item())
+    return Rows(page, total)
+
+
+def records(frame: pl.DataFrame, items: Sequence[DataItem], form: str) -> orjson.Fragment | str:
+    """Return a page's rows as JSON objects, JSON lists, CSV or TSV; values look as they do in the JSON files."""
+    if form in ("csv", "tsv"):
+        return frame.write_csv(separator="\t" if form == "tsv" else ",", include_header=False)
+    shown = [item for item in items if item.code in frame.columns]
+    objects = writing.row_json(frame.select(item.code for item in shown), shown) if shown else pl.Series([], dtype=pl.String)
+    if ID in frame.columns:
+        number = pl.format('{"_id":{}', pl.col(ID)) if shown else pl.format('{"_id":{}}', pl.col(ID))
+        objects = frame.select(number + (pl.lit(",") + pl.lit(objects).str.slice(1) if shown else pl.lit(""))).to_series()
+    if form == "lists":
+        return orjson.Fragment(orjson.dumps([list(orjson.loads(row).values()) for row in objects]))
+    return orjson.Fragment("[" + ",".join(objects) + "]")
+
+
+def _matches(column: str, value: Any, schema: pl.Schema) -> pl.Expr:
+    if column not in schema:
+        raise ValidationError({"filters": [f'field "{column}" not in table']})
+    values = value if isinstance(value, list) else [value]
+    texts = [_text(column, one) for one in values if one is not None]
+    wanted = pl.Series("wanted", texts, dtype=pl.String)
+    typed = _cast(wanted, schema[column])
+    if typed.null_count():
+        bad = wanted.filter(typed.is_null())[0]
+        raise ValidationError({"filters": [f'invalid value "{bad}" for field "{column}" of type {schema[column]}']})
+    condition = pl.col(column).is_in(typed.implode())
+    return condition | pl.col(column).is_null() if None in values else condition
+
+
+def _text(column: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise ValidationError({"filters": [f'field "{column}" takes a value or a list of values']})
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _cast(texts: pl.Series, kind: pl.DataType) -> pl.Series:
+    if kind == pl.Boolean:
+        words = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+        return texts.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+    if isinstance(kind, pl.Datetime):
+        return texts.str.to_datetime(time_unit="us", time_zone="UTC", strict=False) if len(texts) else texts.cast(kind)
+    return texts.cast(kind, strict=False)
+
+
+def _contains(words: str | Mapping[str, Any], schema: pl.Schema) -> list[pl.Expr]:
+    """Return a condition per word: it occurs somewhere in the row, or in the named column, letters' case aside."""
+    columns = [column for column in schema if column != ID]
+    if isinstance(words, str):
+        return [pl.any_horizontal(_holds(column, word, schema) for column in columns) for word in words.split()[:20]]
+    found = []
+    for column, text in words.items():
+        if column not in schema:
+            raise ValidationError({"q": [f'field "{column}" not in table']})
+        found += [_holds(column, word, schema) for word in _text(column, text).split()[:20]]
+    return found
+
+
+def _holds(column: str, word: str, schema: pl.Schema) -> pl.Expr:
+    text = pl.col(column) if schema[column] == pl.String else pl.col(column).cast(pl.String)
+    return text.str.to_lowercase().str.contains(word.lower(), literal=True).fill_null(False)

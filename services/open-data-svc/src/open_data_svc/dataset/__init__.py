@@ -1,0 +1,1 @@
+"""Open datasets and their versions: made from a resource's table, withheld when the resource is open no longer."""

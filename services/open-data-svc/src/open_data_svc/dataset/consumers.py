@@ -1,0 +1,51 @@
+"""What open-data-svc does when a resource or its table changes."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dxmesh_runtime.consumer import Group, Handlers, Incoming
+from dxmesh_runtime.db import utc_now
+from dxmesh_schemas.catalog_events import ResourceChanged, ResourcePublished, ResourceWithdrawn
+from dxmesh_schemas.event import Meta
+from dxmesh_schemas.exchange import TableAdvanced
+from dxmesh_tabular.store import ObjectStore
+from open_data_svc.catalog import store as catalog
+from open_data_svc.dataset import commands
+
+
+def handlers(objects: ObjectStore, *, keep_versions: int) -> Handlers:
+    """Return the handlers."""
+
+    async def follow(tx: AsyncSession, resource_id: UUID) -> None:
+        await commands.follow(tx, objects, resource_id, keep_versions=keep_versions, now=utc_now())
+
+    async def on_resource(tx: AsyncSession, event: ResourcePublished | ResourceChanged, meta: Meta) -> None:  # noqa: ARG001
+        """Open the resource, change what is said of its dataset, or close it."""
+        await catalog.put_resource(tx, event.resource)
+        await follow(tx, event.resource_id)
+
+    async def on_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001
+        """Retire the dataset."""
+        await catalog.withdraw_resource(tx, event.resource_id, reason=event.reason, withdrawn_at=event.withdrawn_at)
+        await follow(tx, event.resource_id)
+
+    async def on_tables(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
+        """Make a version from the newest table version of each resource; those between are passed over."""
+        newest: dict[UUID, TableAdvanced] = {}
+        for item in incoming:
+            assert isinstance(item.event, TableAdvanced)
+            known = newest.get(item.event.resource_id)
+            if known is None or known.table_version < item.event.table_version:
+                newest[item.event.resource_id] = item.event
+        for resource_id in sorted(newest):
+            await catalog.put_table(tx, newest[resource_id])
+            await follow(tx, resource_id)
+
+    return {
+        ResourcePublished: on_resource,
+        ResourceChanged: on_resource,
+        ResourceWithdrawn: on_withdrawn,
+        TableAdvanced: Group(on_tables),
+    }
