@@ -83,7 +83,7 @@ def problems_page() -> str:
             continue
         seen.add((kind.status, kind.slug))
         when = (inspect.getdoc(kind) or "").splitlines()[0]
-        lines.append(f"| {kind.status} | <a id=\"{kind.slug}\"></a>`{kind.slug}` | {kind.title} | {when} |")
+        lines.append(f'| {kind.status} | <a id="{kind.slug}"></a>`{kind.slug}` | {kind.title} | {when} |')
     return "\n".join(lines) + "\n"
 
 
