@@ -59,7 +59,7 @@ async def _in_flight(tx: AsyncSession) -> int:
 async def figures(tx: AsyncSession, now: datetime) -> dict[str, Any]:
     """Return what the page shows."""
     states = await tx.execute(select(Batch.state, func.count()).group_by(Batch.state))
-    counted: dict[str, int] = {state: count for state, count in states}
+    counted: dict[str, int] = {row[0]: row[1] for row in states}
     live = and_(Grant.state == GrantState.ACTIVE, or_(Grant.use_until.is_(None), Grant.use_until > now))
     waiting = SharingRequest.state == RequestState.UNDER_REVIEW
     name = Resource.snapshot["name"].astext.label("resource_name")

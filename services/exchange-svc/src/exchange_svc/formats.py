@@ -3,6 +3,7 @@
 import io
 import json
 from enum import StrEnum
+from typing import Any
 
 import polars as pl
 from fastapi import Response
@@ -29,6 +30,11 @@ MEDIA_TYPES = {
     Format.CSV: "text/csv",
     Format.PARQUET: "application/vnd.apache.parquet",
 }
+
+
+def responses(offered: tuple[Format, ...]) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers in these forms."""
+    return {200: {"description": "The rows", "content": {MEDIA_TYPES[form]: {} for form in offered}}}
 
 
 class FormatUnsupported(Invalid):

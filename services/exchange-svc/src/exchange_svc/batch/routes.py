@@ -96,6 +96,7 @@ _BODY: dict[str, Any] = {
         "content": {media.value: {"schema": {"type": "string", "format": "binary"}} for media in MediaType},
     }
 }
+_REPEATED: dict[int | str, dict[str, Any]] = {200: {"model": BatchOut, "description": "The same push came before; this is its answer"}}
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -111,7 +112,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
     "/v1/resources/{resource_id}/batches/{batch_id}",
     response_model=BatchOut,
     status_code=201,
-    responses={200: {"model": BatchOut, "description": "The same push came before; this is its answer"}}
+    responses=_REPEATED
     | problems(
         ResourceNotFound,
         ResourceWithdrawn,
@@ -181,7 +182,7 @@ async def get_batch(batch_id: UUID, who: Who, tx: Tx) -> store.Batch:
 
 @router.get(
     "/v1/batches/{batch_id}/quarantine",
-    responses={200: {"content": {formats.MEDIA_TYPES[form]: {} for form in quarantine.FORMATS}}} | problems(BatchNotFound),
+    responses=formats.responses(quarantine.FORMATS) | problems(BatchNotFound),
     response_class=Response,
 )
 async def list_quarantine(

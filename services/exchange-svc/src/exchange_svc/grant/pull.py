@@ -38,7 +38,9 @@ async def open_grant(tx: AsyncSession, grant_id: UUID, *, by: Principal, now: da
     resource = (await catalog.get_resource(tx, grant.resource_id)).read()
     items = domain.leaving_items(view.items, resource)
     newest = await tables.find(tx, grant.resource_id)
-    return Readable(grant_id, items, newest.table_key if newest else None, newest.version if newest else 0)
+    if newest is None or newest.sequence == 0:
+        return Readable(grant_id, items, None, 0)
+    return Readable(grant_id, items, newest.table_key, newest.version)
 
 
 async def page(objects: ObjectStore, key: bytes, readable: Readable, *, limit: int, cursor: str | None) -> tuple[pl.DataFrame, str | None]:
@@ -60,6 +62,7 @@ def _read(objects: ObjectStore, table_key: str, version: int, items: tuple[str, 
     try:
         source = table.scan(objects, table_key, version=version)
         has = source.collect_schema().names()
-        return source.select([item for item in items if item in has]).slice(offset, limit).collect()
+        frame: pl.DataFrame = source.select([item for item in items if item in has]).slice(offset, limit).collect()
+        return frame
     except (Gone, NotFound, FileNotFoundError) as gone:
         raise TableVersionGone(f"version {version} of the table is kept no longer; begin again without a cursor", version=version) from gone

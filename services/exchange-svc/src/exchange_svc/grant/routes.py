@@ -110,8 +110,7 @@ async def terminate(grant_id: UUID, body: TerminationIn, who: Steward, tx: Tx) -
 
 @router.get(
     "/grants/{grant_id}/rows",
-    responses={200: {"content": {formats.MEDIA_TYPES[form]: {} for form in formats.Format}}}
-    | problems(GrantNotFound, GrantOver, TableVersionGone),
+    responses=formats.responses(tuple(formats.Format)) | problems(GrantNotFound, GrantOver, TableVersionGone),
     response_class=Response,
 )
 async def list_rows(

@@ -1,0 +1,190 @@
+"""Reading a grant's rows: forms, pages at one version of the table, and who is refused."""
+
+import asyncio
+import io
+import json
+import shutil
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from dxmesh_runtime.db import utc_now, uuid7
+
+
+async def read(exchange: Any, grant_id: str, **params: Any) -> Any:
+    return await exchange.client.get(f"/v1/grants/{grant_id}/rows", params=params, headers=exchange.steward(exchange.requester))
+
+
+async def read_all(exchange: Any, grant_id: str, limit: int) -> list[Any]:
+    seen, cursor = [], None
+    while True:
+        page = (await read(exchange, grant_id, limit=limit, **({"cursor": cursor} if cursor else {}))).json()
+        seen, cursor = seen + page["items"], page["next_cursor"]
+        if cursor is None:
+            return seen
+
+
+def rows(numbers: Any, name: str = "street") -> bytes:
+    return ("code,name,people,since\n" + "".join(f"{n},{name},{n},2001-01-01\n" for n in numbers)).encode()
+
+
+async def test_a_grant_reads_its_items_and_no_others(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id)
+    await exchange.fold()
+    grant = await exchange.granted(resource, items=["people", "code"])
+    found = (await read(exchange, grant["grant_id"])).json()
+    assert found["items"] == [
+        {"code": "330602001", "people": 81234},
+        {"code": "330602002", "people": None},
+        {"code": "330602003", "people": 55000},
+    ]
+    assert found["next_cursor"] is None
+
+
+async def test_every_form_holds_the_same_rows(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(5)))
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    whole = (await read(exchange, grant_id)).json()["items"]
+    assert whole[3] == {"code": "3", "name": "street", "people": 3, "since": "2001-01-01"}
+    ndjson = await read(exchange, grant_id, format="ndjson", limit=3)
+    assert [json.loads(line) for line in ndjson.text.splitlines()] == whole[:3]
+    rest = await read(exchange, grant_id, format="ndjson", cursor=ndjson.headers["next-cursor"])
+    assert [json.loads(line) for line in rest.text.splitlines()] == whole[3:]
+    assert "next-cursor" not in rest.headers
+    csv = await read(exchange, grant_id, format="csv")
+    types = {"code": pl.String, "since": pl.String}
+    assert pl.read_csv(csv.content, schema_overrides=types).to_dicts() == whole
+    assert csv.headers["content-type"].startswith("text/csv")
+    parquet = await exchange.client.get(
+        f"/v1/grants/{grant_id}/rows",
+        headers=exchange.steward(exchange.requester) | {"Accept": "text/html, application/vnd.apache.parquet;q=0.9"},
+    )
+    assert pl.read_parquet(io.BytesIO(parquet.content)).height == 5
+    assert (await read(exchange, grant_id, format="xml")).status_code == 422
+
+
+async def test_pages_of_one_reading_are_of_one_version(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(10)), params={"kind": "upsert"})
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    first = (await read(exchange, grant_id, limit=4)).json()
+    await exchange.accepted(resource.resource_id, rows(range(5, 30), "later"), params={"kind": "upsert"})
+    await exchange.fold()
+    seen, cursor = first["items"], first["next_cursor"]
+    while cursor:
+        page = (await read(exchange, grant_id, limit=4, cursor=cursor)).json()
+        seen, cursor = seen + page["items"], page["next_cursor"]
+    assert sorted(int(row["code"]) for row in seen) == list(range(10))
+    assert {row["name"] for row in seen} == {"street"}
+    fresh = await read_all(exchange, grant_id, 7)
+    assert sorted(int(row["code"]) for row in fresh) == list(range(30))
+    table = await exchange.client.get(f"/v1/resources/{resource.resource_id}/table", headers=exchange.steward(exchange.requester))
+    assert (table.json()["row_count"], table.json()["sequence"]) == (30, 2)
+
+
+async def test_many_batches_are_read_once_each_and_in_a_fixed_order(exchange: Any) -> None:
+    resource = await exchange.publish()
+    for n in range(8):
+        await exchange.accepted(resource.resource_id, rows(range(n * 10, n * 10 + 10)))
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    by_seven = await read_all(exchange, grant_id, 7)
+    assert by_seven == await read_all(exchange, grant_id, 1000)
+    assert sorted(int(row["code"]) for row in by_seven) == list(range(80))
+
+
+async def test_a_version_that_is_kept_no_longer_is_gone(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(10)))
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    cursor = (await read(exchange, grant_id, limit=4)).json()["next_cursor"]
+    folder = Path(exchange.objects.uri(f"tables/{resource.resource_id}"))
+    for file in folder.glob("*.parquet"):
+        file.unlink()
+    answer = await read(exchange, grant_id, cursor=cursor)
+    assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (410, "table-version-gone")
+    shutil.rmtree(folder)
+    assert (await read(exchange, grant_id, cursor=cursor)).status_code == 410
+
+
+async def test_before_anything_was_folded_there_are_no_rows(exchange: Any) -> None:
+    resource = await exchange.publish()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    assert (await read(exchange, grant_id)).json() == {"items": [], "next_cursor": None}
+    for form in ("ndjson", "csv", "parquet"):
+        assert (await read(exchange, grant_id, format=form)).status_code == 200
+    table = await exchange.client.get(f"/v1/resources/{resource.resource_id}/table", headers=exchange.steward(exchange.provider))
+    assert (table.json()["version"], table.json()["row_count"]) == (None, 0)
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "é", "a" * 3000])
+async def test_a_cursor_that_was_not_given_out_is_refused(exchange: Any, cursor: str) -> None:
+    resource = await exchange.publish()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    answer = await read(exchange, grant_id, cursor=cursor)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/cursor")
+
+
+async def test_a_cursor_of_another_grant_is_refused(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(10)))
+    await exchange.fold()
+    one, other = (await exchange.granted(resource))["grant_id"], (await exchange.granted(resource))["grant_id"]
+    cursor = (await read(exchange, one, limit=4)).json()["next_cursor"]
+    assert (await read(exchange, other, cursor=cursor)).status_code == 422
+
+
+@pytest.mark.parametrize("limit", [0, 100_001, "many"])
+async def test_a_limit_that_is_none_is_named(exchange: Any, limit: Any) -> None:
+    resource = await exchange.publish()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    answer = await read(exchange, grant_id, limit=limit)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query:limit")
+
+
+async def test_only_the_requester_reads(exchange: Any) -> None:
+    resource = await exchange.publish()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    for who in (exchange.steward(exchange.provider), exchange.steward(exchange.stranger), exchange.authority):
+        assert (await exchange.client.get(f"/v1/grants/{grant_id}/rows", headers=who)).status_code == 404
+    assert (await read(exchange, str(uuid7()))).status_code == 404
+    table = f"/v1/resources/{resource.resource_id}/table"
+    assert (await exchange.client.get(table, headers=exchange.steward(exchange.stranger))).status_code == 404
+
+
+async def test_a_grant_that_is_over_reads_nothing_and_says_why(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id)
+    await exchange.fold()
+    until = utc_now() + timedelta(milliseconds=300)
+    short = (await exchange.granted(resource, use_until=until.isoformat()))["grant_id"]
+    ended = (await exchange.granted(resource))["grant_id"]
+    assert (await read(exchange, short)).status_code == 200
+    while utc_now() <= until:
+        await asyncio.sleep(0.05)
+    url = f"/v1/grants/{ended}/termination"
+    await exchange.client.post(url, json={"reason": "课题结束"}, headers=exchange.steward(exchange.requester))
+    for grant_id, word in ((short, "good until"), (ended, "课题结束")):
+        answer = await read(exchange, grant_id)
+        assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (403, "grant-over")
+        assert word in answer.json()["detail"]
+
+
+async def test_a_page_of_a_large_table_comes_quickly(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(40_000)))
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    await read(exchange, grant_id)
+    begun = time.perf_counter()
+    assert len(await read_all(exchange, grant_id, 1000)) == 40_000
+    assert (time.perf_counter() - begun) / 40 < 0.25, "seconds a page; a page that read the whole table in Python would take longer"
