@@ -1,0 +1,1 @@
+"""Running the rules on batches, keeping and serving what came out."""

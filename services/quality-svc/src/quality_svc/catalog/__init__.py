@@ -1,0 +1,1 @@
+"""What this service knows of resources, code sets and tables, from events."""

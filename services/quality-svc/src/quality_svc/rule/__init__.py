@@ -1,0 +1,1 @@
+"""What a resource's items demand of its rows."""
