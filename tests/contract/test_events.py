@@ -85,7 +85,7 @@ def test_a_type_names_its_service_noun_and_version_and_has_one_emitter(kind: typ
     assert kind.SOURCE in SERVICES
     assert kind.TYPE.startswith("dxmesh.")
     assert kind.TYPE.rsplit(".", 1)[1] == "v1"
-    assert kind.TOPIC == kind.TYPE.rsplit(".", 2)[0], "the topic is the type without its verb and version"
+    assert kind.TYPE.rsplit(".", 2)[0] == kind.TOPIC, "the topic is the type without its verb and version"
     assert kind.KEY in kind.model_fields
 
 
