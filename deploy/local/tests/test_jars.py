@@ -6,6 +6,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from dxmesh_local import jars
 from dxmesh_local.errors import DownloadFailed, HomeUnusable, JarsRefused
 

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
 from dxmesh_local.errors import PartFailed
 from dxmesh_local.kafka import Kafka
 from dxmesh_local.ports import Ports

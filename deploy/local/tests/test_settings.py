@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from dxmesh_local import wiring
 from dxmesh_local.errors import HomeUnusable, LocalError
 from dxmesh_local.home import Home, PartState, State
@@ -14,7 +15,12 @@ SERVICE = {service.name: service for service in wiring.SERVICES}
 def told(name: str, home: Home, **given: str) -> dict[str, str]:
     elsewhere = wiring.Elsewhere.read(given)
     return wiring.environment(
-        SERVICE[name], home, Ports(), database_url="postgresql+asyncpg://x/y", elsewhere=elsewhere, bootstrap=("node", "secret")
+        SERVICE[name],
+        home,
+        Ports(),
+        database_url="postgresql+asyncpg://x/y",
+        elsewhere=elsewhere,
+        identity=wiring.Identity("node", "secret", "log.example"),
     )
 
 
@@ -81,13 +87,13 @@ def test_only_the_catalog_is_told_the_first_credentials(tmp_path: Path) -> None:
 def test_keys_and_secrets_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.open()
-    first = wiring.make_keys(home, Ports())
+    first = wiring.make_identity(home, Ports())
     files = {file.name: file.read_bytes() for file in home.keys.iterdir()}
-    assert set(files) == {"catalog-svc.pem", "exchange-svc.pem", "audit-svc.pem", "bootstrap.json"}
+    assert set(files) == {"catalog-svc.pem", "exchange-svc.pem", "audit-svc.pem", "node.json"}
     assert {file.stat().st_mode & 0o077 for file in [*home.keys.iterdir(), home.client_file]} == {0}
-    assert wiring.make_keys(home, Ports()) == first
+    assert wiring.make_identity(home, Ports()) == first
     assert {file.name: file.read_bytes() for file in home.keys.iterdir()} == files
-    assert json.loads(home.client_file.read_text())["client_secret"] == first[1]
+    assert json.loads(home.client_file.read_text())["client_secret"] == first.client_secret
 
 
 def test_a_home_that_cannot_be_made_is_a_clear_line(tmp_path: Path) -> None:

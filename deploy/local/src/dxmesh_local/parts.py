@@ -16,6 +16,10 @@ from dxmesh_local.ports import Ports, setting
 from dxmesh_local.postgres import Postgres
 
 
+async def _silent() -> str:
+    return "starting"
+
+
 @dataclass
 class Part:
     """One process under the supervisor's care."""
@@ -26,7 +30,7 @@ class Part:
     launch: Callable[[], subprocess.Popen[bytes]]  # called in the supervisor's main thread
     answers: Callable[[], Awaitable[bool]]
     prepare: Callable[[], None] = lambda: None  # may take long: called in a thread
-    why_not: Callable[[], Awaitable[str]] | None = None  # what it still waits for, in words
+    why_not: Callable[[], Awaitable[str]] = _silent  # what it still waits for, in words
     end_signal: int = signal.SIGTERM
     end_seconds: float = 15.0
     child: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -79,9 +83,9 @@ def service(one: wiring.Service, home: Home, ports: Ports, environment: Callable
     async def why_not() -> str:
         status, body = await probes.http_status(port, "/readyz")
         if status == 0:
-            return "it does not listen yet"
+            return "starting"
         try:
-            return ", ".join(json.loads(body)["missing"])
+            return f"not yet: {', '.join(json.loads(body)['missing'])}"
         except (ValueError, KeyError, TypeError):
             return f"/readyz answers {status}"
 

@@ -103,7 +103,7 @@ class Supervisor:
         if not elsewhere.kafka:
             self._parts.append(parts.kafka(home, ports, self.say))
         below = list(self._parts)
-        bootstrap = wiring.make_keys(home, ports)
+        identity = wiring.make_identity(home, ports)
 
         def url(package: str) -> str:
             return elsewhere.databases.get(package) or (database.url(package) if database else "")
@@ -111,7 +111,7 @@ class Supervisor:
         for service in wiring.SERVICES:
 
             def told(service: wiring.Service = service) -> dict[str, str]:
-                return wiring.environment(service, home, ports, database_url=url(service.package), elsewhere=elsewhere, bootstrap=bootstrap)
+                return wiring.environment(service, home, ports, database_url=url(service.package), elsewhere=elsewhere, identity=identity)
 
             self._parts.append(parts.service(service, home, ports, told))
         _check_ports(self._parts)
@@ -121,6 +121,7 @@ class Supervisor:
         self._note()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._trim())
+            teller = group.create_task(self._tell_who_is_awaited())
             self.say(f"starting {_listed(part.name for part in below)}" if below else "using the given PostgreSQL and Kafka")
             for part in below:
                 group.create_task(self._keep(part))
@@ -133,6 +134,7 @@ class Supervisor:
                 group.create_task(self._keep(part))
             for part in self._parts:
                 await self._ready[part.name].wait()
+            teller.cancel()
             self._state.phase = "ready"
             self._note()
             self.say("the mesh is ready")
@@ -190,19 +192,23 @@ class Supervisor:
         return str(fault) if isinstance(fault, LocalError) else f"{part.name} cannot be started: {fault}"
 
     async def _until_it_answers(self, part: Part, child: subprocess.Popen[bytes]) -> None:
-        started = told = time.monotonic()
+        started = time.monotonic()
         while not await part.answers():
             now = time.monotonic()
             if child.poll() is not None:
                 raise PartFailed(part.name, f"{_cause_of_death(child)} while starting: {process.tail(part.log, 1)}", part.log)
             if now - started > _START_SECONDS:
-                missing = await part.why_not() if part.why_not else "it does not answer"
-                raise PartFailed(part.name, f"is not ready after {_START_SECONDS:.0f} s ({missing})", part.log)
-            if now - told > _TELL_SECONDS:
-                told = now
-                missing = await part.why_not() if part.why_not else "it does not answer yet"
-                self.say(f"waiting for {part.name} ({now - started:.0f} s): {missing}")
+                raise PartFailed(part.name, f"is not ready after {_START_SECONDS:.0f} s ({await part.why_not()})", part.log)
             await asyncio.sleep(0.05)
+
+    async def _tell_who_is_awaited(self) -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            awaited = [
+                f"{part.name} ({await part.why_not()})" for part in self._parts if not self._ready[part.name].is_set() and part.child
+            ]
+            if awaited:
+                self.say(f"waiting for {_listed(awaited)}")
 
     async def _end(self) -> None:
         """End services, then Kafka, then PostgreSQL; afterwards no descendant is left."""
