@@ -13,7 +13,7 @@ from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.domain import CodeScheme, State
 from catalog_svc.resource.errors import ResourceInvalid, ResourceNameTaken, ResourceNotFound, RevisionPassed
 from catalog_svc.system import store as systems
-from catalog_svc.text import comparable
+from catalog_svc.text import comparable, unseen
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
@@ -196,10 +196,12 @@ def _touch(row: store.Resource, now: datetime) -> None:
 
 async def _facts(tx: AsyncSession, entry: Definition | Settled, *, organization_id: UUID, row: store.Resource | None) -> rules.Facts:
     system = await systems.find(tx, entry.system_id)
+    # a name with U+0000 is a fault by itself, and PostgreSQL would not even look for it
+    named = {item.code_set.name for item in entry.items if item.code_set and unseen(item.code_set.name) is None}
     published = await store.definitions_of_published(tx, {item.reference.resource_id for item in entry.items if item.reference})
     return rules.Facts(
         system_name=system.name if system is not None and system.organization_id == organization_id else None,
-        code_sets=await code_sets.newest_versions(tx, {item.code_set.name for item in entry.items if item.code_set}),
+        code_sets=await code_sets.newest_versions(tx, named),
         referenced={key: [DataItem.model_validate(item) for item in definition["items"]] for key, definition in published.items()},
         resource_id=row.resource_id if row is not None else None,
         published=Settled.model_validate(row.definition) if row is not None and row.definition is not None else None,
