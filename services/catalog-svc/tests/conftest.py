@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class Node:
     issuer: token_issuer.Issuer
     settings: Settings
     numbers: Any = field(default_factory=lambda: itertools.count(1))
+    organization_made: dict[str, Any] = field(default_factory=dict)
+    system_made: dict[str, Any] = field(default_factory=dict)
 
     def headers(self, organization_id: UUID | str | None, *roles: str) -> dict[str, str]:
         """Return the header of a client of that organization with those roles."""
@@ -120,10 +123,9 @@ def item(code: str = "extra", **changes: Any) -> dict[str, Any]:
     return {"code": code, "name": f"项 {code}", "data_type": "C"} | changes
 
 
-@pytest.fixture
-async def settings(fresh_database: Any, tmp_path: Path) -> Settings:
+async def make_settings(fresh_database: Any, folder: Path) -> Settings:
     """Return settings on a fresh database with a fresh key."""
-    key_file = tmp_path / "catalog.pem"
+    key_file = folder / "catalog.pem"
     signing.create_key(key_file)
     return Settings(
         database=DatabaseSettings(url=await fresh_database("catalog_svc")),
@@ -135,15 +137,32 @@ async def settings(fresh_database: Any, tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture
-async def node(settings: Settings) -> AsyncIterator[Node]:
-    """Yield a running catalogue."""
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Node]:
+    """Run a catalogue."""
     assert settings.signing is not None
     issuer = token_issuer.make(signing.load_key(settings.signing.key_file), url=ISSUER, audience="dxmesh", lifetime_seconds=900)
     database = connect(settings.database)
     async with serving(create_app(settings)) as client:
         yield Node(client, database.sessions, issuer, settings)
     await database.close()
+
+
+@pytest.fixture
+async def node(fresh_database: Any, tmp_path: Path) -> AsyncIterator[Node]:
+    """Yield a running, empty catalogue."""
+    async with running(await make_settings(fresh_database, tmp_path)) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+async def strict_node(fresh_database: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    """Yield a catalogue with a provider, its system and a code set, shared by the tests that send it what it must refuse."""
+    async with running(await make_settings(fresh_database, tmp_path_factory.mktemp("strict"))) as node:
+        node.organization_made, node.system_made = await node.provider()
+        codes = await node.client.put("/v1/code-sets/codes", json={"title": "码", "codes": ["1"]}, headers=node.authority)
+        assert codes.status_code == 201
+        yield node
 
 
 @pytest.fixture

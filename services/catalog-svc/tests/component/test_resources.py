@@ -1,4 +1,5 @@
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -196,11 +197,11 @@ async def test_entering_a_resource_needs_a_steward_and_a_system_of_ones_own(node
     ],
 )
 async def test_a_broken_rule_is_answered_with_its_field(
-    node: Any, is_problem: Any, good_entry: Any, changes: dict[str, Any], pointer: str
+    strict_node: Any, is_problem: Any, good_entry: Any, changes: dict[str, Any], pointer: str
 ) -> None:
-    organization, system = await node.provider()
+    organization, system = strict_node.organization_made, strict_node.system_made
     body = good_entry(system, **changes)
-    answer = await node.client.post("/v1/resources", json=body, headers=node.steward(organization))
+    answer = await strict_node.client.post("/v1/resources", json=body, headers=strict_node.steward(organization))
     assert [error["pointer"] for error in is_problem(answer, 422)["errors"]] == [pointer]
 
 
@@ -232,23 +233,20 @@ async def test_a_broken_rule_is_answered_with_its_field(
     ],
 )
 async def test_a_broken_rule_of_an_item_is_answered_with_its_field(
-    node: Any, is_problem: Any, good_entry: Any, good_item: Any, changes: dict[str, Any], pointer: str
+    strict_node: Any, is_problem: Any, good_entry: Any, good_item: Any, changes: dict[str, Any], pointer: str
 ) -> None:
-    organization, system = await node.provider()
-    await node.client.put("/v1/code-sets/codes", json={"title": "码", "codes": ["1"]}, headers=node.authority)
+    organization, system = strict_node.organization_made, strict_node.system_made
     body = good_entry(system, items=[*good_entry(system)["items"], good_item(**changes)])
-    answer = await node.client.post("/v1/resources", json=body, headers=node.steward(organization))
+    answer = await strict_node.client.post("/v1/resources", json=body, headers=strict_node.steward(organization))
     assert {error["pointer"] for error in is_problem(answer, 422)["errors"]} == {pointer}
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
-async def test_a_number_json_does_not_have_is_refused(node: Any, is_problem: Any, good_entry: Any, number: bytes) -> None:
-    organization, system = await node.provider()
-    import json
-
+async def test_a_number_json_does_not_have_is_refused(strict_node: Any, is_problem: Any, good_entry: Any, number: bytes) -> None:
+    organization, system = strict_node.organization_made, strict_node.system_made
     body = json.dumps(good_entry(system, items=[{"code": "a", "name": "甲", "data_type": "N", "minimum": 424242}], key=[]))
-    headers = node.steward(organization) | {"Content-Type": "application/json"}
-    answer = await node.client.post("/v1/resources", content=body.encode().replace(b"424242", number), headers=headers)
+    headers = strict_node.steward(organization) | {"Content-Type": "application/json"}
+    answer = await strict_node.client.post("/v1/resources", content=body.encode().replace(b"424242", number), headers=headers)
     assert answer.status_code in (400, 422)
     is_problem(answer, answer.status_code)
 

@@ -144,8 +144,8 @@ async def test_more_checks_than_the_node_admits_are_refused_not_queued_for_ever(
         ({"content": b"\xff\xfe\x00", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 400, "invalid_request"),
     ],
 )
-async def test_a_refusal_has_the_form_of_rfc_6749(node: Any, sent: dict[str, Any], status: int, error: str) -> None:
-    answer = await node.client.post("/oauth/token", **sent)
+async def test_a_refusal_has_the_form_of_rfc_6749(strict_node: Any, sent: dict[str, Any], status: int, error: str) -> None:
+    answer = await strict_node.client.post("/oauth/token", **sent)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert answer.json()["error_description"]
     assert answer.headers["cache-control"] == "no-store"
@@ -241,9 +241,11 @@ async def test_the_secret_is_shown_once_and_kept_as_a_hash(node: Any) -> None:
         ({"name": "x", "roles": ["steward"], "secret": "mine"}, "/secret"),
     ],
 )
-async def test_a_wrong_credential_is_refused_at_its_field(node: Any, is_problem: Any, body: dict[str, Any], pointer: str) -> None:
-    organization = await node.organization()
-    answer = await node.client.post(f"/v1/organizations/{organization['organization_id']}/credentials", json=body, headers=node.authority)
+async def test_a_wrong_credential_is_refused_at_its_field(strict_node: Any, is_problem: Any, body: dict[str, Any], pointer: str) -> None:
+    organization = strict_node.organization_made
+    answer = await strict_node.client.post(
+        f"/v1/organizations/{organization['organization_id']}/credentials", json=body, headers=strict_node.authority
+    )
     assert [error["pointer"] for error in is_problem(answer, 422)["errors"]] == [pointer]
 
 
