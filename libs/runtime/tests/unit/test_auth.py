@@ -1,0 +1,81 @@
+"""Tokens: good ones name their caller, every other one is refused with what is wrong."""
+
+import json
+import time
+from uuid import uuid4
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from dxmesh_runtime import signing
+from dxmesh_runtime.auth import Principals
+from dxmesh_runtime.settings import AuthSettings
+from dxmesh_runtime.testing import ISSUER, Tokens
+from dxmesh_schemas.problem import Forbidden, Unauthenticated, Unavailable
+
+TOKENS = Tokens()
+PRINCIPALS = Principals(TOKENS.auth_settings())
+
+
+async def test_a_good_token_names_client_organization_and_roles() -> None:
+    organization = uuid4()
+    who = await PRINCIPALS.of("Bearer " + TOKENS.token(organization, "steward", "auditor"))
+    assert (who.subject, who.organization_id, who.roles) == ("test-client", organization, {"steward", "auditor"})
+    assert who.own_organization == organization
+
+
+async def test_a_node_wide_client_has_no_organization_of_its_own() -> None:
+    who = await PRINCIPALS.of("Bearer " + TOKENS.token(None, "authority"))
+    with pytest.raises(Forbidden):
+        _ = who.own_organization
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer not.a.token", "Bearer a.b", "Bearer ä.ö.ü"])
+async def test_what_is_no_token_is_refused(header: str | None) -> None:
+    with pytest.raises(Unauthenticated):
+        await PRINCIPALS.of(header)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": int(time.time()) - 3600},
+        {"exp": None},
+        {"iss": "http://elsewhere.test"},
+        {"aud": "another"},
+        {"aud": None},
+        {"sub": None},
+        {"org": "not-a-uuid"},
+        {"roles": 7},
+        {"nbf": int(time.time()) + 3600},
+    ],
+    ids=lambda claims: next(iter(claims)) + "=" + str(next(iter(claims.values()))),
+)
+async def test_a_token_with_a_wrong_claim_is_refused(claims: dict[str, object]) -> None:
+    with pytest.raises(Unauthenticated):
+        await PRINCIPALS.of("Bearer " + TOKENS.token(uuid4(), "steward", **claims))
+
+
+async def test_a_token_signed_by_another_key_is_refused_also_under_our_key_id() -> None:
+    good = TOKENS.token(uuid4(), "steward")
+    header, payload, _ = good.split(".")
+    forged = signing.base64url(Ed25519PrivateKey.generate().sign(f"{header}.{payload}".encode()))
+    with pytest.raises(Unauthenticated):
+        await PRINCIPALS.of(f"Bearer {header}.{payload}.{forged}")
+    with pytest.raises(Unauthenticated):
+        await PRINCIPALS.of("Bearer " + Tokens().token(uuid4(), "steward"))
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256"])
+async def test_an_algorithm_that_proves_nothing_is_refused(algorithm: str) -> None:
+    _, payload, signature = TOKENS.token(uuid4(), "authority").split(".")
+    header = signing.base64url(json.dumps({"alg": algorithm, "typ": "JWT"}).encode())
+    for last in ("", signature):
+        with pytest.raises(Unauthenticated):
+            await PRINCIPALS.of(f"Bearer {header}.{payload}.{last}")
+
+
+async def test_an_issuer_that_was_never_seen_is_waited_for_not_blamed_on_the_caller() -> None:
+    away = Principals(AuthSettings(issuer=ISSUER, jwks_url="http://127.0.0.1:9/jwks.json"))
+    with pytest.raises(Unavailable):
+        await away.of("Bearer " + TOKENS.token(None, "authority"))
