@@ -123,12 +123,16 @@ async def test_the_first_checkpoint_of_an_idle_log_is_of_the_empty_tree(log):
 async def test_a_crash_before_the_commit_leaves_nothing_and_the_repeat_is_recorded_once(log):
     await log.record(event(0))
     lost = [event(number) for number in range(1, 400)]
-    with pytest.raises(DBAPIError):
+
+    async def crash():
         async with log.sessions.begin() as tx:
             await commands.append(tx, lost, now=utc_now())
             pid = (await tx.execute(text("SELECT pg_backend_pid()"))).scalar_one()
             async with log.sessions() as other:
                 await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+
+    with pytest.raises(DBAPIError):
+        await crash()
     rows, tree, _ = await stored(log)
     assert (len(rows), tree.size) == (1, 1)
     await log.record(*lost)
@@ -179,14 +183,17 @@ async def test_attributes_too_long_for_an_entry_are_wrong_data(log):
         ("UPDATE entry SET entry = convert_to('{}', 'UTF8') WHERE index = 299", "entry 299 is not the one in the tree"),
         ("UPDATE entry SET payload = '{}' WHERE index = 299", "the payload of entry 299"),
         ("DELETE FROM entry WHERE index = 299", "entry 299 is missing"),
-        ("INSERT INTO entry SELECT 300, gen_random_uuid(), event_type, topic, entry, payload, logged_at FROM entry WHERE index = 0", "newest entry does not fit"),
+        (
+            "INSERT INTO entry SELECT 300, gen_random_uuid(), event_type, topic, entry, payload, logged_at FROM entry WHERE index = 0",
+            "newest entry does not fit",
+        ),
         ("UPDATE checkpoint SET note = replace(note, E'\\n300\\n', E'\\n299\\n') WHERE size = 300", "not signed by the key"),
         ("UPDATE checkpoint SET root_hash = '\\x00' WHERE size = 300", "the checkpoint says"),
         ("DELETE FROM checkpoint WHERE size = 300", "the checkpoint says 256"),
         ("DELETE FROM checkpoint", "there is none"),
         ("DELETE FROM tree", "head is missing"),
     ],
-)  # fmt: skip
+)
 async def test_tampering_stops_the_log_when_it_starts(log, tampering, finding):
     await log.record(*(event(number) for number in range(256)))
     await log.record(*(event(number) for number in range(44)))
@@ -207,7 +214,7 @@ async def test_a_log_cut_back_to_an_earlier_state_never_signs_again(log):
         await tx.execute(text("DELETE FROM entry WHERE index >= 10"))
         await store.store_tiles(tx, tiles)
         await store.set_head(tx, 10, before.root_hash)
-    with pytest.raises(TreeCorrupt, match="beyond|checkpoint says 15"):
+    with pytest.raises(TreeCorrupt, match="checkpoint says 15"):
         await worker.verify(log.database, log.signer)
     with pytest.raises(TreeCorrupt, match="15 were signed for"):
         await log.record(event(99))

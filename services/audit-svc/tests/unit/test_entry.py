@@ -43,6 +43,7 @@ def test_any_attribute_text_survives_in_one_line(subject, key, payload):
     entry = domain.entry_bytes(Meta(UUID(int=1), "t", "/s", META.time, subject), topic="x", key=key, payload=payload)
     assert b"\n" not in entry
     read = json.loads(entry)
+    assert entry == json.dumps(read, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     assert (read["subject"], read["key"], read["payload_sha256"]) == (subject, key, sha256(payload).hexdigest())
 
 

@@ -1,10 +1,11 @@
 """The Merkle tree of RFC 6962 over tiles of 256 hashes, and the bytes of an entry; no input or output."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from hashlib import sha256
 from typing import NamedTuple
+
+import orjson
 
 from audit_svc.log.errors import EntryTooLarge, TreeCorrupt
 from dxmesh_schemas.event import Meta
@@ -52,7 +53,7 @@ def entry_bytes(meta: Meta, *, topic: str, key: str | None, payload: bytes) -> b
         fields["key"] = key
     if meta.subject is not None:
         fields["subject"] = meta.subject
-    entry = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    entry = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
     if len(entry) > MAX_ENTRY_BYTES:
         raise EntryTooLarge(f"the attributes of event {meta.event_id} take {len(entry)} bytes; an entry holds {MAX_ENTRY_BYTES}")
     return entry
