@@ -3,7 +3,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from dxmesh_local import following, wiring
 from dxmesh_local.errors import LocalError, PartFailed
 from dxmesh_local.home import Home, State
 from dxmesh_local.ports import Ports
+from dxmesh_local.process import end_strangers
 from dxmesh_local.supervisor import Supervisor
 
 _INTERRUPTED = 130
@@ -177,10 +177,7 @@ def _clear(home: Home, *, quiet: bool = False) -> int:
     if home.root.exists():
         with home.held():
             left = home.leftovers()
-            for process in left:
-                with contextlib.suppress(psutil.Error):
-                    process.send_signal(signal.SIGQUIT if process.name() == "postgres" else signal.SIGKILL)
-            psutil.wait_procs(left, timeout=10)
+            end_strangers(left)
     if left:
         print(f"ended {len(left)} processes that an earlier run had left behind")
     print("the mesh is stopped" if quiet or left else "nothing is running")

@@ -22,8 +22,7 @@ async def behind(urls: Mapping[str, str]) -> dict[str, str]:
 
     Raises: LocalError when one cannot be reached.
     """
-    old = await asyncio.gather(*(_is_behind(package, url) for package, url in urls.items()))
-    return {package: url for (package, url), is_old in zip(urls.items(), old, strict=True) if is_old}
+    return {package: url for package, url in urls.items() if await _is_behind(package, url)}
 
 
 async def _is_behind(package: str, url: str) -> bool:

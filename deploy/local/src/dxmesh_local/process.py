@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,25 @@ def stop(process: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM, 
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)
+
+
+def end_strangers(left: Sequence[psutil.Process], seconds: float = 10.0) -> None:
+    """End processes that are not our children and return when none of them runs."""
+    # PostgreSQL takes its own children along on SIGQUIT, which it could not on SIGKILL
+    signals = {process.pid: signal.SIGKILL for process in left}
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "postgres":
+                signals[process.pid] = signal.SIGQUIT
+            process.send_signal(signals[process.pid])
+            process.send_signal(signal.SIGCONT)
+    deadline = time.monotonic() + seconds
+    while living := [process for process in left if Identity.of(process.pid) is not None and process.is_running()]:
+        if time.monotonic() > deadline:
+            for process in living:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+        time.sleep(0.02)
 
 
 def tail(log: Path, lines: int = 3) -> str:

@@ -115,6 +115,8 @@ class Supervisor:
 
             self._parts.append(parts.service(service, home, ports, told))
         _check_ports(self._parts)
+        if elsewhere.kafka and not await probes.listening(*wiring.host_and_port(elsewhere.kafka, 9092)):
+            raise LocalError(f"Kafka at {elsewhere.kafka} does not answer: correct KAFKA__BOOTSTRAP_SERVERS, or unset it for our own")
         for part in self._parts:
             self._state.parts[part.name] = PartState(address=" ".join(f"{wiring.HOST}:{port}" for port in part.ports.values()))
             self._ready[part.name] = asyncio.Event()
@@ -126,8 +128,6 @@ class Supervisor:
             for part in below:
                 group.create_task(self._keep(part))
             await self._databases(database, url)
-            if elsewhere.kafka and not await probes.listening(*wiring.host_and_port(elsewhere.kafka, 9092)):
-                raise LocalError(f"Kafka at {elsewhere.kafka} does not answer: correct KAFKA__BOOTSTRAP_SERVERS, or unset it for our own")
             # the services wait for the broker themselves: their imports run while it starts
             self.say(f"starting {_listed(service.name for service in wiring.SERVICES)}")
             for part in self._parts[len(below) :]:
@@ -247,18 +247,8 @@ class Supervisor:
         if not left:
             return
         names = {part.pid: name for name, part in earlier.parts.items()} if earlier else {}
-        told = []
-        for one in left:
-            with contextlib.suppress(psutil.Error):
-                is_database = one.name() == "postgres"
-                if not is_database or one.pid in names:
-                    told.append(f"{names.get(one.pid, one.name())} (pid {one.pid})")
-                one.send_signal(signal.SIGQUIT if is_database else signal.SIGKILL)
-                one.send_signal(signal.SIGCONT)
-        _, stubborn = psutil.wait_procs(left, timeout=10)
-        for one in stubborn:
-            with contextlib.suppress(psutil.Error):
-                one.kill()
+        told = [f"{names.get(one.pid) or one.name()} (pid {one.pid})" for one in left if one.pid in names or one.name() != "postgres"]
+        process.end_strangers(left)
         self.say(f"ended what an earlier run left behind: {', '.join(told) or f'{len(left)} processes of PostgreSQL'}")
 
     async def _trim(self) -> None:
