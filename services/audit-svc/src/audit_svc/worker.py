@@ -3,10 +3,12 @@
 import asyncio
 
 import structlog
+from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 
 from audit_svc.checkpoint import commands as checkpoints
 from audit_svc.checkpoint.commands import Pace
+from audit_svc.checkpoint.consumers import last_announced
 from audit_svc.checkpoint.domain import Signer
 from audit_svc.ledger.consumers import HANDLERS
 from audit_svc.log import commands as log_commands
@@ -16,6 +18,7 @@ from audit_svc.settings import Settings
 from dxmesh_runtime import signing, worker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database, connect, utc_now
+from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.audit import CheckpointPublished
 from dxmesh_schemas.events import topics
 
@@ -38,17 +41,23 @@ def consumer(settings: Settings, database: Database, signer: Signer, pace: Pace)
     )
 
 
-async def verify(database: Database, signer: Signer) -> None:
-    """Check that what is stored gives what was signed; a database that is away is waited for. Raises: TreeCorrupt."""
+async def verify(database: Database, signer: Signer, kafka: KafkaSettings | None = None) -> None:
+    """Check that what is stored gives what was signed, and continues what was announced on the broker.
+
+    A database or broker that is away is waited for. Raises: TreeCorrupt.
+    """
     while True:
         try:
+            announced = await last_announced(kafka, signer) if kafka is not None else None
             async with database.sessions.begin() as tx:
                 tree = await log_commands.check_head(tx)
                 await checkpoints.check_signed(tx, tree, signer)
+                if announced is not None:
+                    await checkpoints.check_announced(tx, tree, announced)
                 log.info("log.verified", size=tree.size, signed_size=tree.signed_size)
                 return
-        except _AWAY as away:
-            log.warning("log.database_away", error=repr(away))
+        except (*_AWAY, KafkaError) as away:
+            log.warning("log.verification_waits", error=repr(away))
             await asyncio.sleep(_RETRY_SECONDS)
 
 
@@ -84,7 +93,7 @@ async def run(settings: Settings) -> None:
     pace = _pace(settings)
     database = connect(settings.database)
     try:
-        await verify(database, signer)
+        await verify(database, signer, settings.kafka)
     finally:
         await database.close()
     await worker.run_worker(

@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import select
 
 from audit_svc import worker
+from audit_svc.checkpoint.domain import Head, Signer, published
 from audit_svc.log.errors import TreeCorrupt
 from audit_svc.log.store import Entry, Tree
 from dxmesh_client.receipt import verify
 from dxmesh_runtime import broker
 from dxmesh_runtime.db import utc_now, uuid7
 from dxmesh_runtime.settings import KafkaSettings
+from dxmesh_runtime.signing import create_key
 from dxmesh_runtime.testing import incoming
 from dxmesh_schemas.catalog_events import SystemRegistered
 from dxmesh_schemas.event import Meta
@@ -135,3 +137,33 @@ async def test_a_worker_does_not_start_on_a_tampered_log(log, on_kafka):
         (await tx.scalars(select(Entry).where(Entry.index == 3))).one().payload = b"{}"
     with pytest.raises(TreeCorrupt, match="the payload of entry 3"):
         await asyncio.wait_for(worker.run(settings), DEADLINE_SECONDS)
+
+
+async def test_a_worker_does_not_start_on_a_database_older_than_what_was_announced(log, on_kafka):
+    settings, producer = on_kafka
+    items = systems(5)
+    await log.record(*items)
+    async with log.sessions() as session:
+        tree = (await session.scalars(select(Tree))).one()
+    ahead, other = (
+        published(settings.log.origin, head, log.signer.sign(head), utc_now()) for head in (Head(9, bytes(32)), Head(5, bytes(32)))
+    )
+    same = published(settings.log.origin, Head(5, tree.root_hash), log.signer.sign(Head(5, tree.root_hash)), utc_now())
+    for announcement, fault in ((same, None), (ahead, "a checkpoint of 9 was announced"), (other, "announced was 0000")):
+        found = incoming(announcement)
+        await producer.send_and_wait(announcement.TOPIC, found.payload, announcement.key.encode(), headers=found.meta.headers())
+        if fault is None:
+            await worker.verify(log.database, log.signer, settings.kafka)
+        else:
+            with pytest.raises(TreeCorrupt, match=fault):
+                await worker.verify(log.database, log.signer, settings.kafka)
+    await producer.send_and_wait(ahead.TOPIC, b"junk", ahead.key.encode())
+    await worker.verify(log.database, log.signer, settings.kafka)
+
+
+async def test_an_announcement_by_another_key_is_not_ours(log, on_kafka, tmp_path):
+    settings, producer = on_kafka
+    stranger = Signer(settings.log.origin, create_key(tmp_path / "stranger.pem"))
+    announcement = published(settings.log.origin, Head(9, bytes(32)), stranger.sign(Head(9, bytes(32))), utc_now())
+    await producer.send_and_wait(announcement.TOPIC, announcement.encode(), announcement.key.encode())
+    await worker.verify(log.database, log.signer, settings.kafka)

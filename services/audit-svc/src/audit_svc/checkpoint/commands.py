@@ -68,3 +68,15 @@ async def check_signed(tx: AsyncSession, tree: log_store.Tree, signer: Signer) -
     if root != head.root_hash:
         raise TreeCorrupt(f"the tiles of {head.size} leaves give the root {root.hex()}; signed was {head.root_hash.hex()}")
     return head
+
+
+async def check_announced(tx: AsyncSession, tree: log_store.Tree, announced: Head) -> None:
+    """Check that the tree continues a checkpoint that was given to the world. Raises: TreeCorrupt."""
+    if announced.size > tree.size:
+        raise TreeCorrupt(
+            f"the tree has {tree.size} entries, but a checkpoint of {announced.size} was announced: the database is older than the log; "
+            "restore the newest copy, or begin a new log with another origin and key"
+        )
+    [root] = await log_store.hashes_of(tx, [(0, announced.size)])
+    if root != announced.root_hash:
+        raise TreeCorrupt(f"the first {announced.size} entries give the root {root.hex()}; announced was {announced.root_hash.hex()}")
