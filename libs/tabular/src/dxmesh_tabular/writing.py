@@ -1,0 +1,197 @@
+"""Frames out to files, one after another, in bounded memory: CSV, NDJSON, JSON array, Parquet, XLSX, and a row as JSON text."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+import xlsxwriter
+from dxmesh_schemas.catalog import DataItem
+from dxmesh_schemas.problem import TooLarge
+from polars.io.plugins import register_io_source
+
+from dxmesh_tabular.items import ROW, SEQUENCE
+
+Sink = Path | IO[bytes]
+ROW_GROUP_ROWS = 1 << 17
+XLSX_MAX_ROWS = 1_048_576  # of a sheet, its header included
+_BOM = b"\xef\xbb\xbf"
+
+
+def write_csv(frames: Iterable[pl.DataFrame], sink: Sink, *, bom: bool = False, header: bool = True) -> int:
+    """Write CSV (RFC 4180: commas, CRLF, quotes where needed; UTF-8) and return the row count.
+
+    Null is an empty cell; instants end in Z. Values are written as they are: a text that a spreadsheet program would take for a
+    formula is not altered. `bom`: begin with a byte order mark, which such programs need to see UTF-8.
+    """
+    rows = 0
+    with _opened(sink) as out:
+        for place, frame in enumerate(frames):
+            if bom and place == 0:
+                out.write(_BOM)
+            plain = frame.with_columns(_texts(frame.schema))
+            out.write(plain.write_csv(include_header=header and place == 0, line_terminator="\r\n").encode())
+            rows += frame.height
+    return rows
+
+
+def write_ndjson(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
+    """Write one JSON object a line (see `row_json`) and return the row count."""
+    rows = 0
+    with _opened(sink) as out:
+        for frame in frames:
+            if frame.height:
+                out.write(("\n".join(_json_texts(frame)) + "\n").encode())
+            rows += frame.height
+    return rows
+
+
+def write_json(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
+    """Write one JSON array, an object a line (see `row_json`), and return the row count."""
+    rows = 0
+    with _opened(sink) as out:
+        out.write(b"[")
+        for frame in frames:
+            if frame.height:
+                out.write(((",\n" if rows else "\n") + ",\n".join(_json_texts(frame))).encode())
+            rows += frame.height
+        out.write(b"\n]\n" if rows else b"]\n")
+    return rows
+
+
+def write_parquet(frames: Iterable[pl.DataFrame], sink: Sink, *, schema: pl.Schema) -> int:
+    """Write one Parquet file (zstd level 1, row groups of 131,072 rows) and return the row count.
+
+    `schema`: the columns of every frame. Memory: some row groups, whatever the number of frames. What the iterable raises comes out.
+    """
+    rows = 0
+    failure: list[BaseException] = []
+
+    def source(with_columns: list[str] | None, predicate: Any, n_rows: int | None, batch_size: int | None) -> Iterator[pl.DataFrame]:
+        nonlocal rows
+        try:
+            for frame in frames:
+                rows += frame.height
+                yield frame
+        except BaseException as error:
+            failure.append(error)
+            raise
+
+    try:
+        register_io_source(source, schema=schema).sink_parquet(
+            sink, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS, engine="streaming"
+        )
+    except Exception:
+        if failure:
+            raise failure[0] from None
+        raise
+    return rows
+
+
+def write_xlsx(frames: Iterable[pl.DataFrame], sink: Sink, *, titles: Sequence[str] | None = None) -> int:
+    """Write one sheet and return the row count; text stays text (no formula, link or number is made of it).
+
+    `titles`: header cells instead of the column names. Instants are written as text, numbers of more than 15 digits too: a
+    spreadsheet program would round them. Raises: TooLarge (413) beyond 1,048,575 rows.
+    """
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+        "default_date_format": "yyyy-mm-dd",
+    }
+    rows = 0
+    with _opened(sink) as out, xlsxwriter.Workbook(out, options) as book:
+        sheet = book.add_worksheet()
+        for frame in frames:
+            if rows == 0:
+                sheet.write_row(0, 0, list(titles or frame.columns))
+            if rows + frame.height >= XLSX_MAX_ROWS:
+                raise TooLarge(f"a sheet holds {XLSX_MAX_ROWS - 1} rows; take CSV or Parquet")
+            for cells in _sheet_cells(frame).iter_rows():
+                rows += 1
+                for place, cell in enumerate(cells):
+                    if cell is not None:
+                        _write_cell(sheet, rows, place, cell)
+    return rows
+
+
+def row_json(frame: pl.DataFrame, items: Sequence[DataItem] | None = None) -> pl.Series:
+    """Return each row as one JSON object in text, of the items given (None: every column that is no system column).
+
+    Nulls are kept as null; dates are ISO 8601, instants ISO 8601 in UTC with Z; exact numbers are JSON numbers with all their
+    digits; text is not escaped beyond what JSON demands.
+    """
+    names = [item.code for item in items] if items is not None else [name for name in frame.columns if name not in (ROW, SEQUENCE)]
+    return _json_texts(frame.select(names))
+
+
+def _json_texts(frame: pl.DataFrame) -> pl.Series:
+    exact = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
+    plain = frame.lazy().with_columns(_texts(frame.schema))
+    if not exact:
+        return plain.select(pl.struct(pl.all()).struct.json_encode().alias("json")).collect()["json"]
+    return plain.select(_members(frame.schema).alias("json")).collect()["json"]
+
+
+def _members(schema: pl.Schema) -> pl.Expr:
+    """Build the object from runs of columns that polars encodes, and exact numbers, which it would put in quotes."""
+    parts: list[pl.Expr] = []
+    run: list[str] = []
+
+    def close_run() -> None:
+        if run:
+            parts.append(pl.struct(run).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}"))
+            run.clear()
+
+    for name, kind in schema.items():
+        if isinstance(kind, pl.Decimal):
+            close_run()
+            parts.append(pl.lit(json.dumps(name, ensure_ascii=False) + ":") + pl.col(name).cast(pl.String).fill_null("null"))
+        else:
+            run.append(name)
+    close_run()
+    return pl.concat_str(pl.lit("{"), pl.concat_str(parts, separator=","), pl.lit("}"))
+
+
+def _texts(schema: pl.Schema) -> list[pl.Expr]:
+    """Return instants as ISO 8601 text in UTC; polars writes an offset where a Z is wanted."""
+    zoned = [name for name, kind in schema.items() if isinstance(kind, pl.Datetime)]
+    return [pl.col(name).dt.convert_time_zone("UTC").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ") for name in zoned]
+
+
+def _sheet_cells(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return cells a sheet can hold without loss: instants, exact numbers, wide whole numbers and dates before 1900-03 as text."""
+    exact = [pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
+    wide = [
+        pl.col(name).cast(pl.String)
+        for name, kind in frame.schema.items()
+        if kind.is_integer() and frame.height and (frame[name].cast(pl.Float64).abs().max() or 0) >= 1e15  # type: ignore[operator]
+    ]
+    old = [
+        pl.col(name).dt.to_string("%Y-%m-%d")
+        for name, kind in frame.schema.items()
+        if kind == pl.Date and frame.height and (frame[name].dt.year().min() or 9999) <= 1900  # type: ignore[operator]
+    ]
+    return frame.with_columns(*_texts(frame.schema), *exact, *wide, *old)
+
+
+def _write_cell(sheet: Any, row: int, place: int, cell: Any) -> None:
+    if isinstance(cell, str):
+        sheet.write_string(row, place, cell)
+    elif isinstance(cell, float) and (cell != cell or abs(cell) == float("inf")):
+        sheet.write_string(row, place, str(cell))
+    else:
+        sheet.write(row, place, cell)
+
+
+@contextmanager
+def _opened(sink: Sink) -> Iterator[IO[bytes]]:
+    if isinstance(sink, Path):
+        with sink.open("wb") as file:
+            yield file
+    else:
+        yield sink
