@@ -53,9 +53,7 @@ REFERENCES: dict[RuleKind, tuple[DataItem, Callable[[str | None], bool]]] = {
         lambda value: value is not None and value not in CODES and value != "b0b",
     ),
 }
-FACTS = Facts(
-    codes={"v": Codes("c", 1, set_of(CODES))}, referenced={"v": Referenced("r", "code", (set_of(["b0b"]), set_of(CODES)))}
-)
+FACTS = Facts(codes={"v": Codes("c", 1, set_of(CODES))}, referenced={"v": Referenced("r", "code", (set_of(["b0b"]), set_of(CODES)))})
 
 
 @pytest.mark.parametrize("height", [FEW, MANY])
@@ -80,7 +78,9 @@ def test_a_range_on_whole_numbers_is_exact(values: list[int | None]) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.one_of(st.none(), st.decimals(-2, 120, places=2), st.sampled_from([Decimal("0.10"), Decimal("0.09"), Decimal("99.99")]))))
+@given(
+    st.lists(st.one_of(st.none(), st.decimals(-2, 120, places=2), st.sampled_from([Decimal("0.10"), Decimal("0.09"), Decimal("99.99")])))
+)
 def test_a_range_on_money_means_the_decimal_that_was_written(values: list[Decimal | None]) -> None:
     expected = [value is not None and not Decimal("0.1") <= value <= Decimal("99.995") for value in values]
     assert broken(EXACT, RuleKind.RANGE, values, Facts(), FEW) == expected

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from dxmesh_schemas.catalog import DataItem, ResourceSnapshot
 from dxmesh_schemas.quality import RuleResult
 from dxmesh_tabular.items import REFUSED_SCHEMA, ROW, polars_type
 from dxmesh_tabular.writing import row_json
-from quality_svc.assessment.columns import CHUNK_LINES, CHUNK_ROWS, ParquetSink, chunks, merged
+from quality_svc.assessment.columns import CHUNK_LINES, CHUNK_ROWS, chunks, merged, write
 from quality_svc.rule import expressions
 from quality_svc.rule.domain import AT_INTAKE, DIMENSIONS, Rule, RuleKind
 from quality_svc.rule.known import Facts, KnownValues
@@ -146,34 +147,21 @@ def _check_in_chunks(plan: Plan, work: Work, folder: Path, chunk_rows: int) -> C
     if first is None:
         return Checked(work.batch_id, 0, _results(plan, work, tally, 0))
     kept = (chunk if good is None else chunk.filter(good) for chunk, good in zip(rows(), tally.good, strict=True))
-    return _written(plan, work, tally, 0, _chain(first, lines), kept, folder)
-
-
-def _chain(first: pl.DataFrame, rest: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    yield first
-    yield from rest
+    return _written(plan, work, tally, 0, chain([first], lines), kept, folder)
 
 
 def _written(
     plan: Plan, work: Work, tally: _Tally, index: int, lines: Iterator[pl.DataFrame], kept: Iterator[pl.DataFrame], folder: Path
 ) -> Checked:
     """Write a batch's quarantine, then (once every chunk has been checked) its accepted rows."""
-    refused = iter(()) if work.refused is None else chunks(work.refused, work.refused_line_count, CHUNK_LINES, list(REFUSED_SCHEMA))
-    with ParquetSink(folder / f"{work.batch_id}.quarantine.parquet", ["item", "rule", "reason"]) as quarantine:
-        for frame in merged(refused, lines, "row"):
-            quarantine.write(frame)
-    with ParquetSink(folder / f"{work.batch_id}.accepted.parquet") as accepted:
-        for frame in kept:
-            accepted.write(frame)
-    return Checked(
-        work.batch_id,
-        tally.bad[index],
-        _results(plan, work, tally, index),
-        accepted.path,
-        accepted.row_count,
-        quarantine.path,
-        quarantine.row_count,
-    )
+    refused: Iterator[pl.DataFrame] = iter(())
+    if work.refused is not None:
+        pieces = chunks(work.refused, work.refused_line_count, CHUNK_LINES, list(REFUSED_SCHEMA))
+        refused = (piece.sort("row", maintain_order=True) for piece in pieces)
+    accepted, quarantine = (folder / f"{work.batch_id}.{name}.parquet" for name in ("accepted", "quarantine"))
+    line_count = write(merged(refused, lines, "row"), quarantine)
+    row_count = write(kept, accepted)
+    return Checked(work.batch_id, tally.bad[index], _results(plan, work, tally, index), accepted, row_count, quarantine, line_count)
 
 
 def _with_own_values(plan: Plan, rows: _Rows) -> Plan:

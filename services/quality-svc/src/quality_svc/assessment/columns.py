@@ -1,12 +1,13 @@
 """Reading and writing batch objects in pieces, so that memory does not grow with the batch."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import polars as pl
 import pyarrow.parquet as pq
+
+from dxmesh_tabular.writing import write_parquet
 
 CHUNK_ROWS = 131_072
 """Rows checked at once: what bounds memory."""
@@ -46,28 +47,11 @@ def merged(left: Iterator[pl.DataFrame], right: Iterator[pl.DataFrame], by: str)
         yield from rest
 
 
-class ParquetSink:
-    """A Parquet file written frame by frame, a row group each; the file exists once the first frame is written."""
-
-    def __init__(self, path: Path, repeating: Sequence[str] = ()) -> None:
-        self.path = path
-        self._repeating = list(repeating)  # columns of few values: the others are not worth a dictionary's time
-        self.row_count = 0
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def write(self, frame: pl.DataFrame) -> None:
-        """Append a frame."""
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self.path, table.schema, compression="zstd", compression_level=1, use_dictionary=self._repeating or False
-            )
-        self._writer.write_table(table)
-        self.row_count += frame.height
+def write(frames: Iterator[pl.DataFrame], path: Path) -> int:
+    """Write frames of the same columns, at least one, as one Parquet file and return the row count."""
+    first = next(frames)
+    second = next(frames, None)
+    if second is None:
+        first.write_parquet(path, compression="zstd", compression_level=1)
+        return first.height
+    return write_parquet(chain([first, second], frames), path, schema=first.schema)
