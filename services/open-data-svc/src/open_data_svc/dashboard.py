@@ -5,7 +5,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
 from dxmesh_runtime import shell
-from dxmesh_runtime.db import Tx
+from dxmesh_runtime.db import Tx, utc_now
 from open_data_svc.catalog import store as catalog
 from open_data_svc.dataset import search, store
 
@@ -32,7 +32,7 @@ async def dashboard(request: Request, _: shell.DashboardAccess, tx: Tx) -> HTMLR
         "dashboard.html",
         totals=await search.totals(tx),
         known=await catalog.count_known(tx),
-        per_day=await store.versions_per_day(tx, days=_DAYS),
+        per_day=await store.versions_per_day(tx, days=_DAYS, now=utc_now()),
         days=_DAYS,
         refreshes=[{"version": version, "dataset": dataset} for version, dataset in refreshes],
         datasets=newest,

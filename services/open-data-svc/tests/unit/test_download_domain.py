@@ -55,7 +55,9 @@ def test_whatever_the_header_says_the_span_lies_in_the_file(header: str, size: i
     assert span is None or 0 <= span.start < span.end <= size
 
 
-@pytest.mark.parametrize(("if_range", "honoured"), [(ETAG, True), ('W/"abc"', False), ('"old"', False), (SAME, True), (EARLIER, False), ("x", False)])
+@pytest.mark.parametrize(
+    ("if_range", "honoured"), [(ETAG, True), ('W/"abc"', False), ('"old"', False), (SAME, True), (EARLIER, False), ("x", False)]
+)
 def test_a_range_counts_only_for_the_content_that_if_range_names(if_range: str, honoured: bool) -> None:
     assert (domain.span("bytes=0-9", 100, etag=ETAG, modified_at=AT, if_range=if_range) is not None) is honoured
 
@@ -86,6 +88,6 @@ def test_a_file_is_saved_under_its_title_without_anything_that_could_break_out()
     header = domain.content_disposition("streets", '街道/../"清单"\r\nX-Evil: 1', "csv")
     assert "\r" not in header
     assert "\n" not in header
-    assert header.startswith('attachment; filename="streets.csv"; filename*=UTF-8\'\'%E8%A1%97%E9%81%93')
+    assert header.startswith("attachment; filename=\"streets.csv\"; filename*=UTF-8''%E8%A1%97%E9%81%93")
     assert "/" not in header.partition("''")[2]
     assert domain.content_disposition("streets", "...", "csv").endswith("UTF-8''streets.csv")

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_schemas.catalog import DataItem
 from dxmesh_tabular.store import ObjectStore
 from open_data_svc.ckan import datastore, domain, packages
 from open_data_svc.ckan.domain import Parameters
@@ -104,8 +103,7 @@ async def datastore_search(call: Call) -> dict[str, Any]:
     query = datastore.RowQuery(filters, words, columns, domain.parse_row_order(order, known), offset, limit, distinct)
     file = await store.get_file(call.tx, dataset, dataset.version, Format.PARQUET)
     rows = await asyncio.to_thread(datastore.read, call.objects, file.object_key, query, known_total=dataset.row_count, count=count)
-    items = [DataItem.model_validate(item) for item in dataset.items]
-    encoded = await asyncio.to_thread(datastore.records, rows.frame, items, form)
+    encoded = await asyncio.to_thread(datastore.records, rows.frame, form)
     await store.count_use(call.tx, dataset.dataset_id, API)
     given_back = {name: value for name, value in given.values.items() if name not in ("offset", "limit")}
     result: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from dxmesh_schemas.catalog import DataItem, DataType
+from dxmesh_schemas.catalog import DataType
 from dxmesh_tabular import writing
 from dxmesh_tabular.store import ObjectStore
 from open_data_svc.ckan.errors import ValidationError
@@ -85,15 +85,11 @@ def read(objects: ObjectStore, key: str, query: RowQuery, *, known_total: int | 
     return Rows(page, total)
 
 
-def records(frame: pl.DataFrame, items: Sequence[DataItem], form: str) -> orjson.Fragment | str:
+def records(frame: pl.DataFrame, form: str) -> orjson.Fragment | str:
     """Return a page's rows as JSON objects, JSON lists, CSV or TSV; values look as they do in the JSON files."""
     if form in ("csv", "tsv"):
         return frame.write_csv(separator="\t" if form == "tsv" else ",", include_header=False)
-    shown = [item for item in items if item.code in frame.columns]
-    objects = writing.row_json(frame.select(item.code for item in shown), shown) if shown else pl.Series([], dtype=pl.String)
-    if ID in frame.columns:
-        number = pl.format('{"_id":{}', pl.col(ID)) if shown else pl.format('{"_id":{}}', pl.col(ID))
-        objects = frame.select(number + (pl.lit(",") + pl.lit(objects).str.slice(1) if shown else pl.lit(""))).to_series()
+    objects = writing.row_json(frame)
     if form == "lists":
         return orjson.Fragment(orjson.dumps([list(orjson.loads(row).values()) for row in objects]))
     return orjson.Fragment("[" + ",".join(objects) + "]")
@@ -103,7 +99,7 @@ def _matches(column: str, value: Any, schema: pl.Schema) -> pl.Expr:
     if column not in schema:
         raise ValidationError({"filters": [f'field "{column}" not in table']})
     values = value if isinstance(value, list) else [value]
-    texts = [_text(column, one) for one in values if one is not None]
+    texts = [_text("filters", column, one) for one in values if one is not None]
     wanted = pl.Series("wanted", texts, dtype=pl.String)
     typed = _cast(wanted, schema[column])
     if typed.null_count():
@@ -113,11 +109,11 @@ def _matches(column: str, value: Any, schema: pl.Schema) -> pl.Expr:
     return condition | pl.col(column).is_null() if None in values else condition
 
 
-def _text(column: str, value: Any) -> str:
+def _text(parameter: str, column: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
-        raise ValidationError({"filters": [f'field "{column}" takes a value or a list of values']})
+        raise ValidationError({parameter: [f'field "{column}" takes a value or a list of values']})
     return str(value).encode("utf-8", "replace").decode()
 
 
@@ -125,6 +121,8 @@ def _cast(texts: pl.Series, kind: pl.DataType) -> pl.Series:
     if kind == pl.Boolean:
         words = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
         return texts.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+    if kind == pl.Date:
+        return texts.str.to_date("%Y-%m-%d", strict=False)
     if isinstance(kind, pl.Datetime):
         return texts.str.to_datetime(time_unit="us", time_zone="UTC", strict=False) if len(texts) else texts.cast(kind)
     return texts.cast(kind, strict=False)
@@ -139,7 +137,7 @@ def _contains(words: str | Mapping[str, Any], schema: pl.Schema) -> list[pl.Expr
     for column, text in words.items():
         if column not in schema:
             raise ValidationError({"q": [f'field "{column}" not in table']})
-        found += [_holds(column, word, schema) for word in _text(column, text).split()[:20]]
+        found += [_holds(column, word, schema) for word in _text("q", column, text).split()[:20]]
     return found
 
 

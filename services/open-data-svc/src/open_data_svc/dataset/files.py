@@ -51,8 +51,7 @@ def make(
         parquet = Path(work) / "rows.parquet"
         source = _open_columns(table.scan(objects, table_key, table_version), items)
         row_count = int(source.select(pl.len()).collect().item())
-        with parquet.open("wb") as sink:
-            writing.write_parquet(_sorted(source, order, row_count), sink)
+        writing.write_parquet(_sorted(source, order, row_count), parquet, schema=source.collect_schema())
         files = [_put(objects, Format.PARQUET, parquet, folder, row_count)]
         for form, write in ((Format.CSV, _write_csv), (Format.JSON, _write_json)):
             path = Path(work) / f"rows.{form.value}"
@@ -113,13 +112,11 @@ def _pieces(parquet: Path) -> Iterator[pl.DataFrame]:
 
 
 def _write_csv(parquet: Path, path: Path) -> None:
-    with path.open("wb") as sink:
-        writing.write_csv(_pieces(parquet), sink)
+    writing.write_csv(_pieces(parquet), path, bom=True)
 
 
 def _write_json(parquet: Path, path: Path) -> None:
-    with path.open("wb") as sink:
-        writing.write_json(_pieces(parquet), sink)
+    writing.write_json(_pieces(parquet), path)
 
 
 def _put(objects: ObjectStore, form: Format, path: Path, folder: str, row_count: int) -> MadeFile:

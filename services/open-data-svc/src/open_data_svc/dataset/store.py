@@ -1,11 +1,11 @@
 """The tables of datasets: their description, versions, files, and the counters of their use."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, and_, func, literal, select, text, update
+from sqlalchemy import Date, ForeignKey, Index, and_, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,6 +15,7 @@ from open_data_svc.dataset.domain import Format, State
 from open_data_svc.dataset.errors import DatasetNotFound
 from open_data_svc.rows import Base
 
+_CHINA = timezone(timedelta(hours=8))
 _NAME_LOCK = 0x64786F64  # advisory lock: two new datasets never choose the same name
 
 
@@ -226,14 +227,13 @@ async def list_removed(tx: AsyncSession, *, before: datetime, limit: int) -> Seq
     return (await tx.scalars(query)).all()
 
 
-async def versions_per_day(tx: AsyncSession, *, days: int) -> list[int]:
+async def versions_per_day(tx: AsyncSession, *, days: int, now: datetime) -> list[int]:
     """Return how many versions were made on each of the last days (China's calendar), oldest first."""
-    zone = literal("Asia/Shanghai")
-    today = func.date_trunc("day", func.timezone(zone, func.now()))
-    day = func.generate_series(today - text(f"interval '{int(days) - 1} days'"), today, text("interval '1 day'")).table_valued("day")
-    made = and_(func.date_trunc("day", func.timezone(zone, DatasetVersion.published_at)) == day.c.day)
-    query = select(func.count(DatasetVersion.version)).select_from(day).outerjoin(DatasetVersion, made).group_by(day.c.day)
-    return list((await tx.scalars(query.order_by(day.c.day))).all())
+    day = cast(func.timezone("Asia/Shanghai", DatasetVersion.published_at), Date)
+    recent = DatasetVersion.published_at >= now - timedelta(days=days + 1)
+    counted = {row[0]: row[1] for row in await tx.execute(select(day, func.count()).where(recent).group_by(day))}
+    today = now.astimezone(_CHINA).date()
+    return [counted.get(today - timedelta(days=days - 1 - back), 0) for back in range(days)]
 
 
 def as_uuid(text_: str) -> UUID | None:
