@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _LAYOUT = frozenset("\n\t")
@@ -75,7 +75,7 @@ def faults(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
             yield from faults(inner, f"{pointer}/{index}")
 
 
-Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_name)]
+Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_name), Field(json_schema_extra={"minLength": 1})]
 """What people call a thing: 1 to 200 visible characters."""
 Paragraph = Annotated[str, StringConstraints(max_length=4000), AfterValidator(check_text)]
 """Running text, up to 4,000 characters; may be empty."""

@@ -78,9 +78,9 @@ async def test_a_wrong_field_is_refused_by_name(strict_node: Any, is_problem: An
         (b"[" * 100_000, "application/json", (400,)),
         (b'{"name": "\\ud800"}', "application/json", (400, 422)),
         (b'{"name": NaN}', "application/json", (400, 422)),
-        (b"uscc=x", "application/x-www-form-urlencoded", (415, 422)),
-        (b'{"uscc":"11330600MB1573660P"}', "text/plain", (415, 422)),
-        (b"<a/>", "application/xml", (415, 422)),
+        (b"uscc=x", "application/x-www-form-urlencoded", (415,)),
+        (b'{"uscc":"11330600MB1573660P"}', "text/plain", (415,)),
+        (b"<a/>", "application/xml", (415,)),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/organizations", "/v1/systems", "/v1/resources"])

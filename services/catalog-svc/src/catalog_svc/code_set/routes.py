@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog_svc.code_set import commands, domain, store
 from catalog_svc.code_set.errors import CodeSetInvalid, CodeSetNotFound
+from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.paging import CursorText, Limit, Page, Slice, after_text, cut
 from catalog_svc.text import Name, Search
 from dxmesh_runtime.auth import Authority, Who
@@ -15,7 +16,7 @@ from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.problem import Forbidden
 
-router = APIRouter(prefix="/v1/code-sets", tags=["code sets"])
+router = APIRouter(prefix="/v1/code-sets", tags=["code sets"], dependencies=[Depends(json_body)])
 CodeSetName = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="lower-case letters, digits, dot, underscore, hyphen")
 ]
@@ -54,7 +55,10 @@ class CodeSetSummary(BaseModel):
 @router.put(
     "/{name}",
     response_model=CodeSetOut,
-    responses={201: {"model": CodeSetOut, "description": "A new version is in force"}, **problems(CodeSetInvalid, Forbidden)},
+    responses={
+        201: {"model": CodeSetOut, "description": "A new version is in force"},
+        **problems(*BODY_PROBLEMS, CodeSetInvalid, Forbidden),
+    },
 )
 async def publish(name: CodeSetName, body: CodeSetIn, _: Authority, tx: Tx, response: Response) -> store.CodeSetVersion:
     """Put a code set in force (the data authority): a new version when it differs (201), else the one there is (200)."""

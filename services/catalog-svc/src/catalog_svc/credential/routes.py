@@ -11,6 +11,7 @@ from catalog_svc.credential import commands, store
 from catalog_svc.credential.domain import Role
 from catalog_svc.credential.errors import CredentialNotFound, TooManyChecks
 from catalog_svc.credential.hashing import SecretChecks
+from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization import store as organizations
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.paging import CursorText, Limit, Page, Slice, after_text, cut
@@ -20,7 +21,7 @@ from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.problem import Forbidden
 
-router = APIRouter(prefix="/v1/organizations/{organization_id}/credentials", tags=["credentials"])
+router = APIRouter(prefix="/v1/organizations/{organization_id}/credentials", tags=["credentials"], dependencies=[Depends(json_body)])
 
 
 async def _checks(request: Request) -> SecretChecks:
@@ -57,7 +58,7 @@ class CredentialIssued(CredentialOut):
     client_secret: str
 
 
-@router.post("", status_code=201, responses=problems(OrganizationNotFound, Forbidden, TooManyChecks))
+@router.post("", status_code=201, responses=problems(*BODY_PROBLEMS, OrganizationNotFound, Forbidden, TooManyChecks))
 async def create(organization_id: UUID, body: CredentialIn, _: Authority, checks: Checks, tx: Tx, response: Response) -> CredentialIssued:
     """Give an organization a credential; keep the secret, it is not shown again."""
     row, secret = await commands.create(tx, checks, organization_id, name=body.name, roles=body.roles, now=utc_now())

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from fastapi import APIRouter, Depends, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization import commands, domain, store
 from catalog_svc.organization.errors import OrganizationNotFound, UsccTaken
 from catalog_svc.paging import CursorText, Limit, Page, Slice, after_id, cut
@@ -17,7 +18,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import Level, OrganizationKind
 from dxmesh_schemas.problem import Forbidden
 
-router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
+router = APIRouter(prefix="/v1/organizations", tags=["organizations"], dependencies=[Depends(json_body)])
 
 
 class OrganizationChange(BaseModel):
@@ -26,14 +27,16 @@ class OrganizationChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Name
     level: Level
-    division_code: Annotated[str, AfterValidator(domain.check_division_code)]
+    division_code: Annotated[
+        str, AfterValidator(domain.check_division_code), Field(json_schema_extra={"pattern": f"^{domain.DIVISION.pattern}$"})
+    ]
     kind: OrganizationKind = OrganizationKind.DEPARTMENT
 
 
 class OrganizationIn(OrganizationChange):
     """An organization to register."""
 
-    uscc: Annotated[str, AfterValidator(domain.check_uscc)]
+    uscc: Annotated[str, AfterValidator(domain.check_uscc), Field(json_schema_extra={"pattern": f"^{domain.USCC.pattern}$"})]
 
 
 class OrganizationOut(BaseModel):
@@ -50,7 +53,7 @@ class OrganizationOut(BaseModel):
     changed_at: datetime
 
 
-@router.post("", status_code=201, response_model=OrganizationOut, responses=problems(UsccTaken, Forbidden))
+@router.post("", status_code=201, response_model=OrganizationOut, responses=problems(*BODY_PROBLEMS, UsccTaken, Forbidden))
 async def register(body: OrganizationIn, _: Authority, tx: Tx) -> store.Organization:
     """Register an organization (the data authority)."""
     return await commands.register(
@@ -73,7 +76,7 @@ async def get_organization(organization_id: UUID, _: Who, tx: Tx) -> store.Organ
     return await store.get(tx, organization_id)
 
 
-@router.put("/{organization_id}", response_model=OrganizationOut, responses=problems(OrganizationNotFound, Forbidden))
+@router.put("/{organization_id}", response_model=OrganizationOut, responses=problems(*BODY_PROBLEMS, OrganizationNotFound, Forbidden))
 async def change(organization_id: UUID, body: OrganizationChange, _: Authority, tx: Tx) -> store.Organization:
     """Change an organization's entry (the data authority)."""
     return await commands.change(

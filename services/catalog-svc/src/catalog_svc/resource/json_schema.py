@@ -65,20 +65,14 @@ def _type(item: DataItem) -> dict[str, Any]:
         return {"type": "string", "format": "date-time"}
     if item.data_type is DataType.LOGICAL:
         return {"type": "boolean"}
-    scale = item.scale if item.scale is not None else _MONEY_SCALE if item.data_type is DataType.MONEY else None
-    if scale is not None:
-        return _exact(item, scale)
     bounds = {label: bound for label, bound in (("minimum", item.minimum), ("maximum", item.maximum)) if bound is not None}
     if item.data_type is DataType.INTEGER:
         return {"type": "integer", "minimum": -_INT64, "maximum": _INT64 - 1} | bounds
-    return {"type": "number", **bounds}
-
-
-def _exact(item: DataItem, scale: int) -> dict[str, Any]:
-    """Exact numbers travel as text, as JSON readers turn numbers into binary floating ones."""
-    form: dict[str, Any] = {"type": "string", "pattern": rf"^-?[0-9]+\.[0-9]{{{scale}}}$" if scale else "^-?[0-9]+$", "x-scale": scale}
-    bounds = (("x-minimum", item.minimum), ("x-maximum", item.maximum))
-    return form | {label: bound for label, bound in bounds if bound is not None}
+    scale = _MONEY_SCALE if item.data_type is DataType.MONEY and item.scale is None else item.scale
+    if scale is None:
+        return {"type": "number", **bounds}
+    # written with all digits; `multipleOf` would be checked in binary floating point, where 0.1 is no multiple of 0.01
+    return {"type": "number" if scale else "integer", "x-scale": scale, **bounds}
 
 
 def _text(item: DataItem) -> dict[str, Any]:

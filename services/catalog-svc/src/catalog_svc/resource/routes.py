@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
+from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization import store as organizations
 from catalog_svc.paging import CursorText, CursorUnknown, Limit, Page, after_id, after_text, cut
 from catalog_svc.resource import commands, domain, json_schema, store
@@ -22,7 +23,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import DataItem, OpenType, OrganizationRef, ResourceSnapshot, SharingType, StandingConsent, UpdateCycle
 from dxmesh_schemas.problem import Forbidden
 
-router = APIRouter(prefix="/v1/resources", tags=["resources"])
+router = APIRouter(prefix="/v1/resources", tags=["resources"], dependencies=[Depends(json_body)])
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
@@ -133,7 +134,7 @@ async def _out(tx: Tx, row: store.Resource, who: Who, public_url: str, response:
     return ResourceOut(**(head | own | counts), schema_url=url, withdrawal_reason=row.withdrawal_reason)
 
 
-@router.post("", status_code=201, responses=problems(ResourceInvalid, ResourceNameTaken, Forbidden))
+@router.post("", status_code=201, responses=problems(*BODY_PROBLEMS, ResourceInvalid, ResourceNameTaken, Forbidden))
 async def create(body: Definition, who: Who, public_url: PublicUrl, tx: Tx, response: Response) -> ResourceOut:
     """Enter a data resource as a draft."""
     row = await commands.create(tx, body, by=who, now=utc_now())
@@ -178,7 +179,7 @@ async def get_resource(resource_id: UUID, who: Who, public_url: PublicUrl, tx: T
 
 @router.put(
     "/{resource_id}",
-    responses=problems(ResourceNotFound, ResourceInvalid, ResourceNameTaken, IllegalTransition, RevisionPassed, Forbidden),
+    responses=problems(*BODY_PROBLEMS, ResourceNotFound, ResourceInvalid, ResourceNameTaken, IllegalTransition, RevisionPassed, Forbidden),
 )
 async def replace(
     resource_id: UUID, body: Definition, who: Who, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response
@@ -200,7 +201,7 @@ async def publish(
     return await _out(tx, row, who, public_url, response)
 
 
-@router.post("/{resource_id}/withdrawal", responses=problems(ResourceNotFound, IllegalTransition, Forbidden))
+@router.post("/{resource_id}/withdrawal", responses=problems(*BODY_PROBLEMS, ResourceNotFound, IllegalTransition, Forbidden))
 async def withdraw(resource_id: UUID, body: WithdrawalIn, who: Who, public_url: PublicUrl, tx: Tx, response: Response) -> ResourceOut:
     """Take a resource out of force for good, with the reason."""
     row = await commands.withdraw(tx, resource_id, reason=body.reason, by=who, now=utc_now())
@@ -236,10 +237,14 @@ async def get_version(resource_id: UUID, version: Version, _: Who, tx: Tx) -> di
     return (await store.get_version(tx, resource_id, version)).snapshot
 
 
-@router.get("/{resource_id}/versions/{version}/schema.json", responses=problems(ResourceNotFound))
+class _SchemaAnswer(JSONResponse):
+    media_type = json_schema.MEDIA_TYPE
+
+
+@router.get("/{resource_id}/versions/{version}/schema.json", response_class=_SchemaAnswer, responses=problems(ResourceNotFound))
 async def get_schema(resource_id: UUID, version: Version, tx: Tx) -> JSONResponse:
     """Return the JSON Schema (2020-12) of a version's rows; public, and never changed."""
     row = await store.get_version(tx, resource_id, version)
     schema = json_schema.of(ResourceSnapshot.model_validate(row.snapshot))
     headers = {"Cache-Control": "public, max-age=86400, immutable", "ETag": f'"{resource_id}-{version}"'}
-    return JSONResponse(schema, media_type=json_schema.MEDIA_TYPE, headers=headers)
+    return _SchemaAnswer(schema, headers=headers)

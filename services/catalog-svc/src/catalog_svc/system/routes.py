@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 
+from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.paging import CursorText, Limit, Page, Slice, after_id, cut
 from catalog_svc.system import commands, store
@@ -17,7 +18,7 @@ from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.problem import Forbidden, Invalid
 
-router = APIRouter(prefix="/v1/systems", tags=["systems"])
+router = APIRouter(prefix="/v1/systems", tags=["systems"], dependencies=[Depends(json_body)])
 _READS_ALL = ("authority", "operator", "auditor")
 
 
@@ -65,7 +66,9 @@ def _owner(body: SystemIn, who: Principal) -> UUID:
     return organization_id
 
 
-@router.post("", status_code=201, response_model=SystemOut, responses=problems(OrganizationNotFound, SystemNameTaken, Forbidden))
+@router.post(
+    "", status_code=201, response_model=SystemOut, responses=problems(*BODY_PROBLEMS, OrganizationNotFound, SystemNameTaken, Forbidden)
+)
 async def register(body: SystemIn, who: Who, tx: Tx) -> store.System:
     """Register an information system of the caller's organization."""
     return await commands.register(tx, _owner(body, who), name=body.name, now=utc_now())
@@ -94,7 +97,7 @@ async def get_system(system_id: UUID, who: Who, tx: Tx) -> store.System:
     return await store.get(tx, system_id, of=None if any(who.has(role) for role in _READS_ALL) else who.own_organization)
 
 
-@router.put("/{system_id}", response_model=SystemOut, responses=problems(SystemNotFound, SystemNameTaken, Forbidden))
+@router.put("/{system_id}", response_model=SystemOut, responses=problems(*BODY_PROBLEMS, SystemNotFound, SystemNameTaken, Forbidden))
 async def rename(system_id: UUID, body: SystemChange, who: Who, tx: Tx) -> store.System:
     """Rename a system."""
     return await commands.rename(tx, system_id, of=_editor(who), name=body.name, now=utc_now())
