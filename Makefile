@@ -91,7 +91,8 @@ lock: $(UV) ## resolve the locks again: hashed, without addresses
 	$(COMPILE) requirements-build.in -o requirements-build.lock
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-	! grep -nE '://|^--|@ file|^-e' requirements*.lock
+	$(COMPILE) --group services -c requirements.lock -o deploy/docker/requirements.lock
+	! grep -nE '://|^--|@ file|^-e' requirements*.lock deploy/docker/requirements.lock
 
 clean: ## remove the environment; the data in .dxmesh stays
 	rm -rf $(VENV)

@@ -29,6 +29,7 @@ def settings(package: str) -> ServiceSettings:
         "object_store": {"url": folder.as_uri()},
         "bootstrap": {"client_id": "authority", "client_secret": "not-used-here-at-all"},
         "staging": {"folder": folder},
+        "log": {"origin": "dxmesh.example/log"},
     }
     known = {name: value for name, value in given.items() if name in kind.model_fields}
     found: ServiceSettings = kind(**known)
