@@ -1,6 +1,7 @@
 """Batches through the rules: what is counted, what is written, and that every row ends up in exactly one place."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from dxmesh_schemas.catalog import DataItem, DataType, ItemReference, ResourceSn
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_tabular.items import REFUSED_SCHEMA
 from quality_svc.assessment.checking import Checked, Plan, Work, check
+from quality_svc.assessment.columns import CHUNK_ROWS, size
 from quality_svc.rule.domain import rules_of
 from quality_svc.rule.known import Facts, KnownValues, Referenced
 
@@ -231,7 +233,7 @@ def test_together_one_by_one_and_in_pieces_say_the_same(
         )
     together = {one.batch_id: summary(one) for one in check(plan, works, tmp_path)}
     alone = {one.batch_id: summary(one) for work in works for one in check(plan, [work], tmp_path)}
-    in_pieces = {one.batch_id: summary(one) for one in check(plan, works, tmp_path, chunk_rows=3)}
+    in_pieces = {one.batch_id: summary(one) for one in check(plan, [replace(work, chunk_rows=3) for work in works], tmp_path)}
     assert together == alone
     assert in_pieces == alone
 
@@ -242,7 +244,7 @@ def test_checking_again_writes_the_same_bytes(make_resource: MakeResource, frame
     contents = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
-        [checked] = check(plan_of(resource), [work], folder, chunk_rows=300)
+        [checked] = check(plan_of(resource), [replace(work, chunk_rows=300)], folder)
         contents.append((read_bytes(checked.accepted), read_bytes(checked.quarantine)))
     assert contents[0] == contents[1]
 
@@ -250,3 +252,13 @@ def test_checking_again_writes_the_same_bytes(make_resource: MakeResource, frame
 def read_bytes(path: Path | None) -> bytes:
     assert path is not None
     return path.read_bytes()
+
+
+def test_wide_rows_are_held_in_smaller_pieces(frame_of: FrameOf, make_resource: MakeResource, tmp_path: Path) -> None:
+    resource = make_resource(DataItem(code="v", name="v", data_type=DataType.LONG_TEXT))
+    wide, narrow = tmp_path / "wide.parquet", tmp_path / "narrow.parquet"
+    frame_of(resource, [{"v": f"{number}" * 20_000} for number in range(100, 400)]).write_parquet(wide)
+    frame_of(resource, [{"v": "x"}] * 300).write_parquet(narrow)
+    assert size(narrow).chunk_rows == CHUNK_ROWS
+    assert 300 < size(wide).chunk_rows < 2_000
+    assert size(wide).row_count == 300

@@ -18,7 +18,7 @@ from dxmesh_schemas.problem import Conflict, NotFound
 from dxmesh_tabular import table
 from dxmesh_tabular.store import ObjectStore, sha256_of
 from quality_svc.assessment.checking import Checked, Plan, Work, check
-from quality_svc.assessment.columns import row_count
+from quality_svc.assessment.columns import Size, size
 from quality_svc.assessment.errors import BatchDamaged
 from quality_svc.rule.domain import Rule, rules_of
 from quality_svc.rule.known import KnownValues
@@ -125,8 +125,8 @@ class Bench:
             raise BatchDamaged(
                 f"batch {batch.batch_id}: {batch.rows.row_count} rows and {batch.refused_row_count} refused are not {batch.received_count}"
             )
-        rows = self._local(stack, batch.rows)
-        refused = None if batch.refused is None else self._local(stack, batch.refused)
+        rows, found = self._local(stack, batch.rows)
+        refused = None if batch.refused is None else self._local(stack, batch.refused)[0]
         return Work(
             batch_id=batch.batch_id,
             received_count=batch.received_count,
@@ -134,10 +134,11 @@ class Bench:
             rows_count=batch.rows.row_count,
             refused=refused,
             refused_line_count=0 if batch.refused is None else batch.refused.row_count,
+            chunk_rows=found.chunk_rows,
         )
 
-    def _local(self, stack: ExitStack, ref: ObjectRef) -> Path:
-        """Return a readable copy of an object, which is what its reference says. Raises BatchDamaged."""
+    def _local(self, stack: ExitStack, ref: ObjectRef) -> tuple[Path, Size]:
+        """Return a readable copy of an object and its size, which is what its reference says. Raises BatchDamaged."""
         try:
             path = stack.enter_context(self._objects.local_copy(ref.key))
         except NotFound as missing:
@@ -145,10 +146,10 @@ class Bench:
         digest = sha256_of(path)
         if digest != ref.sha256:
             raise BatchDamaged(f"the object {ref.key} has the digest {digest}; its batch was received with {ref.sha256}")
-        found = row_count(path)
-        if found != ref.row_count:
-            raise BatchDamaged(f"the object {ref.key} has {found} rows; its batch was received with {ref.row_count}")
-        return path
+        found = size(path)
+        if found.row_count != ref.row_count:
+            raise BatchDamaged(f"the object {ref.key} has {found.row_count} rows; its batch was received with {ref.row_count}")
+        return path, found
 
     def _verdict(self, batch: BatchReceived, checked: Checked) -> Verdict:
         folder = f"batches/{batch.resource_id}/{batch.batch_id}"

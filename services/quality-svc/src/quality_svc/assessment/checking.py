@@ -20,7 +20,8 @@ from quality_svc.rule.known import Facts, KnownValues
 BATCH = "batch_"
 """System column: which batch of a sheet a row belongs to."""
 _HASH_SEED = 36_344
-_LINE_ROWS = 16_384  # bad rows spelled out at once: each may have a line per rule
+_LINE_SHARE = 8  # of a frame's rows, spelled out at once: each may have a line per rule
+_LEAST_LINE_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Work:
     rows_count: int
     refused: Path | None
     refused_line_count: int
+    chunk_rows: int = CHUNK_ROWS  # rows to hold at once; a batch of more is checked in pieces
 
 
 @dataclass(frozen=True)
@@ -94,20 +96,20 @@ class _Tally:
         self.good: list[pl.Series | None] = []
 
 
-def check(plan: Plan, works: Sequence[Work], folder: Path, *, chunk_rows: int = CHUNK_ROWS) -> list[Checked]:
+def check(plan: Plan, works: Sequence[Work], folder: Path) -> list[Checked]:
     """Check batches of one resource version and kind; several small ones go through the rules as one frame.
 
     Writes `{batch_id}.accepted.parquet` and `{batch_id}.quarantine.parquet` into the folder for a batch with bad rows.
-    Memory: one chunk of 131,072 rows and the lines of 16,384 bad rows, whatever the batch's size; beside it 8 bytes a row for a
-    resource with a key (24 while they are sorted), the keys of repeated rows, and the distinct values an item of the same resource is
-    referred to by.
+    Memory: one piece of at most 131,072 rows and about 64 MB, with its masks and the lines of an eighth of it, so some 300 MB whatever
+    the batch's size; beside it 8 bytes a row for a resource with a key (16 while they are sorted), the keys of repeated rows, and the
+    distinct values of an item that the same resource refers to.
     """
-    together = [work for work in works if work.rows_count <= chunk_rows]
+    together = [work for work in works if work.rows_count <= work.chunk_rows]
     if together and not plan.own_references:
         checked = _check_together(plan, together, folder)
     else:
         checked = [one for work in together for one in _check_together(plan, [work], folder)]
-    return checked + [_check_in_chunks(plan, work, folder, chunk_rows) for work in works if work.rows_count > chunk_rows]
+    return checked + [_check_in_chunks(plan, work, folder) for work in works if work.rows_count > work.chunk_rows]
 
 
 def _check_together(plan: Plan, works: Sequence[Work], folder: Path) -> list[Checked]:
@@ -135,9 +137,9 @@ def _tagged(frame: pl.DataFrame, index: int) -> pl.DataFrame:
     return frame.with_columns(pl.lit(index, dtype=pl.UInt32).alias(BATCH))
 
 
-def _check_in_chunks(plan: Plan, work: Work, folder: Path, chunk_rows: int) -> Checked:
+def _check_in_chunks(plan: Plan, work: Work, folder: Path) -> Checked:
     def rows(columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        return chunks(work.rows, work.rows_count, chunk_rows, columns)
+        return chunks(work.rows, work.rows_count, work.chunk_rows, columns)
 
     plan = _with_own_values(plan, rows)
     repeats = _repeats(plan.key, rows, tagged=False)
@@ -230,8 +232,9 @@ def _broken_lines(plan: Plan, frame: pl.DataFrame, repeats: pl.DataFrame | None,
         rows = _tagged(rows, 0)
     for index, count in rows[BATCH].value_counts().iter_rows():
         tally.bad[index] += count
-    for offset in range(0, rows.height, _LINE_ROWS):
-        yield _lines(plan, rows.slice(offset, _LINE_ROWS), broken.slice(offset, _LINE_ROWS))
+    at_once = max(frame.height // _LINE_SHARE, _LEAST_LINE_ROWS)
+    for offset in range(0, rows.height, at_once):
+        yield _lines(plan, rows.slice(offset, at_once), broken.slice(offset, at_once))
 
 
 def _count(tally: _Tally, frame: pl.DataFrame, rules: Sequence[Rule], broken: pl.DataFrame) -> None:

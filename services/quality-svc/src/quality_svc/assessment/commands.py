@@ -31,6 +31,8 @@ batches_checked = Counter("dxmesh_quality_batches", "Batches assessed", ["outcom
 rows_checked = Counter("dxmesh_quality_rows", "Rows of assessed batches", ["verdict"])
 check_seconds = Counter("dxmesh_quality_check_seconds", "Time spent on rules, files included")
 
+_TOGETHER_BYTES = 8 * 1024**2  # of compressed objects
+
 Books = dict[tuple[UUID, int, BatchKind], RuleBook]
 
 
@@ -109,13 +111,13 @@ def _sheets(batches: Sequence[BatchReceived]) -> Iterator[list[BatchReceived]]:
         alike.setdefault(_place(batch), []).append(batch)
     for same in alike.values():
         together: list[BatchReceived] = []
-        rows = 0
+        rows = stored = 0
         for batch in same:
-            if together and rows + batch.rows.row_count > CHUNK_ROWS:
+            rows, stored = rows + batch.rows.row_count, stored + batch.rows.byte_count
+            if together and (rows > CHUNK_ROWS or stored > _TOGETHER_BYTES):
                 yield together
-                together, rows = [], 0
+                together, rows, stored = [], batch.rows.row_count, batch.rows.byte_count
             together.append(batch)
-            rows += batch.rows.row_count
         yield together
 
 
