@@ -84,9 +84,9 @@ def render(frame: pl.DataFrame, form: Format, next_cursor: str | None) -> bytes:
         case Format.CSV:
             write_csv([frame], sink)
         case Format.PARQUET:
-            write_parquet([frame], sink)
+            write_parquet([frame], sink, schema=frame.schema)
     return sink.getvalue()
 
 
 def _objects(frame: pl.DataFrame) -> pl.Series:
-    return row_json(frame, frame.columns) if frame.width else pl.Series(["{}"] * frame.height, dtype=pl.String)
+    return row_json(frame) if frame.width else pl.Series(["{}"] * frame.height, dtype=pl.String)

@@ -29,7 +29,7 @@ async def run(settings: Settings) -> None:
     """Run the relay, the consumers and the delivery worker until cancelled."""
 
     def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
-        return [*(consumer.run() for consumer in consumers(settings, database)), run_delivery(settings, database)]
+        return [*(consumer.run() for consumer in consumers(settings, database)), run_delivery(settings, settings.delivery)]
 
     await run_worker(settings, name="exchange-svc", tasks=tasks)
 

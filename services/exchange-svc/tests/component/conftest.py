@@ -1,5 +1,6 @@
 """The service on a real PostgreSQL with a folder as object store, two departments and the events that make them known."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -167,7 +168,8 @@ class Exchange:
             "purpose": "核对居住街道",
             "approved_by": "民政局局长",
         }
-        return await self.client.post("/v1/requests", json=body | changes, headers=self.steward(by or self.requester))
+        headers = self.steward(by or self.requester) | {"Content-Type": "application/json"}
+        return await self.client.post("/v1/requests", content=json.dumps(body | changes), headers=headers)
 
     async def granted(self, resource: ResourceSnapshot, **options: Any) -> dict[str, Any]:
         """Ask, and return the grant that the standing consent gave at once."""
@@ -199,7 +201,7 @@ async def exchange(fresh_database: Callable[[str], Awaitable[str]], store_url: s
         object_store=ObjectStoreSettings(url=store_url),
         signing=SigningSettings(key_file=tmp_path / "node.pem"),
         staging=StagingSettings(folder=tmp_path / "staging"),
-        limits=LimitsSettings(body_max_bytes=1_000_000, inflated_max_bytes=4_000_000),
+        limits=LimitsSettings(body_max_bytes=1_500_000, inflated_max_bytes=4_000_000),
     )
     app = create_app(settings)
     database = connect(settings.database)

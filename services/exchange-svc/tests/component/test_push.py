@@ -176,7 +176,7 @@ async def test_lines_that_cannot_be_read_are_refused_by_number_and_kept(exchange
     ]
 
 
-LONG = b"code,name,people,since\n" + b"".join(f"{n},{'x' * 1000},1,2001-01-01\n".encode() for n in range(1200))
+LONG = b"code,name,people,since\n" + b"".join(f"{n},{'x' * 1000},1,2001-01-01\n".encode() for n in range(1600))
 
 
 def bomb() -> bytes:
@@ -315,11 +315,29 @@ async def test_ids_that_are_not_ids_are_named(exchange: Any, path: str) -> None:
     assert "path:" in answer.json()["errors"][0]["pointer"]
 
 
-@pytest.mark.parametrize("params", [{"kind": "replace"}, {"delimiter": "::"}, {"delimiter": ""}])
+@pytest.mark.parametrize("params", [{"kind": "replace"}, {"delimiter": "::"}, {"delimiter": ""}, {"encoding": "x" * 41}])
 async def test_parameters_that_are_wrong_are_named(exchange: Any, params: dict[str, str]) -> None:
     resource = await exchange.publish()
     answer = await exchange.push(resource.resource_id, params=params)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"query:{next(iter(params))}")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"delimiter": mark} for mark in ('"', "\n", "\x00", "中", "a")]
+    + [{"encoding": name} for name in ("\x00", "utf-8\n", "base64", "idna", "..")],
+)
+async def test_a_strange_delimiter_or_encoding_is_never_our_fault(exchange: Any, params: dict[str, str]) -> None:
+    resource = await exchange.publish()
+    answer = await exchange.push(resource.resource_id, params=params)
+    assert answer.status_code in (201, 400, 415, 422), answer.text
+
+
+async def test_a_sheet_that_is_not_there_is_named(exchange: Any) -> None:
+    resource = await exchange.publish()
+    body = xlsx(code=["1"], name=["a"], people=[1], since=["2001-01-01"])
+    answer = await exchange.push(resource.resource_id, body, params={"sheet": "none"}, headers={"Content-Type": XLSX})
+    assert 400 <= answer.status_code < 500, answer.text
 
 
 async def test_anothers_resource_and_no_resource_look_the_same(exchange: Any) -> None:

@@ -135,6 +135,7 @@ async def test_only_the_provider_decides(exchange: Any) -> None:
         ({"legal_basis": "   "}, 422, "invalid"),
         ({"approved_by": None}, 422, "invalid"),
         ({"approved_by": "x\u0000y"}, 422, "invalid"),
+        ({"purpose": "\ud800"}, 422, "invalid"),
         ({"extra": 1}, 422, "invalid"),
         ({"resource_id": "7"}, 422, "invalid"),
         ({"resource_id": str(UUID(int=99))}, 404, "resource-not-found"),

@@ -56,10 +56,10 @@ async def admit(
 
     Raises: ResourceNotFound (404, also for another's resource), ResourceWithdrawn (409), KeyMissing (422).
     """
-    resource = await catalog.find_resource(tx, resource_id)
+    resource, known = await store.find_target(tx, resource_id, batch_id)
     if resource is None or resource.provider_id != by.own_organization:
         raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
-    snapshot, known = resource.read(), await store.find(tx, batch_id)
+    snapshot = resource.read()
     if known is None:
         if resource.withdrawn_at is not None:
             raise ResourceWithdrawn(f"resource {snapshot.name} was withdrawn at {resource.withdrawn_at.isoformat()} and takes no batches")

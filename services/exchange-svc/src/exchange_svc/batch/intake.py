@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_tabular.batchfile import store_batch
 from dxmesh_tabular.chunk import ReadOptions
 from dxmesh_tabular.media import MediaType
-from dxmesh_tabular.store import ObjectStore
+from dxmesh_tabular.store import ObjectStore, sha256_of
 from exchange_svc.batch import commands, domain, store
 from exchange_svc.batch.errors import BodyTooLarge
 from exchange_svc.batch.inflate import ContentCoding, inflate
-from exchange_svc.batch.staging import Staging, room
+from exchange_svc.batch.staging import Place, Staging, room
 
 _WRITE_BYTES = 1 << 20
 _SMALL_BYTES = 1 << 20
@@ -45,10 +45,11 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A body that is on disk, whole."""
+    """A body that is there, whole; `rest` is what is not on disk yet."""
 
     sha256: str
     byte_count: int
+    rest: tuple[bytes, ...]
 
 
 class Intake:
@@ -85,6 +86,7 @@ class Intake:
         DigestMismatch (422), StorageFull (503), and what reading a file raises.
         """
         async with self._sessions() as tx:
+            await tx.connection(execution_options={"isolation_level": "AUTOCOMMIT"})  # one look: no transaction to begin and end
             resource, known = await commands.admit(tx, resource_id, batch_id, kind=declared.kind, by=by)
         if declared.length is not None:
             self._check_size(declared.length)
@@ -93,11 +95,11 @@ class Intake:
             again = domain.Identity(resource_id, declared.kind.value, arrived.sha256)
             domain.check_repeat(batch_id, known.identity, again)
             return known, False
-        with self._staging.place() as folder:
-            arrived = await self._arrive(body, folder / "body", declared.digests)
+        with self._staging.place() as place:
+            arrived = await self._arrive(body, place.body, declared.digests)
             small = arrived.byte_count <= _SMALL_BYTES and declared.coding is None and declared.media in _TEXT
             async with self._small if small else self._large:
-                pushed = await asyncio.to_thread(self._read, folder, resource, batch_id, declared, arrived)
+                pushed = await asyncio.to_thread(self._read, place, resource, batch_id, declared, arrived)
         return await self._enter(resource, pushed)
 
     def _check_size(self, byte_count: int) -> None:
@@ -108,7 +110,7 @@ class Intake:
             )
 
     async def _arrive(self, body: AsyncIterator[bytes], path: Path | None, digests: dict[str, bytes]) -> Arrived:
-        """Stream a body to disk (or nowhere, when only its digest matters) and hash it on the way."""
+        """Stream a body to disk (or nowhere, when only its digest matters) and hash it; the last megabyte stays in memory."""
         hashes = {name: hashlib.new(name) for name in {"sha256", *digests}}
         byte_count, waiting, pieces = 0, 0, list[bytes]()
         async for piece in body:
@@ -119,30 +121,30 @@ class Intake:
             if waiting >= _WRITE_BYTES:
                 await asyncio.to_thread(_keep, path, pieces, hashes.values())
                 pieces, waiting = [], 0
-        await asyncio.to_thread(_keep, path, pieces, hashes.values())
+        _keep(None, pieces, hashes.values())
         domain.check_digests(digests, {name: found.digest() for name, found in hashes.items()})
-        return Arrived(hashes["sha256"].hexdigest(), byte_count)
+        return Arrived(hashes["sha256"].hexdigest(), byte_count, tuple(pieces))
 
-    def _read(self, folder: Path, resource: ResourceSnapshot, batch_id: UUID, declared: Declaration, arrived: Arrived) -> commands.Pushed:
+    def _read(self, place: Place, resource: ResourceSnapshot, batch_id: UUID, declared: Declaration, arrived: Arrived) -> commands.Pushed:
         """Read a body into columns and put them into the store, durably. Blocks: runs in a thread."""
         with room():
-            path = folder / "body"
+            path = place.body
+            _keep(path, arrived.rest, ())
             if declared.coding is not None:
-                inflate(path, declared.coding, folder / "file", max_bytes=self._inflated_max_bytes)
-                path = folder / "file"
+                inflate(path, declared.coding, place.file, max_bytes=self._inflated_max_bytes)
+                path = place.file
             options = ReadOptions(
                 needed=resource.key if declared.kind is BatchKind.DELETE else None,
                 delimiter=declared.delimiter,
                 encoding=declared.encoding,
                 sheet=declared.sheet,
             )
-            rows_file, refused_file = folder / "rows.parquet", folder / "refused.parquet"
-            stored = store_batch(path, declared.media, resource.items, options, rows_file, refused_file)
+            stored = store_batch(path, declared.media, resource.items, options=options, rows_to=place.rows, refused_to=place.refused)
             prefix = f"batches/{resource.resource_id}/{batch_id}"
-            rows = self._put(f"{prefix}/rows", rows_file, stored.rows_sha256, stored.rows_count)
+            rows = self._put(f"{prefix}/rows", place.rows, stored.rows_sha256, stored.rows_count)
             refused = None
             if stored.refused_line_count:
-                refused = self._put(f"{prefix}/refused", refused_file, stored.refused_sha256, stored.refused_line_count)
+                refused = self._put(f"{prefix}/refused", place.refused, sha256_of(place.refused), stored.refused_line_count)
         return commands.Pushed(
             batch_id=batch_id,
             kind=declared.kind,
@@ -173,7 +175,7 @@ class Intake:
         return first, False
 
 
-def _keep(path: Path | None, pieces: list[bytes], hashes: Iterable[Any]) -> None:
+def _keep(path: Path | None, pieces: Sequence[bytes], hashes: Iterable[Any]) -> None:
     for piece in pieces:
         for found in hashes:
             found.update(piece)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
 from dxmesh_runtime.auth import Steward, Who
@@ -89,12 +89,31 @@ class DeliveryPage(BaseModel):
     next_cursor: str | None
 
 
+class PushQuery(BaseModel):
+    """How a pushed file applies and is read."""
+
+    kind: BatchKind = BatchKind.APPEND
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="of CSV; found out when absent")
+    encoding: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9._:-]{1,40}$", description="of text; UTF-8, UTF-16 and GB 18030 are found out"
+    )
+    sheet: str | None = Field(default=None, max_length=31, description="of XLSX; the first when absent")
+
+
 _BODY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Content-Digest",
+            "in": "header",
+            "description": "sha-256 or sha-512 of the body as sent (RFC 9530); checked when given",
+            "schema": {"type": "string"},
+        }
+    ],
     "requestBody": {
         "required": True,
         "description": "The file, streamed; `Content-Encoding: gzip|zstd` and `Content-Digest` (RFC 9530) are understood.",
         "content": {media.value: {"schema": {"type": "string", "format": "binary"}} for media in MediaType},
-    }
+    },
 }
 _REPEATED: dict[int | str, dict[str, Any]] = {200: {"model": BatchOut, "description": "The same push came before; this is its answer"}}
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -133,26 +152,20 @@ async def push(
     request: Request,
     response: Response,
     who: Steward,
-    kind: BatchKind = BatchKind.APPEND,
-    delimiter: Annotated[str | None, Query(min_length=1, max_length=1, description="of CSV; found out when absent")] = None,
-    encoding: Annotated[str | None, Query(max_length=40, description="of text; UTF-8, UTF-16 and GB 18030 are found out")] = None,
-    sheet: Annotated[str | None, Query(max_length=31, description="of XLSX; the first when absent")] = None,
-    content_type: Annotated[str | None, Header(include_in_schema=False)] = None,
-    content_encoding: Annotated[str | None, Header(include_in_schema=False)] = None,
-    content_digest: Annotated[str | None, Header(description="RFC 9530, sha-256 or sha-512")] = None,
-    content_length: Annotated[int | None, Header(include_in_schema=False)] = None,
+    query: Annotated[PushQuery, Query()],
 ) -> store.Batch:
     """Push a file as a batch; 201 when it is durable, 200 when the same was pushed before under this id."""
-    content = parse_content_type(content_type)
+    headers = request.headers
+    content = parse_content_type(headers.get("content-type"))
     declared = Declaration(
-        kind=kind,
+        kind=query.kind,
         media=content.media,
-        coding=coding_of(content_encoding),
-        delimiter=delimiter or content.delimiter,
-        encoding=encoding or content.encoding,
-        sheet=sheet,
-        digests=domain.wanted_digests(content_digest),
-        length=content_length,
+        coding=coding_of(headers.get("content-encoding")),
+        delimiter=query.delimiter or content.delimiter,
+        encoding=query.encoding or content.encoding,
+        sheet=query.sheet,
+        digests=domain.wanted_digests(headers.get("content-digest")),
+        length=int(length) if (length := headers.get("content-length", "")).isdecimal() else None,
     )
     intake: Intake = request.state.intake
     row, is_new = await intake.push(resource_id, batch_id, declared, _body(request), by=who)

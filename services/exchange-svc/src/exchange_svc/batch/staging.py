@@ -6,14 +6,49 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
+
+from polars.exceptions import PolarsError
 
 from exchange_svc.batch.errors import StorageFull
 
 _LOCK = "lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The files of one push, side by side under one name: a folder for each would cost more than reading a small body."""
+
+    name: Path
+
+    @property
+    def body(self) -> Path:
+        """The body as it arrived."""
+        return self.name.with_suffix(".body")
+
+    @property
+    def file(self) -> Path:
+        """The file the body holds, when it is compressed."""
+        return self.name.with_suffix(".file")
+
+    @property
+    def rows(self) -> Path:
+        """The rows, as Parquet."""
+        return self.name.with_suffix(".rows")
+
+    @property
+    def refused(self) -> Path:
+        """The refused lines, as Parquet."""
+        return self.name.with_suffix(".refused")
+
+    def clear(self) -> None:
+        """Remove what is there."""
+        for path in (self.body, self.file, self.rows, self.refused):
+            path.unlink(missing_ok=True)
 
 
 class Staging:
@@ -42,15 +77,13 @@ class Staging:
         os.close(self._lock)
 
     @contextmanager
-    def place(self) -> Iterator[Path]:
-        """Give an empty folder for one push; it is removed at the end, however that comes."""
-        folder = self._folder / uuid4().hex
-        with room():
-            folder.mkdir()
+    def place(self) -> Iterator[Place]:
+        """Give the files of one push, none of them there yet; what is there at the end is removed, however that comes."""
+        place = Place(self._folder / uuid4().hex)
         try:
-            yield folder
+            yield place
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            place.clear()
 
 
 def _remove_if_dead(folder: Path) -> None:
@@ -76,8 +109,16 @@ def room() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise StorageFull(
-            f"the node has no room left ({os.strerror(error.errno or 0)}); nothing was kept: "
-            "free space below STAGING__FOLDER and OBJECT_STORE__URL, then push again with the same batch id",
-            retry_after_seconds=60,
-        ) from error
+        raise _full(error) from error
+    except PolarsError as error:  # carries the system's error number in its text only
+        if not any(f"(os error {number})" in str(error) for number in _FULL):
+            raise
+        raise _full(error) from error
+
+
+def _full(error: Exception) -> StorageFull:
+    return StorageFull(
+        f"the node has no room left ({error}); nothing was kept: "
+        "free space below STAGING__FOLDER and OBJECT_STORE__URL, then push again with the same batch id",
+        retry_after_seconds=60,
+    )

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, select, tuple_
+from sqlalchemy import Index, UniqueConstraint, bindparam, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -14,6 +14,7 @@ from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.exchange import ObjectRef
 from exchange_svc.batch.domain import Identity, State
 from exchange_svc.batch.errors import BatchNotFound
+from exchange_svc.catalog.store import Resource
 from exchange_svc.rows import Base
 
 
@@ -75,10 +76,24 @@ class Batch(Base):
         return ObjectRef.model_validate(document) if document else None
 
 
+_ADD = insert(Batch).on_conflict_do_nothing(index_elements=["batch_id"]).returning(Batch.batch_id)
+_TARGET = (
+    select(Resource, Batch)
+    .outerjoin(Batch, Batch.batch_id == bindparam("batch_id"))
+    .where(Resource.resource_id == bindparam("resource_id"))
+)
+
+
 async def add(tx: AsyncSession, values: dict[str, Any]) -> Batch | None:
     """Insert a batch; return None when its id is taken, after the transaction that took it has ended."""
-    query = insert(Batch).values(**values).on_conflict_do_nothing(index_elements=["batch_id"]).returning(Batch)
-    return (await tx.scalars(query)).one_or_none()
+    added = await tx.execute(_ADD, values)
+    return Batch(**values) if added.first() is not None else None
+
+
+async def find_target(tx: AsyncSession, resource_id: UUID, batch_id: UUID) -> tuple[Resource | None, Batch | None]:
+    """Return the resource a push is for, and the batch that has its id already."""
+    row = (await tx.execute(_TARGET, {"resource_id": resource_id, "batch_id": batch_id})).one_or_none()
+    return (None, None) if row is None else (row[0], row[1])
 
 
 async def find(tx: AsyncSession, batch_id: UUID) -> Batch | None:

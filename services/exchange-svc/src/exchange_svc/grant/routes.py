@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
@@ -18,9 +18,9 @@ from exchange_svc.catalog.errors import ResourceNotFound
 from exchange_svc.grant import commands, domain, pull, store
 from exchange_svc.grant.errors import GrantNotActive, GrantNotFound, GrantOver, TableVersionGone
 from exchange_svc.table import store as tables
+from exchange_svc.text import Said
 
 router = APIRouter(prefix="/v1", tags=["grants"])
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 
 class GrantOut(BaseModel):
@@ -52,7 +52,7 @@ class TerminationIn(BaseModel):
     """Why a grant ends (GDSR Art. 27)."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: Reason
+    reason: Said
 
 
 class TableOut(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
@@ -25,10 +25,9 @@ from exchange_svc.request.errors import (
     RequestNotFound,
     UseUntilPast,
 )
+from exchange_svc.text import Name, Said
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class RequestIn(BaseModel):
