@@ -158,7 +158,9 @@ def _any_instant(cell: pl.Expr) -> pl.Expr:
     )
     form = "%Y-%m-%dT%H:%M:%S%.f"
     local = pl.when(even.str.contains(_INSTANT + "$")).then(even.str.to_datetime(form, time_unit="us", strict=False))
-    offset = pl.when(even.str.contains(_INSTANT + _OFFSET)).then(even.str.to_datetime(form + "%z", time_unit="us", time_zone="UTC", strict=False))
+    offset = pl.when(even.str.contains(_INSTANT + _OFFSET)).then(
+        even.str.to_datetime(form + "%z", time_unit="us", time_zone="UTC", strict=False)
+    )
     placed = local.dt.replace_time_zone(ZONE, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
     instant = pl.coalesce(offset, placed)
     return pl.when(instant.dt.year() >= 1).then(instant)

@@ -22,12 +22,21 @@ def match(headers: Sequence[str], items: Sequence[DataItem], needed: Sequence[st
         if item is None:
             errors.append({"pointer": f"/columns/{place}", "detail": _unknown(header)})
         elif item.code in seen:
-            errors.append({"pointer": f"/columns/{place}", "detail": f"column {header!r} is there twice: item {item.code} is column {seen[item.code] + 1} already"})
+            errors.append(
+                {
+                    "pointer": f"/columns/{place}",
+                    "detail": f"column {header!r} is there twice: item {item.code} is column {seen[item.code] + 1} already",
+                }
+            )
         else:
             seen[item.code] = place
             matched.append(item)
     wanted = [item.code for item in items if item.required] if needed is None else list(needed)
-    errors += [{"pointer": f"/items/{code}", "detail": f"the column of item {_title(code, items)} is missing"} for code in wanted if code not in seen]
+    errors += [
+        {"pointer": f"/items/{code}", "detail": f"the column of item {_title(code, items)} is missing"}
+        for code in wanted
+        if code not in seen
+    ]
     if errors:
         known = ", ".join(_title(item.code, items) for item in items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
         raise Invalid(f"The columns of the file are not those of the resource. Its items are: {known}", errors=errors)

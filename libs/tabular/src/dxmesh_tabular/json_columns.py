@@ -17,7 +17,8 @@ from dxmesh_tabular.json_records import Fault, as_object, cells, dumps, load, mi
 _MAX_PROVEN_ITEMS = 200  # beyond, the expression would grow too large
 _ESCAPE = r'\\["\\/bfnrt]|\\u(?:[1-9a-cA-CeEfF][0-9a-fA-F]{3}|0[1-9a-fA-F][0-9a-fA-F]{2}|00[1-9a-fA-F][0-9a-fA-F]|[dD][0-7][0-9a-fA-F]{2})'
 _STRING = rf'"(?:[^"\\\x00-\x1f]|{_ESCAPE})*"'
-_NUMBER = r"-?[0-9]{1,15}|-?[0-9]{1,7}\.[0-9]{0,7}[1-9]"  # comes out of 64-bit floating point as it was written
+_WHOLE = r"-?[0-9]{1,15}"
+_NUMBER = rf"{_WHOLE}|-?[0-9]{{1,8}}\.[0-9]{{1,7}}"  # comes out of 64-bit floating point with the value that was written
 _BLANK = r"[ \t]*"
 _SPACE = r"[ \t\r\n]*"
 
@@ -109,7 +110,11 @@ class Objects:
         new = [key for key in as_object(value) if key not in self._keys]
         for key in new:
             self._keys[key] = columns.find(key, self.items)
-        errors = [{"pointer": f"/{number - 1}/{key}", "detail": f"member {key!r} is no item of the resource"} for key in new if self._keys[key] is None]
+        errors = [
+            {"pointer": f"/{number - 1}/{key}", "detail": f"member {key!r} is no item of the resource"}
+            for key in new
+            if self._keys[key] is None
+        ]
         known = [key for key in new if self._keys[key] is not None]
         codes = [item.code for item in self._keys.values() if item is not None]
         errors += [
@@ -151,7 +156,7 @@ def _value(item: DataItem) -> str:
         return f"null|true|false|{_STRING}"
     if item.data_type in (DataType.DATE, DataType.DATETIME):
         return f"null|{_STRING}"
-    return f"null|{_NUMBER}|{_STRING}"
+    return f"null|{_WHOLE if item.data_type is DataType.INTEGER else _NUMBER}|{_STRING}"
 
 
 def _misfit_lines(misfits: list[tuple[int, DataItem, str, str]]) -> pl.DataFrame:

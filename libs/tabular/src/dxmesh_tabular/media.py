@@ -58,7 +58,9 @@ def parse_content_type(value: str | None) -> Content:
     name = message.get_content_type()
     if value is None or name not in _ALIASES:
         known = ", ".join(media.value for media in MediaType)
-        raise UnsupportedMedia(f"Content-Type {value or '(none)'} is not read here; send one of: {known}", supported=[media.value for media in MediaType])
+        raise UnsupportedMedia(
+            f"Content-Type {value or '(none)'} is not read here; send one of: {known}", supported=[media.value for media in MediaType]
+        )
     charset = message.get_param("charset")
     delimiter = "\t" if name == "text/tab-separated-values" else None
     return Content(_ALIASES[name], str(charset) if charset else None, delimiter)

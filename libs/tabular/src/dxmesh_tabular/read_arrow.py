@@ -33,7 +33,9 @@ def read_parquet(path: Path, items: Sequence[DataItem], options: ReadOptions) ->
         meta = parquet.metadata
         largest = max((meta.row_group(group).total_byte_size for group in range(meta.num_row_groups)), default=0)
         if largest > MAX_GROUP_BYTES or meta.num_rows > MAX_ROWS:
-            raise TooLarge(f"a row group inflates to {largest} bytes, or the file has {meta.num_rows} rows: send row groups of at most {MAX_GROUP_BYTES} bytes and at most {MAX_ROWS} rows")
+            raise TooLarge(
+                f"a row group inflates to {largest} bytes, or the file has {meta.num_rows} rows: send row groups of at most {MAX_GROUP_BYTES} bytes and at most {MAX_ROWS} rows"
+            )
         yield from _chunks(parquet.schema_arrow.names, parquet.iter_batches(batch_size=BATCH_ROWS), items, options)
 
 
@@ -60,7 +62,9 @@ class _damage:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, pa.ArrowException | OSError | EOFError | ValueError):
-            raise Unreadable(f"the {self.what} is damaged or none: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}") from error
+            raise Unreadable(
+                f"the {self.what} is damaged or none: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
+            ) from error
 
 
 def _chunks(names: Sequence[str], batches: Iterable[Any], items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:
@@ -81,9 +85,14 @@ def _fitted(frame: pl.DataFrame, matched: Sequence[DataItem]) -> list[pl.Series]
         series = _fit(frame[item.code], item)
         if series is None:
             kind = frame.schema[item.code]
-            errors.append({"pointer": f"/columns/{place}", "detail": f"the column of item {item.code} is of type {kind}; its values {casting.expectation(item)}"})
+            errors.append(
+                {
+                    "pointer": f"/columns/{place}",
+                    "detail": f"the column of item {item.code} is of type {kind}; its values {casting.expectation(item)}",
+                }
+            )
         else:
-            fitted.append(series)
+            fitted.append(series.alias(item.code))
     if errors:
         raise Invalid("Columns of the file are not of their items' types", errors=errors)
     return fitted

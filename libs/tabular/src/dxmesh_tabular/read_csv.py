@@ -203,7 +203,10 @@ class _Body:
         self.row += len(records)
         cells = list(zip(*rows, strict=True)) if rows else [()] * width
         frame = pl.DataFrame(
-            [pl.Series(ROW, numbers, dtype=pl.UInt32), *(pl.Series(name, cell, dtype=pl.String) for name, cell in zip(self.names, cells, strict=True))]
+            [
+                pl.Series(ROW, numbers, dtype=pl.UInt32),
+                *(pl.Series(name, cell, dtype=pl.String) for name, cell in zip(self.names, cells, strict=True)),
+            ]
         )
         chunk = casting.cast(frame, self.items)
         if not broken:

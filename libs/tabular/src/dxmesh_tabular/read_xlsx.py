@@ -40,7 +40,10 @@ def read_xlsx(path: Path, items: Sequence[DataItem], options: ReadOptions) -> It
         names = book.sheet_names
         sheet = names[0] if options.sheet is None and names else options.sheet
         if sheet not in names:
-            raise Invalid(f"the workbook has no sheet {sheet!r}; it has: {', '.join(names)}", errors=[{"pointer": "/sheet", "detail": "no such sheet"}])
+            raise Invalid(
+                f"the workbook has no sheet {sheet!r}; it has: {', '.join(names)}",
+                errors=[{"pointer": "/sheet", "detail": "no such sheet"}],
+            )
         frame = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
     except fastexcel.FastExcelError as error:
         raise Unreadable(f"the workbook cannot be read: {str(error).splitlines()[0][:200]}") from error

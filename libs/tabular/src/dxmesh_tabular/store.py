@@ -60,7 +60,9 @@ class ObjectStore:
         """Return what Delta Lake needs to reach the same store; S3 commits are conditional puts, so two writers cannot both win."""
         if self._root is not None:
             return {}
-        return {"conditional_put": "etag"} | {f"aws_{key}" if not key.startswith(("aws_", "AWS_", "allow_")) else key: value for key, value in self._options.items()}
+        return {"conditional_put": "etag"} | {
+            f"aws_{key}" if not key.startswith(("aws_", "AWS_", "allow_")) else key: value for key, value in self._options.items()
+        }
 
     def uri(self, key: str) -> str:
         """Return the address of a key or folder, as Delta Lake and polars take it (a plain path when local)."""

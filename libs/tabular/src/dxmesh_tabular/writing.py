@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import IO, Any
 
 import polars as pl
@@ -17,6 +19,7 @@ from dxmesh_tabular.items import ROW, SEQUENCE
 Sink = Path | IO[bytes]
 ROW_GROUP_ROWS = 1 << 17
 XLSX_MAX_ROWS = 1_048_576  # of a sheet, its header included
+_LEAVE_SECONDS = 30.0
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -66,18 +69,33 @@ def write_parquet(frames: Iterable[pl.DataFrame], sink: Sink, *, schema: pl.Sche
 
     `schema`: the columns of every frame. Memory: some row groups, whatever the number of frames. What the iterable raises comes out.
     """
+    waiting = iter(frames)
+    first = next(waiting, pl.DataFrame(schema=schema))
+    second = next(waiting, None)
+    if second is None:  # one frame: without the start of a streaming query, which takes longer than writing a small frame
+        first.write_parquet(sink, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
+        return first.height
+    return _stream_parquet(chain((first, second), waiting), sink, schema)
+
+
+def _stream_parquet(frames: Iterator[pl.DataFrame], sink: Sink, schema: pl.Schema) -> int:
     rows = 0
     failure: list[BaseException] = []
+    stop, left = Event(), Event()
 
     def source(with_columns: list[str] | None, predicate: Any, n_rows: int | None, batch_size: int | None) -> Iterator[pl.DataFrame]:
         nonlocal rows
         try:
             for frame in frames:
+                if stop.is_set():
+                    return
                 rows += frame.height
                 yield frame
-        except BaseException as error:
+        except Exception as error:
             failure.append(error)
             raise
+        finally:
+            left.set()
 
     try:
         register_io_source(source, schema=schema).sink_parquet(
@@ -86,6 +104,8 @@ def write_parquet(frames: Iterable[pl.DataFrame], sink: Sink, *, schema: pl.Sche
     except Exception:
         if failure:
             raise failure[0] from None
+        stop.set()  # the sink failed while a thread of polars may still be reading: it must not outlive this call
+        left.wait(_LEAVE_SECONDS)
         raise
     return rows
 
