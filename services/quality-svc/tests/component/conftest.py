@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 import polars as pl
 import pytest
-from deltalake import write_deltalake
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from dxmesh_runtime.consumer import Handlers
@@ -24,6 +23,7 @@ from dxmesh_schemas.exchange import BatchKind, BatchReceived, ObjectRef, TableAd
 from dxmesh_schemas.quality import AssessmentCompleted
 from dxmesh_tabular.items import REFUSED_SCHEMA
 from dxmesh_tabular.store import ObjectStore
+from dxmesh_tabular.table import FoldInput, fold, table_key
 from quality_svc.assessment import consumers as assessments
 from quality_svc.assessment.bench import Bench
 from quality_svc.catalog import consumers as catalog
@@ -106,21 +106,21 @@ class Quality:
         frame.write_parquet(path)
         return self.objects.put_file(key, path, row_count=frame.height)
 
-    async def advance(self, resource: ResourceSnapshot, rows: pl.DataFrame, version: int = 0) -> None:
-        """Write a resource's table and tell of it."""
-        key = f"tables/{resource.resource_id}"
-        write_deltalake(self.objects.uri(key), rows.to_arrow(), mode="append")
-        await self.take(
-            TableAdvanced(
-                resource_id=resource.resource_id,
-                resource_version=resource.version,
-                table_key=key,
-                table_version=version,
-                sequence=version + 1,
-                row_count=rows.height,
-                advanced_at=AT,
-            )
+    async def advance(self, resource: ResourceSnapshot, rows: pl.DataFrame, sequence: int = 1) -> TableAdvanced:
+        """Fold an accepted batch into a resource's table, and tell of it."""
+        ref = self.put(f"batches/{resource.resource_id}/{uuid4()}/rows.parquet", rows)
+        state = fold(self.objects, resource.resource_id, resource.items, resource.key, [FoldInput(sequence, BatchKind.APPEND, ref.key)])
+        event = TableAdvanced(
+            resource_id=resource.resource_id,
+            resource_version=resource.version,
+            table_key=table_key(resource.resource_id),
+            table_version=state.version,
+            sequence=state.sequence,
+            row_count=state.row_count,
+            advanced_at=AT,
         )
+        await self.take(event)
+        return event
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from dxmesh_schemas.catalog import CodeSetRef, DataItem, DataType, ItemReference
 from dxmesh_schemas.catalog_events import CodeSetPublished, ResourceChanged, ResourceWithdrawn
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.quality import Outcome
-from quality_svc.assessment.errors import BatchDamaged
+from quality_svc.assessment.errors import BatchDamaged, TableMissing
 from quality_svc.assessment.store import Assessment
 from quality_svc.catalog.errors import VersionNotArrived
 from quality_svc.rows import Base
@@ -259,9 +259,9 @@ async def test_references_resolve_in_the_table_of_the_other_resource_as_far_as_i
     await quality.publish(areas, streets)
     frame = frame_of(streets, [{"area": "330602"}, {"area": "330603"}, {"area": None}])
     await quality.take(quality.received(streets, frame))
-    await quality.advance(areas, pl.DataFrame({"number": [330602, 330602, None]}))
+    await quality.advance(areas, frame_of(areas, [{"number": number} for number in (330602, 330602, None)]))
     await quality.take(quality.received(streets, frame))
-    await quality.advance(areas, pl.DataFrame({"number": [330603]}), version=1)
+    await quality.advance(areas, frame_of(areas, [{"number": 330603}]), sequence=2)
     await quality.take(quality.received(streets, frame))
     none, one, both = await quality.completed()
     assert [event.quarantined_count for event in (none, one, both)] == [2, 1, 0]
@@ -271,6 +271,24 @@ async def test_references_resolve_in_the_table_of_the_other_resource_as_far_as_i
     ]
 
 
+async def test_a_table_version_that_is_gone_makes_the_batch_wait_for_a_newer_one(
+    quality: Any, make_resource: MakeResource, frame_of: FrameOf
+) -> None:
+    areas = make_resource(CODE, NAME, name="区划")
+    area = DataItem(code="area", name="区划", data_type=DataType.TEXT, reference=ItemReference(resource_id=areas.resource_id, item="code"))
+    streets = make_resource(area)
+    await quality.publish(areas, streets)
+    told = await quality.advance(areas, frame_of(areas, rows("a")))
+    await quality.take(told.model_copy(update={"table_version": told.table_version + 1}))
+    batch = quality.received(streets, frame_of(streets, [{"area": "b"}]))
+    with pytest.raises(TableMissing) as raised:
+        await quality.take(batch)
+    assert not wrong_data(raised.value)
+    await quality.advance(areas, frame_of(areas, rows("b")), sequence=2)
+    await quality.take(batch)
+    assert [event.outcome for event in await quality.completed()] == [Outcome.ACCEPT]
+
+
 async def test_a_reference_to_an_item_that_is_not_there_fails_with_its_reason(
     quality: Any, make_resource: MakeResource, frame_of: FrameOf
 ) -> None:
@@ -278,7 +296,7 @@ async def test_a_reference_to_an_item_that_is_not_there_fails_with_its_reason(
     area = DataItem(code="area", name="区划", data_type=DataType.TEXT, reference=ItemReference(resource_id=areas.resource_id, item="gone"))
     streets = make_resource(area, max_quarantined_ratio=1)
     await quality.publish(areas, streets)
-    await quality.advance(areas, pl.DataFrame({"number": [1]}))
+    await quality.advance(areas, frame_of(areas, [{"number": 1}]))
     await quality.take(quality.received(streets, frame_of(streets, [{"area": "1"}, {"area": None}])))
     [event] = await quality.completed()
     assert "the resource 区划 has no item gone" in quality.read(event.quarantine)["reason"][0]
@@ -291,7 +309,7 @@ async def test_a_snapshot_refers_to_its_own_rows_and_not_to_the_table_it_replace
     parent = DataItem(code="parent", name="上级", data_type=DataType.TEXT, reference=ItemReference(resource_id=own, item="code"))
     resource = make_resource(CODE, parent, key=("code",), resource_id=own, max_quarantined_ratio=1)
     await quality.publish(resource)
-    await quality.advance(resource, pl.DataFrame({"code": ["old"], "parent": ["old"]}))
+    await quality.advance(resource, frame_of(resource, [{"code": "old", "parent": "old"}]))
     frame = frame_of(resource, [{"code": "a", "parent": "a"}, {"code": "b", "parent": "old"}])
     for kind in (BatchKind.UPSERT, BatchKind.SNAPSHOT):
         await quality.take(quality.received(resource, frame, kind=kind))

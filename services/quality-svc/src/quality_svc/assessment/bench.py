@@ -19,7 +19,7 @@ from dxmesh_tabular import table
 from dxmesh_tabular.store import ObjectStore, sha256_of
 from quality_svc.assessment.checking import Checked, Plan, Work, check
 from quality_svc.assessment.columns import Size, size
-from quality_svc.assessment.errors import BatchDamaged
+from quality_svc.assessment.errors import BatchDamaged, TableMissing
 from quality_svc.rule.domain import Rule, rules_of
 from quality_svc.rule.known import KnownValues
 
@@ -97,12 +97,18 @@ class Bench:
         return book
 
     def table_values(self, table_key: str, version: int, item: str, kind: pl.DataType) -> KnownValues | None:
-        """Return the values of an item in a version of a Delta table, as values of a type; None when the table has no such item."""
+        """Return the values of an item in a version of a Delta table, as values of a type; None when the table has no such item.
+
+        Raises: TableMissing.
+        """
         key = (table_key, version, item, kind)
         known = self.known.find(key)
         if known is not None:
             return known
-        frame = table.scan(self._objects, table_key, version)
+        try:
+            frame = table.scan(self._objects, table_key, version=version)
+        except NotFound as missing:
+            raise TableMissing(f"version {version} of the table {table_key} was told of and is not in the store") from missing
         if item not in frame.collect_schema():
             return None
         values = frame.select(pl.col(item).cast(kind, strict=False).unique()).collect().to_series()

@@ -41,7 +41,7 @@ async def assess(tx: AsyncSession, bench: Bench, received: Sequence[tuple[BatchR
 
     Small batches of the same resource, version and kind are checked in one frame; each has its own assessment. A batch that has one
     already is left alone.
-    Raises: VersionNotArrived, BatchDamaged; both mean that the batch has to wait, not that it is wrong.
+    Raises: VersionNotArrived, TableMissing, BatchDamaged; each means that the batch has to wait, not that it is wrong.
     Emits: quality.assessment.completed.v1, in the order of the batches, in the same transaction.
     """
     await store.lock_resources(tx, {batch.resource_id for batch, _ in received})

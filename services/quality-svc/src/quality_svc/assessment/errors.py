@@ -17,3 +17,7 @@ class CursorInvalid(Invalid):
 
 class BatchDamaged(Exception):
     """A batch's object is missing, or is not what its event says: not for a retry to mend, so its partition stands still and alarms."""
+
+
+class TableMissing(Exception):
+    """A table version that was told of is not there: removed since, so a newer one is on its way, or lost."""
