@@ -73,9 +73,3 @@ def cut(rows: Sequence[RowT], limit: int, key: Callable[[RowT], object]) -> Slic
         return Slice(rows, None)
     kept = rows[:limit]
     return Slice(kept, base64.urlsafe_b64encode(str(key(kept[-1])).encode()).rstrip(b"=").decode())
-
-
-def like(text: str) -> str:
-    """Return the ILIKE pattern that finds the text anywhere, its own wildcards taken literally."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"

@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.code_set.errors import CodeSetNotFound
-from catalog_svc.paging import like
-from catalog_svc.tables import Base
+from catalog_svc.tables import Base, like
 
 
 class CodeSet(Base):

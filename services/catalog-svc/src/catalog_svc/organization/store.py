@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.organization.errors import OrganizationNotFound
-from catalog_svc.paging import like
-from catalog_svc.tables import Base
+from catalog_svc.tables import Base, like
 from dxmesh_schemas.catalog import Level, OrganizationKind
 
 

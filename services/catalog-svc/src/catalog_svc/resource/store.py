@@ -11,11 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.organization.store import Organization
-from catalog_svc.paging import like
 from catalog_svc.resource.definition import Settled
 from catalog_svc.resource.domain import State, shareable_count
 from catalog_svc.resource.errors import ResourceNotFound
-from catalog_svc.tables import Base
+from catalog_svc.tables import Base, like
 from catalog_svc.text import comparable
 
 

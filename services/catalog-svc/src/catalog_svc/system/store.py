@@ -8,9 +8,8 @@ from sqlalchemy import DateTime, ForeignKey, Text, UniqueConstraint, Uuid, func,
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from catalog_svc.paging import like
 from catalog_svc.system.errors import SystemNotFound
-from catalog_svc.tables import Base
+from catalog_svc.tables import Base, like
 
 
 class System(Base):
