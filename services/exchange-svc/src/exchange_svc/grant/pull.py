@@ -9,8 +9,9 @@ import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_runtime.auth import Principal
-from dxmesh_schemas.problem import Gone, NotFound
+from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular import table
+from dxmesh_tabular.items import ROW, SEQUENCE
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc import paging
 from exchange_svc.catalog import store as catalog
@@ -49,20 +50,20 @@ async def page(objects: ObjectStore, key: bytes, readable: Readable, *, limit: i
     Frame: n_rows × items. Raises: CursorInvalid (422), TableVersionGone (410).
     """
     scope = f"rows:{readable.grant_id}"
-    version, offset = (readable.version, 0) if cursor is None else paging.unseal(key, scope, cursor)
+    version, after = readable.version, None
+    if cursor is not None:
+        version, *place = paging.unseal(key, scope, cursor)
+        after = (place[0], place[1])
     if readable.table_key is None:
         return pl.DataFrame(schema=dict.fromkeys(readable.items, pl.String)), None
-    frame = await asyncio.to_thread(_read, objects, readable.table_key, version, readable.items, offset, limit + 1)
-    if frame.height <= limit:
-        return frame, None
-    return frame.head(limit), paging.seal(key, scope, version, offset + limit)
-
-
-def _read(objects: ObjectStore, table_key: str, version: int, items: tuple[str, ...], offset: int, limit: int) -> pl.DataFrame:
     try:
-        source = table.scan(objects, table_key, version=version)
-        has = source.collect_schema().names()
-        frame: pl.DataFrame = source.select([item for item in items if item in has]).slice(offset, limit).collect()
-        return frame
-    except (Gone, NotFound, FileNotFoundError) as gone:
+        frame = await asyncio.to_thread(
+            table.page, objects, readable.table_key, version=version, after=after, limit=limit + 1, columns=readable.items
+        )
+    except (NotFound, FileNotFoundError) as gone:
         raise TableVersionGone(f"version {version} of the table is kept no longer; begin again without a cursor", version=version) from gone
+    following = None
+    if frame.height > limit:
+        frame = frame.head(limit)
+        following = paging.seal(key, scope, version, frame[SEQUENCE][-1], frame[ROW][-1])
+    return frame.select(readable.items), following
