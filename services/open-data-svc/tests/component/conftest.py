@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
-import deltalake
 import httpx
 import polars as pl
 import pytest
@@ -20,8 +20,10 @@ from dxmesh_runtime.testing import Tokens, deliver, outbox_events, serving
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, OrganizationRef, ResourceSnapshot, SharingType, UpdateCycle
 from dxmesh_schemas.catalog_events import ResourceChanged, ResourcePublished, ResourceWithdrawn
 from dxmesh_schemas.event import Event
-from dxmesh_schemas.exchange import TableAdvanced
+from dxmesh_schemas.exchange import BatchKind, TableAdvanced
+from dxmesh_tabular import table
 from dxmesh_tabular.store import ObjectStore
+from dxmesh_tabular.table import FoldInput
 from open_data_svc.app import create_app
 from open_data_svc.dataset.consumers import handlers
 from open_data_svc.settings import Settings
@@ -41,7 +43,7 @@ OPEN = ("code", "name", "people", "area", "since", "seen", "urban")
 
 
 def streets(count: int, *, start: int = 0) -> pl.DataFrame:
-    """Return rows of a table as the exchange folds them, in no order of their key."""
+    """Return rows of a table as a department sends them, in no order of their key."""
     numbers = pl.int_range(start, start + count, eager=True).reverse()
     return pl.DataFrame({"n": numbers}).select(
         code=pl.format("{}", pl.col("n") + 330_600_000),
@@ -53,8 +55,7 @@ def streets(count: int, *, start: int = 0) -> pl.DataFrame:
         urban=pl.col("n") % 2 == 0,
         phone=pl.format("1390000{}", pl.col("n")),
         note=pl.lit("内部"),
-        sequence_=pl.lit(1, dtype=pl.Int64),
-        row_=pl.col("n").cast(pl.Int64) + 1,
+        row_=pl.int_range(1, count + 1, dtype=pl.UInt32),
     )
 
 
@@ -111,27 +112,27 @@ class OpenData:
         """Let the catalogue withdraw a resource."""
         await self.deliver(ResourceWithdrawn(resource_id=resource.resource_id, reason=reason, withdrawn_at=datetime.now(UTC)))
 
-    def write(self, resource: ResourceSnapshot, rows: pl.DataFrame, *, mode: str = "overwrite") -> TableAdvanced:
-        """Write the resource's table and return the event that tells of it."""
-        key = f"tables/{resource.resource_id}"
-        deltalake.write_deltalake(
-            self.objects.uri(key), rows.to_arrow(), mode=mode, schema_mode="overwrite" if mode == "overwrite" else "merge"
-        )
-        version = deltalake.DeltaTable(self.objects.uri(key)).version()
+    def write(self, resource: ResourceSnapshot, rows: pl.DataFrame) -> TableAdvanced:
+        """Fold a snapshot batch into the resource's table, as the exchange does, and return the event that tells of it."""
         sequence = self.sequences[resource.resource_id] = self.sequences.get(resource.resource_id, 0) + 1
+        content = BytesIO()
+        rows.write_parquet(content)
+        batch = self.objects.put_bytes(f"batches/{resource.resource_id}/{sequence}/rows.parquet", content.getvalue())
+        items = [item for item in resource.items if item.code in rows.columns]
+        folded = table.fold(self.objects, resource.resource_id, items, resource.key, [FoldInput(sequence, BatchKind.SNAPSHOT, batch.key)])
         return TableAdvanced(
             resource_id=resource.resource_id,
             resource_version=resource.version,
-            table_key=key,
-            table_version=version,
-            sequence=sequence,
-            row_count=len(rows),
+            table_key=table.table_key(resource.resource_id),
+            table_version=folded.version,
+            sequence=folded.sequence,
+            row_count=folded.row_count,
             advanced_at=datetime.now(UTC),
         )
 
-    async def advance(self, resource: ResourceSnapshot, rows: pl.DataFrame, *, mode: str = "overwrite") -> TableAdvanced:
+    async def advance(self, resource: ResourceSnapshot, rows: pl.DataFrame) -> TableAdvanced:
         """Write the resource's table and let the event take effect."""
-        event = self.write(resource, rows, mode=mode)
+        event = self.write(resource, rows)
         await self.deliver(event)
         return event
 

@@ -41,7 +41,7 @@ async def test_a_resource_open_to_all_becomes_a_dataset_once_its_table_advances(
     await open_data.advance(resource, open_data.streets(20))
     (event,) = await open_data.events()
     assert isinstance(event, DatasetPublished)
-    assert (event.name, event.version, event.table_version, event.sequence, event.row_count) == ("307001-000123", 1, 0, 1, 20)
+    assert (event.name, event.version, event.table_version, event.sequence, event.row_count) == ("307001-000123", 1, 1, 1, 20)
     assert event.items == open_data.open_codes
     assert event.resource_id == resource.resource_id
 
@@ -80,7 +80,7 @@ async def test_the_same_table_version_makes_the_same_bytes_again(open_data: Any,
     event = open_data.write(resource, open_data.streets(500))
     arguments = {
         "table_key": event.table_key,
-        "table_version": 0,
+        "table_version": event.table_version,
         "items": open_data.items[:7],
         "order": ("code",),
         "folder": "datasets/x/v1",
@@ -112,6 +112,13 @@ async def test_rows_of_a_table_whose_key_is_not_open_are_ordered_by_what_is_open
     assert made.equals(made.sort(open_data.open_codes))
 
 
+async def test_rows_without_a_key_stay_as_they_were_sent(open_data: Any) -> None:
+    rows = open_data.streets(20)
+    await open_data.opened(rows, key=())
+    made = pl.read_parquet(BytesIO((await _files(open_data, 1))["parquet"]))
+    assert made.equals(rows.select(open_data.open_codes))
+
+
 async def test_an_empty_table_makes_empty_files_with_their_columns(open_data: Any) -> None:
     await open_data.opened(open_data.streets(0))
     made = await _files(open_data, 1)
@@ -133,7 +140,7 @@ async def test_each_advance_makes_a_version_and_a_repeat_makes_none(open_data: A
     first, second = await open_data.events()
     assert isinstance(first, DatasetPublished)
     assert isinstance(second, DatasetRefreshed)
-    assert (second.version, second.row_count, second.table_version) == (2, 30, 1)
+    assert (second.version, second.row_count, second.table_version) == (2, 30, 2)
     assert len(await _files(open_data, 2)) == 3
 
 
@@ -142,7 +149,7 @@ async def test_of_several_waiting_advances_only_the_newest_is_made(open_data: An
     waiting = [incoming(open_data.write(resource, open_data.streets(count))) for count in (1, 2, 3)]
     await deliver(open_data.sessions, open_data.handlers, waiting[0], waiting[2], waiting[1])
     (event,) = await open_data.events()
-    assert (event.version, event.row_count, event.table_version) == (1, 3, 2)
+    assert (event.version, event.row_count, event.table_version) == (1, 3, 3)
 
 
 async def test_an_older_advance_that_comes_late_changes_nothing(open_data: Any) -> None:
@@ -159,7 +166,7 @@ async def test_two_advances_at_the_same_time_make_versions_one_after_the_other(o
     await asyncio.gather(*(open_data.deliver(event) for event in events))
     told = await open_data.events()
     assert [event.version for event in told] == list(range(1, len(told) + 1))
-    assert told[-1].table_version == 2
+    assert told[-1].table_version == 3
 
 
 @pytest.mark.parametrize("open_type", [OpenType.CONDITIONAL, OpenType.CLOSED])

@@ -73,6 +73,8 @@ def test_rows_are_ordered_by_the_key_only_when_the_whole_key_is_open() -> None:
     assert domain.sort_key(one, domain.opening(one).items) == ("code", "name")
     other = resource(item("code"), item("name"), key=("code",))
     assert domain.sort_key(other, domain.opening(other).items) == ("code",)
+    keyless = resource(item("code"))
+    assert domain.sort_key(keyless, domain.opening(keyless).items) == ()
 
 
 @given(st.text(max_size=200), st.text(max_size=200), st.uuids())

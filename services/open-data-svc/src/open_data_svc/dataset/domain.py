@@ -61,20 +61,20 @@ def opening(resource: ResourceSnapshot, *, withdrawn_reason: str | None = None) 
     Source: 公共数据开放 无条件开放; sharing and open attributes exist at item level (编制指南 发改高技〔2017〕1272号).
     """
     if withdrawn_reason is not None:
-        return Opening((), f"the resource was withdrawn: {withdrawn_reason}")
+        return Opening((), withdrawn_reason)
     if resource.open_type is not OpenType.UNCONDITIONAL:
-        return Opening((), f"the resource is open to the public no longer (open_type {resource.open_type.value})")
+        return Opening((), f"不再向社会无条件开放 open to the public without conditions no longer (open_type {resource.open_type.value})")
     items = tuple(item for item in resource.items if item.open_type is OpenType.UNCONDITIONAL and item.data_level <= PUBLIC_LEVEL)
-    return Opening(items) if items else Opening((), "no item of the resource is open to the public")
+    return Opening(items) if items else Opening((), "没有可开放的数据项 no item is open to the public")
 
 
 def sort_key(resource: ResourceSnapshot, items: Collection[DataItem]) -> tuple[str, ...]:
     """Return the items a dataset is ordered by: the business key, or every open item when the key is not wholly open.
 
-    Ordering by a closed item would let a reader learn about it.
+    Ordering by a closed item would let a reader learn about it. Without a key nothing orders the rows but how they were sent.
     """
     codes = tuple(item.code for item in items)
-    return resource.key if resource.key and set(resource.key) <= set(codes) else codes
+    return resource.key if set(resource.key) <= set(codes) else codes
 
 
 def is_name(text: str) -> bool:

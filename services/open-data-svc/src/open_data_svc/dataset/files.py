@@ -11,7 +11,7 @@ import polars as pl
 
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_tabular import table, writing
-from dxmesh_tabular.items import polars_type
+from dxmesh_tabular.items import ROW, SEQUENCE, polars_type
 from dxmesh_tabular.store import ObjectStore, sha256_of
 from open_data_svc.dataset.domain import Format
 
@@ -44,14 +44,17 @@ def make(
 ) -> MadeVersion:
     """Write the open items of a table version as CSV (UTF-8 with BOM, CRLF), JSON (an array of objects) and Parquet.
 
-    Rows are sorted by `order`, empty values first. An object's key holds its digest, so whoever else makes the same version, or made
-    it before a crash, cannot change what this one hands out.
+    Rows are sorted by `order`, empty values first; without one they stay as they were sent. An object's key holds its digest, so
+    whoever else makes the same version, or made it before a crash, cannot change what this one hands out.
+    Raises: NotFound (404) for a table version that is not there.
     """
     with _making, tempfile.TemporaryDirectory(prefix="dxmesh-dataset-") as work:
         parquet = Path(work) / "rows.parquet"
-        source = _open_columns(table.scan(objects, table_key, table_version), items)
+        source = _with_items(table.scan(objects, table_key, version=table_version), items)
         row_count = int(source.select(pl.len()).collect().item())
-        writing.write_parquet(_sorted(source, order, row_count), parquet, schema=source.collect_schema())
+        opened = source.select(item.code for item in items)
+        rows = (frame.select(opened.collect_schema().names()) for frame in _sorted(source, order or (SEQUENCE, ROW), row_count))
+        writing.write_parquet(rows, parquet, schema=opened.collect_schema())
         files = [_put(objects, Format.PARQUET, parquet, folder, row_count)]
         for form, write in ((Format.CSV, _write_csv), (Format.JSON, _write_json)):
             path = Path(work) / f"rows.{form.value}"
@@ -61,12 +64,11 @@ def make(
     return MadeVersion(row_count, tuple(files))
 
 
-def _open_columns(frame: pl.LazyFrame, items: Sequence[DataItem]) -> pl.LazyFrame:
-    """Keep the open items in their order; one the table has no column for yet is empty."""
+def _with_items(frame: pl.LazyFrame, items: Sequence[DataItem]) -> pl.LazyFrame:
+    """Keep the open items and what names a row; an item the table has no column for yet is empty."""
     known = frame.collect_schema().names()
-    return frame.select(
-        pl.col(item.code) if item.code in known else pl.lit(None, dtype=polars_type(item)).alias(item.code) for item in items
-    )
+    absent = [pl.lit(None, dtype=polars_type(item)).alias(item.code) for item in items if item.code not in known]
+    return frame.select(SEQUENCE, ROW, *(item.code for item in items if item.code in known), *absent)
 
 
 def _sorted(frame: pl.LazyFrame, order: Sequence[str], row_count: int) -> Iterator[pl.DataFrame]:
@@ -95,7 +97,7 @@ def _bounds(frame: pl.LazyFrame, order: Sequence[str], row_count: int) -> list[t
 
 def _at_least(order: Sequence[str], bound: tuple[Any, ...]) -> pl.Expr:
     """Say whether a row's key is at or above a bound, item by item; an empty value is below everything."""
-    condition = pl.col(order[-1]) >= bound[-1]
+    condition: pl.Expr = pl.col(order[-1]) >= bound[-1]
     for code, value in zip(reversed(order[:-1]), reversed(bound[:-1]), strict=True):
         condition = (pl.col(code) > value) | ((pl.col(code) == value) & condition)
     return condition.fill_null(False)

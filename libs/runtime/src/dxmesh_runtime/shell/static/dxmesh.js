@@ -32,7 +32,7 @@
         if (clock && own) own.replaceWith(clock);
         say("");
       } catch {
-        say("· 连接中断,正在重试 Connection lost, trying again");
+        say("· 连接中断，正在重试 Connection lost, trying again");
       }
     }
     setTimeout(refresh, seconds * 1000);
