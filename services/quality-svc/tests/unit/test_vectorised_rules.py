@@ -112,6 +112,12 @@ def test_formats_are_checked_and_empty_cells_pass(kind: RuleKind, form: ItemForm
     assert broken(text(format=form), kind, [good, None, *bad], Facts(), FEW) == [False, False, *[True] * len(bad)]
 
 
+def test_a_person_cannot_be_born_after_the_day_of_the_check() -> None:
+    item, born = text(format=ItemFormat.RESIDENT_ID), "110105202603010012"
+    for day, wrong in ((date(2026, 2, 28), True), (date(2026, 3, 1), False), (date(2026, 2, 28), True)):
+        assert broken(item, RuleKind.RESIDENT_ID, [born], Facts(today=day), FEW) == [wrong]
+
+
 def test_a_required_cell_of_any_type_must_be_filled() -> None:
     day = DataItem(code="v", name="v", data_type=DataType.DATE, required=True)
     assert broken(day, RuleKind.REQUIRED, [date(2026, 1, 1), None], Facts(), FEW) == [False, True]

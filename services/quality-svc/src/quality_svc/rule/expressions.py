@@ -1,6 +1,7 @@
 """Rules as polars expressions: which rows break a rule, how many values it looked at, and why in words."""
 
 import math
+from datetime import date, datetime, timedelta, timezone
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ SHOWN_CHARACTERS = 200
 """Longest piece of a value in reasons and in the column `value`."""
 _MANY_ROWS = 8192  # from here on looking twice is cheaper than looking closely at every value
 _EXACT = Context(prec=400)
+_CHINA = timezone(timedelta(hours=8))  # one zone all year
 
 
 def broken(rule: Rule, facts: Facts, height: int) -> pl.Expr:
@@ -30,7 +32,14 @@ def broken(rule: Rule, facts: Facts, height: int) -> pl.Expr:
         return _outside_codes(rule.one, facts, height)
     if rule.kind is RuleKind.REFERENCE:
         return _unresolved(rule.one, facts, height)
+    if rule.kind is RuleKind.RESIDENT_ID:
+        return _no_resident_id(rule.one.code, facts.today or datetime.now(_CHINA).date())
     return _fixed(rule, height >= _MANY_ROWS)
+
+
+@lru_cache(maxsize=1000)
+def _no_resident_id(code: str, today: date) -> pl.Expr:
+    return (~checks.is_resident_id(pl.col(code), today=today)).fill_null(value=False)
 
 
 @lru_cache(maxsize=10_000)
@@ -57,8 +66,6 @@ def _wrong_value(kind: RuleKind, item: DataItem, column: pl.Expr) -> pl.Expr:
             return ~column.is_in(list(item.enumeration or ()))
         case RuleKind.RANGE:
             return _outside_range(item, column)
-        case RuleKind.RESIDENT_ID:
-            return ~checks.is_resident_id(column)
         case RuleKind.USCC:
             return ~checks.is_uscc(column)
         case RuleKind.DIVISION:

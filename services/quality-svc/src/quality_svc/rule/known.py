@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Self
 
 import polars as pl
@@ -74,3 +75,4 @@ class Facts:
 
     codes: Mapping[str, Codes] = field(default_factory=dict)
     referenced: Mapping[str, Referenced] = field(default_factory=dict)
+    today: date | None = None  # the last day anyone can be born on; None means today in China
