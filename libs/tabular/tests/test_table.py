@@ -6,6 +6,7 @@ from uuid import UUID
 import polars as pl
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
 from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.problem import Conflict, Invalid, NotFound

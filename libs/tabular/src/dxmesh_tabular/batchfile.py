@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 import pyarrow.parquet
-from dxmesh_schemas.catalog import DataItem
 
+from dxmesh_schemas.catalog import DataItem
 from dxmesh_tabular.chunk import ReadOptions, no_refused
 from dxmesh_tabular.items import schema
 from dxmesh_tabular.media import MediaType

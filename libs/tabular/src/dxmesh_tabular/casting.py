@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import polars as pl
-from dxmesh_schemas.catalog import DataItem, DataType
 
+from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_tabular.chunk import MAX_RECORD_CHARS, MAX_VALUE_CHARS, TYPE, Chunk, no_refused
 from dxmesh_tabular.items import MAX_DIGITS, ROW, polars_type, scale_of
 
@@ -132,7 +132,7 @@ def _number(item: DataItem, cell: pl.Expr) -> pl.Expr:
 
 
 def _logical(cell: pl.Expr) -> pl.Expr:
-    return pl.when(cell.is_in(_YES)).then(True).when(cell.is_in(_NO)).then(False)  # noqa: FBT003
+    return pl.when(cell.is_in(_YES)).then(True).when(cell.is_in(_NO)).then(False)
 
 
 def _date(cell: pl.Expr, form: str) -> pl.Expr:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import polars as pl
+
 from dxmesh_schemas.catalog import DataItem, DataType
 
 ROW = "row_"

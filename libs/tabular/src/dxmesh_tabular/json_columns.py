@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
-from dxmesh_schemas.catalog import DataItem, DataType
-from dxmesh_schemas.problem import Invalid
 from polars.exceptions import PolarsError
 
+from dxmesh_schemas.catalog import DataItem, DataType
+from dxmesh_schemas.problem import Invalid
 from dxmesh_tabular import casting, columns
 from dxmesh_tabular.chunk import MAX_VALUE_CHARS, TYPE, BrokenLine, Chunk, refused_lines
 from dxmesh_tabular.items import REFUSED_SCHEMA, ROW

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dxmesh_schemas.catalog import DataItem, DataType
-
 from dxmesh_tabular.casting import expectation
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")

@@ -8,9 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
+
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.problem import Invalid, TooLarge, Unreadable
-
 from dxmesh_tabular import casting, columns
 from dxmesh_tabular.chunk import Chunk, ReadOptions
 from dxmesh_tabular.items import ROW, polars_type

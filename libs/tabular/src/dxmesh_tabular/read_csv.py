@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
-from dxmesh_schemas.catalog import DataItem
-from dxmesh_schemas.problem import Unreadable
 from polars.exceptions import PolarsError
 
+from dxmesh_schemas.catalog import DataItem
+from dxmesh_schemas.problem import Unreadable
 from dxmesh_tabular import casting, columns
 from dxmesh_tabular.chunk import BrokenLine, Chunk, ReadOptions, refused_lines
 from dxmesh_tabular.csv_records import MAX_RECORD_BYTES, Record, take_records

@@ -7,7 +7,6 @@ from typing import Any
 
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.problem import Unreadable
-
 from dxmesh_tabular.chunk import Chunk, ReadOptions
 from dxmesh_tabular.encoding import Utf8Reader
 from dxmesh_tabular.json_columns import Objects

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 import fastexcel
 import polars as pl
+
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.problem import Invalid, TooLarge, Unreadable
-
 from dxmesh_tabular import casting, columns
 from dxmesh_tabular.chunk import Chunk, ReadOptions
 from dxmesh_tabular.items import ROW

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.problem import Unreadable
-
 from dxmesh_tabular.chunk import Chunk, ReadOptions
 from dxmesh_tabular.media import MediaType
 from dxmesh_tabular.read_arrow import read_arrow_file, read_arrow_stream, read_parquet

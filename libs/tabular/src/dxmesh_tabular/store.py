@@ -14,11 +14,12 @@ from urllib.request import url2pathname
 from uuid import uuid4
 
 import obstore
-from dxmesh_schemas.exchange import ObjectRef
-from dxmesh_schemas.problem import Conflict, NotFound
 from obstore.exceptions import AlreadyExistsError
 from obstore.exceptions import NotFoundError as MissingObjectError
 from obstore.store import LocalStore, S3Store
+
+from dxmesh_schemas.exchange import ObjectRef
+from dxmesh_schemas.problem import Conflict, NotFound
 
 CHUNK_BYTES = 1 << 20
 _DIGEST = "sha256"  # user metadata of an S3 object

@@ -14,10 +14,10 @@ import pyarrow.parquet
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.problem import Conflict, Invalid, NotFound
-
 from dxmesh_tabular.items import ROW, SEQUENCE, polars_type
 from dxmesh_tabular.store import ObjectStore
 

@@ -10,10 +10,10 @@ from typing import IO, Any
 
 import polars as pl
 import xlsxwriter
-from dxmesh_schemas.catalog import DataItem
-from dxmesh_schemas.problem import TooLarge
 from polars.io.plugins import register_io_source
 
+from dxmesh_schemas.catalog import DataItem
+from dxmesh_schemas.problem import TooLarge
 from dxmesh_tabular.items import ROW, SEQUENCE
 
 Sink = Path | IO[bytes]
