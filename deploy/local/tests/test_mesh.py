@@ -80,15 +80,6 @@ def test_a_part_killed_with_9_comes_back_and_the_mesh_is_ready_again(mesh: Mesh,
     assert f"!! {part} was killed by SIGKILL" in mesh.log("mesh").read_text()
 
 
-def test_a_supervisor_killed_with_9_takes_every_process_along_and_the_next_start_works(mesh: Mesh) -> None:
-    os.kill(mesh.pids["supervisor"], signal.SIGKILL)
-    mesh.stop()
-    if sys.platform == "linux":
-        assert left_behind(mesh.home) == []
-    mesh.start()
-    assert set(mesh.pids) == {"supervisor", "postgres", "kafka", *SERVICES}
-
-
 def test_down_stops_in_order_and_leaves_no_process(mesh: Mesh) -> None:
     stopped = command(mesh, "down")
     assert stopped.returncode == 0, stopped.stderr
@@ -133,9 +124,10 @@ def test_what_an_earlier_run_left_is_ended_and_named_and_nothing_else_is(tmp_pat
             process.wait()
 
 
-async def test_real_addresses_replace_our_own_parts(postgres: Postgres, kafka: Kafka, tmp_path: Path) -> None:
-    packages = [service.package for service in wiring.SERVICES]
-    await postgres.create(f"real_{package}" for package in packages)
+async def test_real_addresses_replace_our_own_parts_and_kill_9_of_the_supervisor_takes_all_along(
+    postgres: Postgres, kafka: Kafka, tmp_path: Path
+) -> None:
+    await postgres.create(f"real_{service.package}" for service in wiring.SERVICES)
     given = {
         "DATABASE__URL": postgres.url("real_{database}"),
         "KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -145,6 +137,10 @@ async def test_real_addresses_replace_our_own_parts(postgres: Postgres, kafka: K
         assert set(mesh.pids) == {"supervisor", *SERVICES}
         assert mesh.kafka_bootstrap == kafka.bootstrap_servers
         assert mesh.database_url("audit_svc") == postgres.url("real_audit_svc")
+        mesh.kill("supervisor")
+        assert left_behind(mesh.home) == [] or sys.platform != "linux"
+        assert command(mesh, "status").returncode == 1
+        assert command(mesh, "down").returncode == 0
     assert left_behind(mesh.home) == []
 
 

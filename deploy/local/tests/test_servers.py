@@ -14,7 +14,7 @@ from dxmesh_local.errors import PartFailed
 from dxmesh_local.kafka import Kafka
 from dxmesh_local.ports import Ports
 from dxmesh_local.postgres import Postgres
-from dxmesh_local.process import Identity
+from dxmesh_local.process import Identity, tail
 
 
 def address(server: Postgres, database: str = "postgres") -> str:
@@ -66,6 +66,13 @@ def test_postgres_on_a_taken_port_says_so_and_leaves_nothing(tmp_path: Path, pos
     child = server.launch()
     assert child.wait(20) != 0
     assert "Address already in use" in server.log.read_text()
+
+
+def test_the_reason_in_a_log_is_the_last_line_that_says_something(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    log.write_text("started\n    |   File somewhere\n    | ValueError: the port is odd\n    +------------------------------------\n\n")
+    assert tail(log) == "ValueError: the port is odd"
+    assert tail(tmp_path / "missing.log") == ""
 
 
 def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:

@@ -135,10 +135,10 @@ def end_strangers(left: Sequence[psutil.Process], seconds: float = 10.0) -> None
         time.sleep(0.02)
 
 
-def tail(log: Path, lines: int = 3) -> str:
-    """Return the last lines of a log in one line."""
+def tail(log: Path, lines: int = 1) -> str:
+    """Return the last lines of a log in one line, without the frame of a Python traceback."""
     try:
-        kept = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        kept = [bare for line in log.read_text("utf-8", "replace").splitlines()[-200:] if (bare := line.strip(" |+-\t"))]
     except OSError:
         return ""
-    return " | ".join(kept[-lines:])
+    return " | ".join(kept[-lines:])[-400:]

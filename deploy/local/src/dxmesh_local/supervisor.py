@@ -153,7 +153,7 @@ class Supervisor:
     async def _keep(self, part: Part) -> None:
         """Start a part, wait until it answers, and start it again whenever it ends.
 
-        Raises: LocalError when it does not come up the first time; later failures are told and tried again.
+        Raises: LocalError when it does not come up at the beginning; later failures are told and tried again.
         """
         failures, note = 0, self._state.parts[part.name]
         while True:
@@ -176,7 +176,7 @@ class Supervisor:
                 reason = _cause_of_death(child)
             except (LocalError, OSError) as fault:
                 reason = self._in_one_line(part, fault)
-                if not self._ready[part.name].is_set():
+                if not self._ready[part.name].is_set() and (failures or not _worth_a_second_try(part)):
                     raise LocalError(reason) from fault
                 await self._end_these([part])
             failures = 0 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
@@ -307,6 +307,11 @@ def _cause_of_death(child: subprocess.Popen[bytes]) -> str:
     if code is not None and code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"ended with status {code}"
+
+
+def _worth_a_second_try(part: Part) -> bool:
+    """Tell whether it may have been bad luck: it ran and ended, and not because its settings are wrong (status 2)."""
+    return part.child is not None and part.child.poll() not in (None, 2)
 
 
 def _check_ports(parts_: Iterable[Part]) -> None:
