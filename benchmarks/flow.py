@@ -43,8 +43,7 @@ class Flow:
     def resource(self, name: str) -> tuple[UUID, str]:
         """Publish a resource of the benchmark's items, granted to the requester; return it and its topic."""
         resource_id = self.node.resource(self.provider, name, data.ITEMS, key=["id"], open_type="CLOSED")
-        topic: str = self.node.grant(self.requester, resource_id).view["topic"]
-        return resource_id, topic
+        return resource_id, self.node.grant(self.requester, resource_id).topic
 
     def files(self, count: int, rows: int) -> list[Path]:
         """Write files of distinct rows."""

@@ -122,7 +122,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_is_killed(hurt: tuple[Mesh
     provider, requester = node.department("甲局"), node.department("乙局")
     resource_id = node.resource(provider, "台账", ITEMS, key=["id"])
     grant: Grant = node.grant(requester, resource_id)
-    topic = grant.view["topic"]
+    topic = grant.topic
     pusher = Pusher(provider.client, resource_id, tmp_path)
     pusher.start()
     pusher.more(5)

@@ -223,7 +223,7 @@ def _deliver(requester: Client, streets: UUID, story: Story) -> None:
     story.require(request.grant_id is not None, f"the standing consent did not answer: {request}")
     assert request.grant_id is not None
     grant = requester.grant(request.grant_id)
-    topic = grant.view["topic"]
+    topic = grant.topic
     delivered = [batch for name, batch in story.batches.items() if name.startswith("streets") and batch.state == "accepted"]
     expected = sum(batch.accepted_count or 0 for batch in delivered)
     story.say(f"   granted at once by standing consent; topic {topic}")
@@ -234,7 +234,7 @@ def _deliver(requester: Client, streets: UUID, story: Story) -> None:
         item
         for batch in delivered
         for item in _deliveries(requester.profile, story, batch.batch_id)
-        if item["view_id"] == grant.view["view_id"]
+        if item["view_id"] == str(grant.view_id)
     ]
     story.numbers |= {
         "rows_delivered": sum(item["delivered_count"] for item in deliveries),
@@ -288,14 +288,14 @@ def _open(authority: Client, resources: dict[str, UUID], story: Story) -> None:
     opened = 0
     with httpx.Client(base_url=portal, timeout=30, follow_redirects=True) as public:
         for name, title in (("areas", "县级行政区划"), ("streets", "乡级行政区划")):
-            wanted = _table_sequence(authority, resources[name])
+            wanted = int(authority.call("GET", f"{authority.profile.exchange}/v1/resources/{resources[name]}/table").json()["row_count"])
             package: dict[str, Any] = {}
 
             def found(title: str = title, wanted: int = wanted, package: dict[str, Any] = package) -> bool:
                 answer = public.get("/api/3/action/package_search", params={"q": title, "rows": 10}).json()
                 for item in answer["result"]["results"]:
                     extras = {extra["key"]: extra["value"] for extra in item.get("extras", [])}
-                    if item["title"] == title and int(extras.get("sequence", 0)) >= wanted:
+                    if item["title"] == title and int(extras["row_count"]) == wanted:
                         package.update(item)
                         return True
                 return False

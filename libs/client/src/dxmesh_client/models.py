@@ -51,13 +51,15 @@ class SharingRequest(Answer):
 
 
 class Grant(Answer):
-    """A grant; `view` says what may be read and on which topic."""
+    """A grant: which items may be read, and on which topic."""
 
     grant_id: UUID
     request_id: UUID
     resource_id: UUID
     state: str
-    view: dict[str, Any]
+    view_id: UUID
+    items: list[str]
+    topic: str
 
 
 class Page(Answer):

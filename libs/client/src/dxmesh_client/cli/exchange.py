@@ -166,7 +166,7 @@ def grant_show(grant_id: UUID) -> None:
     with Client() as client:
         found = client.grant(grant_id)
         show(found)
-        say(f"topic {found.view['topic']}, items {', '.join(found.view['items'])}")
+        say(f"topic {found.topic}, items {', '.join(found.items)}")
 
 
 @grant.command("terminate")
@@ -231,7 +231,7 @@ def tail(
         if not client.profile.kafka:
             raise ClientError("the profile names no Kafka address: add `kafka` to it, or log in again")
         try:
-            asyncio.run(_tail(client.profile.kafka, found.view["topic"], count, from_start, idle_seconds))
+            asyncio.run(_tail(client.profile.kafka, found.topic, count, from_start, idle_seconds))
         except KafkaError as away:
             raise Unreachable(f"Kafka at {client.profile.kafka}: {away}") from away
         except KeyboardInterrupt:
