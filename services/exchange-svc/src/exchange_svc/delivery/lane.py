@@ -138,7 +138,9 @@ class Lane:
         if view_id not in memory or not memory[view_id].covers(unit.dispatch):
             return False
         if view_id in self._memory and view_id not in self._checked:
-            if not await clients.still_holds(self._consumer, self._memory[view_id]):
+            async with asyncio.timeout(self._tuning.progress_seconds):
+                holds = await clients.still_holds(self._consumer, self._memory[view_id])
+            if not holds:
                 log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=unit.view.topic)
                 del self._memory[view_id], memory[view_id]
                 return False

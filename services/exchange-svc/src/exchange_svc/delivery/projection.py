@@ -11,6 +11,7 @@ from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular.items import ROW
 from dxmesh_tabular.store import ObjectStore, sha256_of
+from dxmesh_tabular.writing import row_json
 from exchange_svc.delivery.domain import Unit
 from exchange_svc.delivery.errors import RowsDamaged, RowsMissing
 from exchange_svc.delivery.record_batch import Piece
@@ -49,24 +50,22 @@ def chunks(path: Path, items: Sequence[str]) -> Iterator[pl.DataFrame]:
 def pieces(frame: pl.DataFrame, unit: Unit, partitions: int) -> Iterator[tuple[int, Piece]]:
     """Yield (partition, records) of some rows for a view.
 
-    Key: the text of the key item, or a JSON array of several; null without key items. Value: a JSON object of the view's items; null
-    when the batch deletes. Partition: 32-bit Murmur3 (x86, seed 0) of the key's UTF-8, without its sign bit, modulo the number of
-    partitions, as Iceberg's bucket transform has it (the same in every version of everything); without a key the row number's.
+    Key: the text of the key item, or a JSON array of several; null without key items. Value: a JSON object of the view's items (see
+    row_json); null when the batch deletes: without a key such a record says no more than which row of the batch it was.
+    Partition: 32-bit Murmur3 (x86, seed 0) of the key's UTF-8, without its sign bit, modulo the number of partitions, as Iceberg's
+    bucket transform has it (the same in every version of everything); without a key, the row number modulo their number.
     """
     view = unit.view
     key = key_text(frame, view.key) if view.key else None
-    values = None if unit.dispatch.kind is BatchKind.DELETE else json_text(frame, [item for item in view.items if item in frame.columns])
+    values = (
+        None if unit.dispatch.kind is BatchKind.DELETE else row_json(frame.select(item for item in view.items if item in frame.columns))
+    )
     headers = (("batch", str(unit.dispatch.batch_id).encode()), ("schema", view.schema_url.encode()))
     places = frame[ROW] % partitions if key is None else _bucket(key, partitions).fill_null(frame[ROW] % partitions)
     for partition in range(partitions):
         mine = (places == partition).arg_true()
         if len(mine):
             yield partition, Piece(_gather(key, mine), _gather(values, mine), frame[ROW].gather(mine), headers)
-
-
-def json_text(frame: pl.DataFrame, items: Sequence[str]) -> pl.Series:
-    """Return each row as a JSON object: exact numbers and instants as text (ISO 8601), missing values as null."""
-    return frame.select(pl.struct(items).struct.json_encode()).to_series()
 
 
 def key_text(frame: pl.DataFrame, items: Sequence[str]) -> pl.Series:
@@ -78,7 +77,7 @@ def key_text(frame: pl.DataFrame, items: Sequence[str]) -> pl.Series:
 
 
 def _json_value(frame: pl.DataFrame, item: str) -> pl.Series:
-    return json_text(frame, [item]).str.strip_prefix(f'{{"{item}":').str.head(-1)
+    return row_json(frame.select(item)).str.strip_prefix(f'{{"{item}":').str.head(-1)
 
 
 def _plain(json: pl.Series) -> pl.Series:

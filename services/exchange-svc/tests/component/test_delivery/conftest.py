@@ -98,6 +98,10 @@ class Mesh:
 
     async def read(self, topic: str) -> list[ConsumerRecord]:
         """Return every committed record of a topic, by partition and offset; none when the topic does not exist."""
+        async with asyncio.timeout(SECONDS):
+            return await self._read(topic)
+
+    async def _read(self, topic: str) -> list[ConsumerRecord]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.server.bootstrap_servers)
         await admin.start()
         [found] = await admin.describe_topics([topic])
