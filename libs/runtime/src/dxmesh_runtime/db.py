@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 import uuid_utils
 from fastapi import Depends, Request
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from dxmesh_runtime.settings import DatabaseSettings
@@ -50,6 +53,27 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 Tx = Annotated[AsyncSession, Depends(transaction, scope="function")]
+
+
+_AWAY = (
+    ConnectionError,
+    PoolTimeout,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether an error means that the database cannot be reached now, so that trying again later is right."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, _AWAY) or (isinstance(seen, DBAPIError) and seen.connection_invalidated):
+            return True
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return False
 
 
 def utc_now() -> datetime:

@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from opentelemetry import trace
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from dxmesh_schemas.problem import PROBLEM_BASE, Invalid, NotFound, Problem, Unauthenticated, Unreadable, UnsupportedMedia
+from dxmesh_runtime.db import is_away
+from dxmesh_schemas.problem import PROBLEM_BASE, Invalid, NotFound, Problem, Unauthenticated, Unavailable, Unreadable, UnsupportedMedia
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -95,6 +98,14 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, body, dict(error.headers or {}))
 
 
+async def _on_database(request: Request, error: Exception) -> JSONResponse:
+    if not is_away(error):
+        return await _on_unknown(request, error)
+    log.warning("http.database_away", path=request.url.path, error=repr(error))
+    detail = "the service's database is away for the moment: nothing was changed unless an earlier answer said so; send the same again"
+    return await _on_problem(request, Unavailable(detail, retry_after_seconds=1))
+
+
 async def _on_unknown(request: Request, error: Exception) -> JSONResponse:
     log.error("http.failed", path=request.url.path, exc_info=error)
     return _answer(request, Problem("The fault is on our side and was logged; quote the trace_id.").as_dict())
@@ -105,4 +116,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
+    for database_error in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError):
+        app.add_exception_handler(database_error, _on_database)
     app.add_exception_handler(Exception, _on_unknown)
