@@ -1,6 +1,7 @@
 """From text cells to typed columns: exact or refused, never guessed; a cell that is not of its item's type refuses its row."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -24,24 +25,28 @@ _NO = ("false", "0", "no", "n", "f", "否")
 def cast(text: pl.DataFrame, items: Sequence[DataItem]) -> Chunk:
     """Type a frame of text cells.
 
-    `text`: n rows with `row_` and, for each item the file has, a String column or one of the item's own type; items it lacks become null. Empty text is no value
-    (null) in every type. Text is kept as sent; other types may have blanks around them. Dates: ISO 8601 extended or basic, or year
-    first with `/` or 年月日. Instants: ISO 8601, a blank for the T allowed; without an offset they are Asia/Shanghai. Exact numbers
+    `text`: n rows with `row_` and, for each item the file has, a String column or one of the item's own type; items it lacks
+    become null. Empty text is no value (null) in every type. Text is kept as sent; other types may have blanks around them. Dates:
+    ISO 8601 extended or basic, or year first with `/` or 年月日. Instants: ISO 8601, a blank for the T allowed; without an offset they
+    are Asia/Shanghai. Exact numbers
     refuse digits beyond their scale rather than round. Source: GB/T 7408 (dates).
     """
-    present = [item for item in items if item.code in text.columns]
-    missing = [pl.lit(None, polars_type(item)).alias(item.code) for item in items if item.code not in text.columns]
-    sent_as_text = [item for item in present if text.schema[item.code] == pl.String]
-    typed = text.lazy().with_columns(_plain(item).alias(item.code) for item in sent_as_text).collect()
+    sent_as_text = [item for item in items if text.schema.get(item.code) == pl.String]
+    typed = text.lazy().select(ROW, *(_column(item, text.schema).alias(item.code) for item in items)).collect()
     doubtful = [item for item in sent_as_text if not item.data_type.is_text and _has_unread(text[item.code], typed[item.code])]
     if doubtful:
         typed = typed.with_columns(text.select(_tolerant(item).alias(item.code) for item in doubtful))
         doubtful = [item for item in doubtful if _has_unread(text[item.code], typed[item.code])]
-    refused = no_refused()
-    if doubtful:
-        refused, good = refuse(text, {item: _unread(text[item.code], typed[item.code]) for item in doubtful})
-        typed = typed.filter(good)
-    return Chunk(typed.with_columns(missing).select(ROW, *(item.code for item in items)), refused)
+    if not doubtful:
+        return Chunk(typed, no_refused())
+    refused, good = refuse(text, {item: _unread(text[item.code], typed[item.code]) for item in doubtful})
+    return Chunk(typed.filter(good), refused)
+
+
+def _column(item: DataItem, held: pl.Schema) -> pl.Expr:
+    if item.code not in held:
+        return pl.lit(None, polars_type(item))
+    return _plain(item) if held[item.code] == pl.String else pl.col(item.code)
 
 
 def refuse(text: pl.DataFrame, bad: dict[DataItem, pl.Series]) -> tuple[pl.DataFrame, pl.Series]:
@@ -93,6 +98,7 @@ def _unread(text: pl.Series, typed: pl.Series) -> pl.Series:
     return typed.is_null() & text.is_not_null() & (text.str.strip_chars() != "")
 
 
+@lru_cache(maxsize=4096)
 def _plain(item: DataItem) -> pl.Expr:
     """Read the usual form of a type, quickly; null for anything else."""
     cell = pl.col(item.code)
@@ -108,6 +114,7 @@ def _plain(item: DataItem) -> pl.Expr:
     return _number(item, cell)
 
 
+@lru_cache(maxsize=4096)
 def _tolerant(item: DataItem) -> pl.Expr:
     """Read every accepted form of a type; null for anything else."""
     cell = pl.col(item.code).str.strip_chars(" \t")

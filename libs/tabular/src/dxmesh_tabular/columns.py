@@ -1,5 +1,6 @@
 """Which column of a file is which item: by code, else by name; anything else is a fault of the whole file."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from dxmesh_schemas.catalog import DataItem
@@ -17,8 +18,9 @@ def match(headers: Sequence[str], items: Sequence[DataItem], needed: Sequence[st
     matched: list[DataItem] = []
     errors: list[dict[str, str]] = []
     seen: dict[str, int] = {}
+    known = Names(items)
     for place, header in enumerate(headers):
-        item = find(header, items)
+        item = known.find(header)
         if item is None:
             errors.append({"pointer": f"/columns/{place}", "detail": _unknown(header)})
         elif item.code in seen:
@@ -38,19 +40,21 @@ def match(headers: Sequence[str], items: Sequence[DataItem], needed: Sequence[st
         if code not in seen
     ]
     if errors:
-        known = ", ".join(_title(item.code, items) for item in items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
-        raise Invalid(f"The columns of the file are not those of the resource. Its items are: {known}", errors=errors)
+        titles = ", ".join(_title(item.code, items) for item in items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
+        raise Invalid(f"The columns of the file are not those of the resource. Its items are: {titles}", errors=errors)
     return matched
 
 
-def find(header: str, items: Sequence[DataItem]) -> DataItem | None:
-    """Return the item a header names: by code, else by a name that only one item has."""
-    name = header.strip().lstrip("\ufeff")
-    by_code = next((item for item in items if item.code == name), None)
-    if by_code is not None:
-        return by_code
-    by_name = [item for item in items if item.name == name]
-    return by_name[0] if len(by_name) == 1 else None
+class Names:
+    """The items of a resource by what a header may call them: the code or, where only one item has it, the name."""
+
+    def __init__(self, items: Sequence[DataItem]) -> None:
+        names = Counter(item.name for item in items)
+        self._items = {item.name: item for item in items if names[item.name] == 1} | {item.code: item for item in items}
+
+    def find(self, header: str) -> DataItem | None:
+        """Return the item a header means, blanks around it ignored, or None."""
+        return self._items.get(header.strip().lstrip("\ufeff"))
 
 
 def _unknown(header: str) -> str:

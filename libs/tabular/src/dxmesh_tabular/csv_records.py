@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from itertools import islice
+from typing import Self
 
 MAX_RECORD_BYTES = 16 << 20
 _NO_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -42,17 +42,17 @@ def take_records(piece: bytes, delimiter: str, encoding: str, *, last: bool, onl
         lines.pop()
     suspect = "\0" in text or _NO_CHARACTER.search(text) is not None
     records: list[Record] = []
-    start = reread = 0
+    reread = 0
+    ahead = _Lines(lines)
+    reader = csv.reader(ahead, delimiter=delimiter, strict=True)
+    start = 0
     while start < len(lines):
-        reader = csv.reader(islice(lines, start, None), delimiter=delimiter, strict=True)
-        base = start
         try:
             for fields in reader:
-                end = base + reader.line_num
                 if fields:
-                    raw = "".join(lines[start:end])
+                    raw = "".join(lines[start : ahead.at])
                     records.append(Record(fields, raw, _fault(raw, encoding) if suspect else None))
-                start = end
+                start = ahead.at
                 if only_first and records:
                     return Found(records, _byte_count(lines[:start]), reread)
         except csv.Error as error:
@@ -60,11 +60,31 @@ def take_records(piece: bytes, delimiter: str, encoding: str, *, last: bool, onl
             if open_ended and not last:
                 break
             records.append(Record([], lines[start], _quote_fault(str(error), open_ended=open_ended)))
-            reread += sum(map(len, lines[start + 1 : base + reader.line_num]))
             start += 1
+            reread += sum(map(len, lines[start : ahead.at]))
+            ahead.at = start
+            if open_ended:  # a reader that met the end gives no more
+                reader = csv.reader(ahead, delimiter=delimiter, strict=True)
             if only_first:
                 break
     return Found(records, _byte_count(lines[:start]), reread)
+
+
+class _Lines:
+    """Lines that can be gone back to."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.at = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        if self.at >= len(self.lines):
+            raise StopIteration
+        self.at += 1
+        return self.lines[self.at - 1]
 
 
 def _byte_count(lines: list[str]) -> int:

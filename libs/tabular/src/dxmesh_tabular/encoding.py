@@ -1,4 +1,4 @@
-"""From the bytes of a text file to UTF-8, block by block: the encoding is declared, marked, or found out where the first wide character is."""
+"""From the bytes of a text file to UTF-8, block by block: the encoding is declared, marked, or found out at the first wide character."""
 
 import codecs
 from pathlib import Path
@@ -83,6 +83,8 @@ def _guess(raw: bytes) -> str:
     first = next(at for at in range(0, len(raw), 4096) if not raw[at : at + 4096].isascii())
     start = raw.rfind(b"\n", 0, first) + 1
     sample = raw[start : start + _SAMPLE_BYTES]
+    if _decodes(sample, "utf-8"):
+        return "utf-8"
     end = max(sample.rfind(b"\n"), sample.rfind(b"\r"))
     lines = (sample if end < 0 or start + len(sample) >= len(raw) else sample[:end]).splitlines()
     wide = [line for line in lines if not line.isascii()]

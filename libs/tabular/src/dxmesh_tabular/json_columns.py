@@ -30,6 +30,7 @@ class Objects:
         self.items = items
         self.needed = [item.code for item in items if item.required] if needed is None else list(needed)
         self.row = 1
+        self._names = columns.Names(items)
         self._keys: dict[str, DataItem | None] = {}  # every member's name seen, with its item
         self._order: list[str] = []  # the same, known ones only
         self._regular: dict[bool, str] = {}
@@ -55,9 +56,8 @@ class Objects:
         except (UnicodeDecodeError, PolarsError):
             return None
         frame = frame.rename({key: item.code for key, item in self._keys.items() if item is not None})
-        numbers = pl.int_range(self.row, self.row + frame.height, dtype=pl.UInt32, eager=True)
-        self.row += frame.height
-        return casting.cast(frame.with_columns(numbers.alias(ROW)), self.items)
+        first, self.row = self.row, self.row + frame.height
+        return casting.cast(frame.with_row_index(ROW, first), self.items)
 
     def by_lines(self, text: str, encoding: str) -> Chunk:
         """Read one object a line; a line that is none refuses its row, a blank line is no row."""
@@ -109,7 +109,7 @@ class Objects:
     def _known(self, value: Any, number: int) -> dict[str, DataItem | None]:
         new = [key for key in as_object(value) if key not in self._keys]
         for key in new:
-            self._keys[key] = columns.find(key, self.items)
+            self._keys[key] = self._names.find(key)
         errors = [
             {"pointer": f"/{number - 1}/{key}", "detail": f"member {key!r} is no item of the resource"}
             for key in new

@@ -1,6 +1,7 @@
 """Parquet and Arrow IPC: columns of the item's type are taken over, others read as text where that is exact; other types are refused."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,43 +29,38 @@ def read_parquet(path: Path, items: Sequence[DataItem], options: ReadOptions) ->
     Raises: Invalid (422) for its columns and their types, Unreadable (400) if damaged, TooLarge (413) if a row group inflates
     beyond 1 GiB or there are more than 2^27 rows.
     """
-    with _damage("Parquet file"), path.open("rb") as file:
+    with _damage_answered("a Parquet file"), path.open("rb") as file:
         parquet = pyarrow.parquet.ParquetFile(file)
         meta = parquet.metadata
         largest = max((meta.row_group(group).total_byte_size for group in range(meta.num_row_groups)), default=0)
         if largest > MAX_GROUP_BYTES or meta.num_rows > MAX_ROWS:
             raise TooLarge(
-                f"a row group inflates to {largest} bytes, or the file has {meta.num_rows} rows: send row groups of at most {MAX_GROUP_BYTES} bytes and at most {MAX_ROWS} rows"
+                f"the file has {meta.num_rows} rows and a row group that inflates to {largest} bytes; "
+                f"send at most {MAX_ROWS} rows in row groups of at most {MAX_GROUP_BYTES} bytes"
             )
         yield from _chunks(parquet.schema_arrow.names, parquet.iter_batches(batch_size=BATCH_ROWS), items, options)
 
 
 def read_arrow_stream(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:
     """Yield an Arrow IPC stream's rows; as `read_parquet`, one record batch at a time."""
-    with _damage("Arrow stream"), path.open("rb") as file, pyarrow.ipc.open_stream(file) as stream:
+    with _damage_answered("an Arrow stream"), path.open("rb") as file, pyarrow.ipc.open_stream(file) as stream:
         yield from _chunks(stream.schema.names, stream, items, options)
 
 
 def read_arrow_file(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:
     """Yield an Arrow IPC file's rows; as `read_parquet`, one record batch at a time."""
-    with _damage("Arrow file"), path.open("rb") as file, pyarrow.ipc.open_file(file) as batches:
+    with _damage_answered("an Arrow file"), path.open("rb") as file, pyarrow.ipc.open_file(file) as batches:
         yield from _chunks(batches.schema.names, (batches.get_batch(place) for place in range(batches.num_record_batches)), items, options)
 
 
-class _damage:
-    """Answers what pyarrow says of a damaged file as Unreadable."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, pa.ArrowException | OSError | EOFError | ValueError):
-            raise Unreadable(
-                f"the {self.what} is damaged or none: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
-            ) from error
+@contextmanager
+def _damage_answered(what: str) -> Iterator[None]:
+    """Turn what pyarrow says of a damaged file into Unreadable."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise Unreadable(f"the body is not {what}, or it is damaged or cut off: {said}") from error
 
 
 def _chunks(names: Sequence[str], batches: Iterable[Any], items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:

@@ -64,11 +64,13 @@ def _delimiter(header: str, items: Sequence[DataItem], declared: str | None) -> 
             raise Unreadable(f"{declared!r} cannot be a delimiter: it is one ASCII character, no quote and no line end")
         return declared
 
-    def known(delimiter: str) -> tuple[int, int]:
-        names = _header(header, delimiter)
-        return sum(columns.find(name, items) is not None for name in names), len(names)
+    known = columns.Names(items)
 
-    return max(DELIMITERS, key=known)
+    def fitting(delimiter: str) -> tuple[int, int]:
+        names = _header(header, delimiter)
+        return sum(known.find(name) is not None for name in names), len(names)
+
+    return max(DELIMITERS, key=fitting)
 
 
 def _header(text: str, delimiter: str) -> list[str]:
@@ -139,9 +141,8 @@ class _Body:
         if not quoted and not self._has_every_field(block, frame):
             return None
         self.at += taken
-        numbers = pl.int_range(self.row, self.row + frame.height, dtype=pl.UInt32, eager=True)
-        self.row += frame.height
-        return casting.cast(frame.with_columns(numbers.alias(ROW)), self.items)
+        first, self.row = self.row, self.row + frame.height
+        return casting.cast(frame.with_row_index(ROW, first), self.items)
 
     def _is_regular(self, block: bytes) -> bool:
         """Say whether a block with quotes keeps RFC 4180 and every record has its fields."""

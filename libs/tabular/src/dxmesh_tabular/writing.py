@@ -83,7 +83,7 @@ def _stream_parquet(frames: Iterator[pl.DataFrame], sink: Sink, schema: pl.Schem
     failure: list[BaseException] = []
     stop, left = Event(), Event()
 
-    def source(with_columns: list[str] | None, predicate: Any, n_rows: int | None, batch_size: int | None) -> Iterator[pl.DataFrame]:
+    def source(*_: object) -> Iterator[pl.DataFrame]:  # no projection or filter is pushed down into a plain sink
         nonlocal rows
         try:
             for frame in frames:
