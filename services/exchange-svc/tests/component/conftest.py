@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from dxmesh_runtime import signing
@@ -38,6 +39,7 @@ from dxmesh_tabular.store import ObjectStore
 from exchange_svc.app import create_app
 from exchange_svc.batch import consumers as batches
 from exchange_svc.catalog import consumers as catalog
+from exchange_svc.grant.store import Grant
 from exchange_svc.settings import LimitsSettings, Settings, StagingSettings
 from exchange_svc.table import consumers as tables
 
@@ -178,6 +180,11 @@ class Exchange:
         who = self.steward(options.get("by") or self.requester)
         grant: dict[str, Any] = (await self.client.get(f"/v1/grants/{answer.json()['grant_id']}", headers=who)).json()
         return grant
+
+    async def expire(self, grant_id: str) -> None:
+        """Let a grant's time be over."""
+        async with self.sessions.begin() as tx:
+            await tx.execute(update(Grant).where(Grant.grant_id == UUID(grant_id)).values(use_until=utc_now() - timedelta(seconds=1)))
 
     def keys(self) -> set[str]:
         """Return the keys of every object in the store."""

