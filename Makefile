@@ -5,7 +5,9 @@ PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 LOCALS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)))
 NAMES  := $(foreach d,$(LOCALS),$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(d)/pyproject.toml))
-INSTALL = $(UV) pip install --python $(PY) --require-hashes --build-constraints requirements-build.lock
+INSTALL = $(UV) pip install --compile-bytecode --python $(PY) --require-hashes --build-constraints requirements-build.lock
+
+unexport PYTHONDONTWRITEBYTECODE  # compiled once, a service is imported in half the time
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down status logs test lint types unit e2e bench docs format lock clean

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dxmesh_client.errors import NotConfigured
 
-_LOCAL = Path(".dxmesh") / "client.json"
+_FILE = "client.json"  # as a local mesh writes it into its home
 
 
 class Profile(BaseModel):
@@ -39,12 +39,14 @@ def profile_path() -> Path:
 
 
 def load() -> Profile:
-    """Return the profile: DXMESH_PROFILE, else the user's, else that of a local mesh here or above.
+    """Return the profile: DXMESH_PROFILE, else the user's, else that of a local mesh: in DXMESH_HOME, here or above.
 
     Raises NotConfigured naming the command that makes one.
     """
     here = Path.cwd()
-    for path in (profile_path(), *(folder / _LOCAL for folder in (here, *here.parents))):
+    home = os.environ.get("DXMESH_HOME")
+    homes = [Path(home)] if home else [folder / ".dxmesh" for folder in (here, *here.parents)]
+    for path in (profile_path(), *(folder / _FILE for folder in homes)):
         if path.is_file():
             return read(path)
     raise NotConfigured("no node is configured: run `make up` here, or `dxmesh login --node FILE`")

@@ -57,6 +57,7 @@ class Relay:
         self._topics = broker.topics_emitted_by(source)
         self._keep = keep
         self._wake = asyncio.Event()
+        self._led = False  # whether the last lead came as far as publishing
         self.ready = Flag(f"relay {source}")
 
     async def run(self) -> None:
@@ -64,27 +65,30 @@ class Relay:
         failures = 0
         while True:
             try:
-                async with self._database.engine.connect() as connection:
-                    connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                    await connection.execute(select(func.pg_advisory_lock(LOCK)))
-                    try:
-                        failures = 0
-                        await self._lead(connection)
-                    finally:
-                        self.ready.clear()
-                        # the pool would keep the lock: the connection is closed, not returned
-                        await asyncio.shield(connection.invalidate())
-            except _FAILURES:
-                failures += 1
+                await self._take_the_lead()
+            except _FAILURES as away:
+                reason: BaseException = away
             except ExceptionGroup as group:
                 unexpected = group.split((*_FAILURES, BrokerLostRecords))[1]
                 if unexpected is not None:
                     raise unexpected from group
-                away = group.exceptions[0]
-                failures += 1
+                reason = group.exceptions[0]
+            failures = 0 if self._led else failures + 1
             pause = min(0.1 * 2**failures, _MAX_BACKOFF_SECONDS)
-            log.warning("relay.interrupted", error=repr(away), retry_seconds=pause)
+            log.warning("relay.interrupted", error=repr(reason), retry_seconds=pause)
             await asyncio.sleep(pause)
+
+    async def _take_the_lead(self) -> None:
+        self._led = False
+        async with self._database.engine.connect() as connection:
+            connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(select(func.pg_advisory_lock(LOCK)))
+            try:
+                await self._lead(connection)
+            finally:
+                self.ready.clear()
+                # the pool would keep the lock: the connection is closed, not returned
+                await asyncio.shield(connection.invalidate())
 
     async def _lead(self, connection: AsyncConnection) -> None:
         raw = (await connection.get_raw_connection()).driver_connection
@@ -96,6 +100,7 @@ class Relay:
         await producer.start()
         try:
             self.ready.set()
+            self._led = True
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._publish_forever(producer, raw))
                 group.create_task(self._watch())

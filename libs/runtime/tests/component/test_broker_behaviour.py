@@ -68,9 +68,7 @@ async def pending(database: Database) -> int:
 
 async def test_each_event_takes_effect_once_and_in_order(database: Database, thing: Any, settings: KafkaSettings) -> None:
     one = uuid4()
-    async with running(
-        Relay(database, settings, source=thing.source).run(), recording(database, thing, settings, max_group=7).run()
-    ):
+    async with running(Relay(database, settings, source=thing.source).run(), recording(database, thing, settings, max_group=7).run()):
         for start in range(0, 100, 10):
             await say(database, thing, *range(start, start + 10), thing_id=one)
 
@@ -274,4 +272,3 @@ async def test_a_broker_that_is_killed_and_then_emptied_costs_nothing(database: 
 
         await until(whole_again, 60)
     assert sorted(await effects(database)) == list(range(200))
-
