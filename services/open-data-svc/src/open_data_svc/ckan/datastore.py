@@ -11,9 +11,12 @@ from dxmesh_schemas.catalog import DataType
 from dxmesh_tabular import writing
 from dxmesh_tabular.store import ObjectStore
 from open_data_svc.ckan.errors import ValidationError
+from open_data_svc.dataset import files
 
 ID = "_id"
 """The row's number in the version, from 1."""
+_BETWEEN = "\x1f"
+_MAX_WORDS = 20
 _TYPES: Mapping[DataType, str] = {
     DataType.INTEGER: "int8",
     DataType.NUMBER: "numeric",
@@ -63,8 +66,7 @@ def fields_of(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> lis
 
 def read(objects: ObjectStore, key: str, query: RowQuery, *, known_total: int | None, count: bool) -> Rows:
     """Answer a query; only the columns and row groups it touches are read. Raises: ValidationError (409) naming a wrong filter."""
-    storage: Any = objects.storage_options or None
-    frame = pl.scan_parquet(objects.uri(key), storage_options=storage, row_index_name=ID, row_index_offset=1)
+    frame = files.rows(objects, key, numbered=ID)
     schema = frame.collect_schema()
     conditions = [_matches(column, value, schema) for column, value in query.filters.items()]
     conditions += _contains(query.words, schema)
@@ -130,17 +132,17 @@ def _cast(texts: pl.Series, kind: pl.DataType) -> pl.Series:
 
 def _contains(words: str | Mapping[str, Any], schema: pl.Schema) -> list[pl.Expr]:
     """Return a condition per word: it occurs somewhere in the row, or in the named column, letters' case aside."""
-    columns = [column for column in schema if column != ID]
     if isinstance(words, str):
-        return [pl.any_horizontal(_holds(column, word, schema) for column in columns) for word in words.split()[:20]]
+        return _hold([column for column in schema if column != ID], words)
     found = []
     for column, text in words.items():
         if column not in schema:
             raise ValidationError({"q": [f'field "{column}" not in table']})
-        found += [_holds(column, word, schema) for word in _text("q", column, text).split()[:20]]
+        found += _hold([column], _text("q", column, text))
     return found
 
 
-def _holds(column: str, word: str, schema: pl.Schema) -> pl.Expr:
-    text = pl.col(column) if schema[column] == pl.String else pl.col(column).cast(pl.String)
-    return text.str.to_lowercase().str.contains(word.lower(), literal=True).fill_null(False)
+def _hold(columns: Sequence[str], words: str) -> list[pl.Expr]:
+    """Search the columns as one text, so that each row is read once however many there are."""
+    text = pl.concat_str([pl.col(column).cast(pl.String) for column in columns], separator=_BETWEEN, ignore_nulls=True)
+    return [text.str.contains(f"(?i){pl.escape_regex(word)}") for word in words.split()[:_MAX_WORDS]]

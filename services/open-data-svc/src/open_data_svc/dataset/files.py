@@ -53,8 +53,9 @@ def make(
         source = _with_items(table.scan(objects, table_key, version=table_version), items)
         row_count = int(source.select(pl.len()).collect().item())
         opened = source.select(item.code for item in items)
-        rows = (frame.select(opened.collect_schema().names()) for frame in _sorted(source, order or (SEQUENCE, ROW), row_count))
-        writing.write_parquet(rows, parquet, schema=opened.collect_schema())
+        schema = opened.collect_schema()
+        frames = (frame.select(schema.names()) for frame in _sorted(source, order or (SEQUENCE, ROW), row_count))
+        writing.write_parquet(frames, parquet, schema=schema)
         files = [_put(objects, Format.PARQUET, parquet, folder, row_count)]
         for form, write in ((Format.CSV, _write_csv), (Format.JSON, _write_json)):
             path = Path(work) / f"rows.{form.value}"
@@ -62,6 +63,12 @@ def make(
             files.append(_put(objects, form, path, folder, row_count))
             path.unlink()
     return MadeVersion(row_count, tuple(files))
+
+
+def rows(objects: ObjectStore, key: str, *, numbered: str | None = None) -> pl.LazyFrame:
+    """Return the rows of a version's Parquet file, read only where they are asked for; `numbered` adds their number from 1."""
+    options: Any = {name: value for name, value in objects.storage_options.items() if name != "conditional_put"}
+    return pl.scan_parquet(objects.uri(key), storage_options=options or None, row_index_name=numbered, row_index_offset=1)
 
 
 def _with_items(frame: pl.LazyFrame, items: Sequence[DataItem]) -> pl.LazyFrame:
@@ -91,8 +98,8 @@ def _bounds(frame: pl.LazyFrame, order: Sequence[str], row_count: int) -> list[t
     """Return keys that cut the rows into ranges of about equal size, from an even sample."""
     sample = frame.select(order).gather_every(max(1, row_count // _SAMPLE_ROWS)).drop_nulls().collect(engine="streaming").sort(order)
     parts = -(-row_count // CHUNK_ROWS)
-    rows = [sample.row(len(sample) * part // parts) for part in range(1, parts)] if len(sample) >= parts else []
-    return sorted(set(rows))
+    bounds = [sample.row(len(sample) * part // parts) for part in range(1, parts)] if len(sample) >= parts else []
+    return sorted(set(bounds))
 
 
 def _at_least(order: Sequence[str], bound: tuple[Any, ...]) -> pl.Expr:

@@ -15,7 +15,7 @@ from dxmesh_runtime.db import Tx
 from dxmesh_schemas.catalog import DataType
 from dxmesh_tabular.store import ObjectStore
 from open_data_svc.ckan.routes import site_of
-from open_data_svc.dataset import domain, search, store
+from open_data_svc.dataset import domain, files, search, store
 from open_data_svc.dataset.domain import Format
 from open_data_svc.dataset.search import Order, Search
 from open_data_svc.portal import words as texts
@@ -118,9 +118,9 @@ async def dataset_page(request: Request, name: str, tx: Tx, lang: Lang = None) -
     if not dataset.is_open:
         return _page(request, "portal/missing.html", language, status=410, retired=dataset)
     versions = await store.list_versions(tx, dataset.dataset_id, limit=_VERSIONS_SHOWN)
-    files = await store.list_files(tx, dataset.dataset_id, [row.version for row in versions])
+    kept = await store.list_files(tx, dataset.dataset_id, [row.version for row in versions])
     uses = (await store.uses_of(tx, [dataset.dataset_id]))[dataset.dataset_id]
-    newest = {file.format: file for file in files if file.version == dataset.version}
+    newest = {file.format: file for file in kept if file.version == dataset.version}
     codes = tuple(item["code"] for item in dataset.items)
     preview: list[tuple[str, ...]] = []
     if (parquet := newest.get(Format.PARQUET)) is not None:
@@ -152,8 +152,7 @@ async def statistics(tx: Tx) -> search.Totals:
 @lru_cache(maxsize=256)
 def _preview(objects: ObjectStore, key: str, codes: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Return the first rows as texts; an object never changes, so they are read once."""
-    storage: Any = objects.storage_options or None
-    frame = pl.scan_parquet(objects.uri(key), storage_options=storage).select(codes).head(_PREVIEW_ROWS).collect()
+    frame = files.rows(objects, key).select(codes).head(_PREVIEW_ROWS).collect()
     shown = frame.select(
         pl.col(name).dt.convert_time_zone("Asia/Shanghai").dt.strftime("%Y-%m-%d %H:%M:%S") if isinstance(kind, pl.Datetime) else name
         for name, kind in frame.schema.items()
