@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -28,7 +29,7 @@ _POLL_SECONDS = 5.0
 _WATCH_SECONDS = 2.0
 _MAINTAIN_SECONDS = 600.0
 _MAX_BACKOFF_SECONDS = 5.0
-_FAILURES = (KafkaError, OSError, DBAPIError, TimeoutError)
+_FAILURES = (KafkaError, OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 _ACKNOWLEDGE = text(
     'UPDATE outbox SET published_at = :now, partition = a.p, "offset" = a.o '
