@@ -112,6 +112,8 @@ class Relay:
 
     async def _publish_forever(self, producer: AIOKafkaProducer, raw: Any) -> None:
         while True:
+            if raw.is_closed():  # checked before every publication: without the lock another relay may be at work
+                raise ConnectionError("the relay's database connection, and its lock with it, is lost")
             self._wake.clear()
             rows = await self._pending()
             if rows:
@@ -119,8 +121,6 @@ class Relay:
                 continue
             telemetry.outbox_pending.set(0)
             telemetry.outbox_age_seconds.set(0)
-            if raw.is_closed():
-                raise ConnectionError("the relay's database connection, and its lock with it, is lost")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_local.kafka import Kafka
@@ -16,7 +16,7 @@ from dxmesh_local.ports import Ports
 from dxmesh_runtime import broker, outbox
 from dxmesh_runtime.consumer import Consumer, Group
 from dxmesh_runtime.db import Database, utc_now
-from dxmesh_runtime.relay import Relay
+from dxmesh_runtime.relay import LOCK, Relay
 from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.event import Meta
 from dxmesh_schemas.problem import Invalid
@@ -272,3 +272,44 @@ async def test_a_broker_that_is_killed_and_then_emptied_costs_nothing(database: 
 
         await until(whole_again, 60)
     assert sorted(await effects(database)) == list(range(200))
+
+
+async def test_a_relay_that_lost_its_lock_stops_publishing_under_load(database: Database, thing: Any, settings: KafkaSettings) -> None:
+    relay = Relay(database, settings, source=thing.source)
+    stop = asyncio.Event()
+
+    async def load() -> None:
+        while not stop.is_set():
+            await say(database, thing, 1)
+
+    async with running(relay.run(), load()), database.engine.connect() as holder:
+
+        async def leads() -> bool:
+            return bool(relay.ready)
+
+        await until(leads)
+        waiting = asyncio.create_task(holder.execute(select(func.pg_advisory_lock(LOCK))))
+        async with database.sessions() as session:
+
+            async def queued() -> bool:
+                found = await session.execute(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+                await session.rollback()
+                return found.scalar_one() == 1
+
+            await until(queued)
+            await session.execute(text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"))
+        await waiting
+
+        async def piling_up() -> bool:
+            return await pending(database) >= 20
+
+        await until(piling_up)
+        stop.set()
+        before = await pending(database)
+        assert before >= 20
+        await holder.execute(select(func.pg_advisory_unlock(LOCK)))
+
+        async def none_pending() -> bool:
+            return await pending(database) == 0
+
+        await until(none_pending)
