@@ -88,6 +88,7 @@ def build(settings: ServiceSettings, *, name: str, title: str, routers: Sequence
         version="1",
         lifespan=lifespan,
         separate_input_output_schemas=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},  # Observe does it once
         generate_unique_id_function=lambda route: f"{name}-{route.name}",
     )
     problems.install(app)
