@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from sqlalchemy import select
 
 from dxmesh_runtime import shell
 from dxmesh_runtime.db import Tx, utc_now
@@ -18,15 +17,7 @@ _ROWS = 15
 @router.get("/dashboard", response_class=HTMLResponse)
 async def dashboard(request: Request, _: shell.DashboardAccess, tx: Tx) -> HTMLResponse:
     """Show the numbers of the portal, the last versions, and the datasets fetched most."""
-    refreshes = (
-        await tx.execute(
-            select(store.DatasetVersion, store.Dataset)
-            .join(store.Dataset, store.Dataset.dataset_id == store.DatasetVersion.dataset_id)
-            .order_by(store.DatasetVersion.published_at.desc(), store.DatasetVersion.version.desc())
-            .limit(_ROWS)
-        )
-    ).all()
-    newest = list((await tx.scalars(select(store.Dataset).order_by(store.Dataset.refreshed_at.desc()).limit(_ROWS))).all())
+    newest = await store.list_newest(tx, limit=_ROWS)
     return _pages.page(
         request,
         "dashboard.html",
@@ -34,7 +25,7 @@ async def dashboard(request: Request, _: shell.DashboardAccess, tx: Tx) -> HTMLR
         known=await catalog.count_known(tx),
         per_day=await store.versions_per_day(tx, days=_DAYS, now=utc_now()),
         days=_DAYS,
-        refreshes=[{"version": version, "dataset": dataset} for version, dataset in refreshes],
+        refreshes=await store.list_refreshes(tx, limit=_ROWS),
         datasets=newest,
         uses=await store.uses_of(tx, [dataset.dataset_id for dataset in newest]),
     )

@@ -28,6 +28,7 @@ async def test_the_front_page_lists_datasets_newest_first_with_the_numbers(open_
     assert re.search(r"<dt>API 接口</dt><dd>2</dd>", page)
     assert re.search(r"<dt>数据项</dt><dd>14</dd>", page)
     assert re.search(r"<dt>开放数据（条）</dt><dd>2,000</dd>", page)
+    assert "第二个" in (await open_data.client.get("/datasets")).text
     numbers = (await open_data.client.get("/v1/statistics")).json()
     assert numbers == {"datasets": 2, "apis": 2, "items": 14, "rows": 2000, "downloads": 0, "queries": 0}
 

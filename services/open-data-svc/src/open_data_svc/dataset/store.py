@@ -203,6 +203,18 @@ async def uses_of(tx: AsyncSession, dataset_ids: Sequence[UUID]) -> dict[UUID, d
     return found
 
 
+async def list_newest(tx: AsyncSession, *, limit: int) -> Sequence[Dataset]:
+    """Return the datasets that changed last, open or retired."""
+    return (await tx.scalars(select(Dataset).order_by(Dataset.refreshed_at.desc(), Dataset.name).limit(limit))).all()
+
+
+async def list_refreshes(tx: AsyncSession, *, limit: int) -> Sequence[tuple[DatasetVersion, Dataset]]:
+    """Return the versions made last, each with its dataset."""
+    query = select(DatasetVersion, Dataset).join(Dataset, Dataset.dataset_id == DatasetVersion.dataset_id)
+    newest = query.order_by(DatasetVersion.published_at.desc(), DatasetVersion.version.desc()).limit(limit)
+    return [(version, dataset) for version, dataset in await tx.execute(newest)]
+
+
 async def retire_versions(tx: AsyncSession, dataset_id: UUID, *, keep: int, now: datetime) -> None:
     """Mark all but the newest `keep` versions as kept no longer; `list_removed` gives their files."""
     newest = select(DatasetVersion.version).where(DatasetVersion.dataset_id == dataset_id).order_by(DatasetVersion.version.desc())
