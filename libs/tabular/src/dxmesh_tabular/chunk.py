@@ -14,7 +14,7 @@ TYPE = "type"
 """Rule of a refused cell that is not of its item's type."""
 MAX_RECORD_CHARS = 10_000  # of a refused line kept as evidence
 MAX_VALUE_CHARS = 1_000
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 _NO_CHARACTER = re.compile("[\ud800-\udfff]")
 
 

@@ -50,6 +50,7 @@ class Utf8Reader:
         """Return about `size` bytes of the file as UTF-8; none at its end."""
         raw = self._file.read(size)
         if self.encoding is None and not raw.isascii():
+            raw += self._file.read(_SAMPLE_BYTES)  # enough to judge by, however small the block
             self._settle(_guess(raw))
         if self._decoder is None:
             return raw
@@ -85,17 +86,16 @@ def _guess(raw: bytes) -> str:
     sample = raw[start : start + _SAMPLE_BYTES]
     if _decodes(sample, "utf-8"):
         return "utf-8"
-    end = max(sample.rfind(b"\n"), sample.rfind(b"\r"))
-    lines = (sample if end < 0 or start + len(sample) >= len(raw) else sample[:end]).splitlines()
-    wide = [line for line in lines if not line.isascii()]
+    wide = [line for line in sample.splitlines() if not line.isascii()]
     as_utf8 = sum(_decodes(line, "utf-8") for line in wide)
     as_gb = sum(_decodes(line, "gb18030") for line in wide)
     return "gb18030" if as_gb > as_utf8 else "utf-8"
 
 
-def _decodes(line: bytes, encoding: str) -> bool:
+def _decodes(text: bytes, encoding: str) -> bool:
+    """Say whether the bytes are of the encoding; the last character may be cut off."""
     try:
-        line.decode(encoding)
+        codecs.getincrementaldecoder(encoding)().decode(text)
     except UnicodeDecodeError:
         return False
     return True

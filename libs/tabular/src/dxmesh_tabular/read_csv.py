@@ -34,13 +34,25 @@ def read_csv(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Ite
     """
     source = Utf8Reader(path, options.encoding)
     try:
-        block = source.read(options.block_bytes)
+        block = _through_header(source, options.block_bytes)
         text, used = _header_text(block)
         delimiter = _delimiter(text, items, options.delimiter)
         matched = columns.match(_header(text, delimiter), items, options.needed)
         yield from _Body(source, options.block_bytes, delimiter, matched, items, block[used:]).chunks()
     finally:
         source.close()
+
+
+def _through_header(source: Utf8Reader, block_bytes: int) -> bytes:
+    """Read until the first record that is not blank has come whole, or a megabyte."""
+    block = b""
+    while len(block) < MAX_HEADER_BYTES:
+        more = source.read(block_bytes)
+        block += more
+        lines = block.lstrip(b"\r\n")
+        if not more or (lines.count(b'"') % 2 == 0 and (b"\n" in lines or b"\r" in lines[:-1])):
+            break
+    return block
 
 
 def _header_text(block: bytes) -> tuple[str, int]:
