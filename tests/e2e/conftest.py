@@ -8,13 +8,30 @@ import pytest
 
 from dxmesh_local.mesh import Mesh
 from tests.e2e.node import Node
+from tests.e2e.otlp import Receiver
+
+BODY_MAX_BYTES = 340 * 1000 * 1000
+INFLATED_MAX_BYTES = 400 * 1000 * 1000
 
 
 @pytest.fixture(scope="session")
-def mesh() -> Iterator[Mesh]:
+def otlp() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="session")
+def mesh(otlp: Receiver) -> Iterator[Mesh]:
+    environment = {
+        "LIMITS__BODY_MAX_BYTES": str(BODY_MAX_BYTES),
+        "LIMITS__INFLATED_MAX_BYTES": str(INFLATED_MAX_BYTES),
+        "TELEMETRY__OTLP_ENDPOINT": otlp.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
     with tempfile.TemporaryDirectory(prefix="dxmesh-e2e-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
-        with Mesh(Path(folder) / "home", say=print) as running:
+        with Mesh(Path(folder) / "home", environment=environment, say=print) as running:
             yield running
 
 

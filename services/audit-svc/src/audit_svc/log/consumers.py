@@ -1,6 +1,7 @@
 """Every event becomes an entry, and what the pace allows is signed in the same transaction."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -8,6 +9,7 @@ from audit_svc.checkpoint import commands as checkpoints
 from audit_svc.checkpoint.commands import Pace
 from audit_svc.checkpoint.domain import Signer
 from audit_svc.log import commands
+from dxmesh_runtime import telemetry
 from dxmesh_runtime.consumer import Group, Incoming
 from dxmesh_runtime.db import utc_now
 
@@ -17,7 +19,10 @@ def recorder(signer: Signer, pace: Pace) -> Group:
 
     async def on_events(tx: AsyncSession, events: Sequence[Incoming]) -> None:
         now = utc_now()
-        tree = await commands.append(tx, events, now=now)
+        with ExitStack() as spans:
+            for event in events:
+                spans.enter_context(telemetry.continued(event.meta, name="log"))
+            tree = await commands.append(tx, events, now=now)
         await checkpoints.sign_if_due(tx, tree, signer, pace, now=now)
 
     return Group(on_events)

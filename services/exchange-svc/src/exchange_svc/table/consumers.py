@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from typing import cast
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_runtime import telemetry
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_runtime.db import utc_now
+from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import BatchAccepted
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.table import commands
@@ -17,11 +20,12 @@ def handlers(objects: ObjectStore) -> Handlers:
 
     async def on_accepted(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
         """Bring each resource's table to the newest of its waiting batches."""
-        newest: dict[str, BatchAccepted] = {}
+        newest: dict[UUID, tuple[BatchAccepted, Meta]] = {}
         for one in incoming:
             event = cast(BatchAccepted, one.event)
-            newest[event.key] = event
-        for event in sorted(newest.values(), key=lambda event: event.resource_id):
-            await commands.fold(tx, objects, event.resource_id, up_to=event.sequence, now=utc_now())
+            newest[event.resource_id] = event, one.meta
+        for resource_id, (event, meta) in sorted(newest.items()):
+            with telemetry.continued(meta, name="fold"):
+                await commands.fold(tx, objects, resource_id, up_to=event.sequence, now=utc_now())
 
     return {BatchAccepted: Group(on_accepted)}

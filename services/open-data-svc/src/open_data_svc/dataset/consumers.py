@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_runtime import telemetry
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_runtime.db import utc_now
 from dxmesh_schemas.catalog_events import ResourceChanged, ResourcePublished, ResourceWithdrawn
@@ -33,15 +34,16 @@ def handlers(objects: ObjectStore, *, keep_versions: int) -> Handlers:
 
     async def on_tables(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
         """Make a version from the newest table version of each resource; those between are passed over."""
-        newest: dict[UUID, TableAdvanced] = {}
+        newest: dict[UUID, tuple[TableAdvanced, Meta]] = {}
         for item in incoming:
             assert isinstance(item.event, TableAdvanced)
             known = newest.get(item.event.resource_id)
-            if known is None or known.table_version < item.event.table_version:
-                newest[item.event.resource_id] = item.event
-        for resource_id in sorted(newest):
-            await catalog.put_table(tx, newest[resource_id])
-            await follow(tx, resource_id)
+            if known is None or known[0].table_version < item.event.table_version:
+                newest[item.event.resource_id] = item.event, item.meta
+        for resource_id, (event, meta) in sorted(newest.items()):
+            with telemetry.continued(meta, name="open"):
+                await catalog.put_table(tx, event)
+                await follow(tx, resource_id)
 
     return {
         ResourcePublished: on_resource,
