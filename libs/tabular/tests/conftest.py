@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from dxmesh_schemas.catalog import DataItem
 
+from dxmesh_schemas.catalog import DataItem
 from dxmesh_tabular.chunk import ReadOptions
 from dxmesh_tabular.items import REFUSED_SCHEMA, schema
 from dxmesh_tabular.media import MediaType

@@ -15,7 +15,8 @@ TYPE = "type"
 MAX_RECORD_CHARS = 10_000  # of a refused line kept as evidence
 MAX_VALUE_CHARS = 1_000
 BLOCK_BYTES = 8 << 20
-_NO_CHARACTER = re.compile("[\ud800-\udfff]")
+NO_CHARACTER = re.compile("[\ud800-\udfff]")
+"""What stands in decoded text for bytes that were no character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def refused_lines(broken: Iterable[BrokenLine]) -> pl.DataFrame:
             "row": pl.Series([line.row for line in lines], dtype=pl.UInt32),
             "item": pl.Series([None] * len(lines), dtype=pl.String),
             "rule": pl.Series([READABLE] * len(lines), dtype=pl.String),
-            "reason": pl.Series([_NO_CHARACTER.sub("\ufffd", line.reason) for line in lines], dtype=pl.String),
+            "reason": pl.Series([NO_CHARACTER.sub("\ufffd", line.reason) for line in lines], dtype=pl.String),
             "value": pl.Series([None] * len(lines), dtype=pl.String),
             "record": pl.Series([_shown(line.record) for line in lines], dtype=pl.String),
         },
@@ -79,4 +80,4 @@ def _shown(record: str) -> str:
     """Cut a raw line to size and make it storable: bytes that are no character show as U+FFFD."""
     text = record.rstrip("\r\n")
     text = text if len(text) <= MAX_RECORD_CHARS else text[:MAX_RECORD_CHARS] + "…"
-    return _NO_CHARACTER.sub("\ufffd", text)
+    return NO_CHARACTER.sub("\ufffd", text)

@@ -2,12 +2,12 @@
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 from typing import Self
 
+from dxmesh_tabular.chunk import NO_CHARACTER
+
 MAX_RECORD_BYTES = 16 << 20
-_NO_CHARACTER = re.compile("[\ud800-\udfff]")
 
 csv.field_size_limit(MAX_RECORD_BYTES)
 
@@ -40,7 +40,7 @@ def take_records(piece: bytes, delimiter: str, encoding: str, *, last: bool, onl
     lines = list(io.StringIO(text, newline=""))
     if not last and lines and not lines[-1].endswith("\n"):
         lines.pop()
-    suspect = "\0" in text or _NO_CHARACTER.search(text) is not None
+    suspect = "\0" in text or NO_CHARACTER.search(text) is not None
     records: list[Record] = []
     reread = 0
     ahead = _Lines(lines)
@@ -100,6 +100,6 @@ def _quote_fault(error: str, *, open_ended: bool) -> str:
 def _fault(raw: str, encoding: str) -> str | None:
     if "\0" in raw:
         return "holds a NUL character"
-    if _NO_CHARACTER.search(raw):
+    if NO_CHARACTER.search(raw):
         return f"holds bytes that are no {encoding} character; if the file has another encoding, declare it"
     return None

@@ -10,7 +10,7 @@ from polars.exceptions import PolarsError
 from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.problem import Invalid
 from dxmesh_tabular import casting, columns
-from dxmesh_tabular.chunk import MAX_VALUE_CHARS, TYPE, BrokenLine, Chunk, refused_lines
+from dxmesh_tabular.chunk import MAX_VALUE_CHARS, NO_CHARACTER, TYPE, BrokenLine, Chunk, refused_lines
 from dxmesh_tabular.items import REFUSED_SCHEMA, ROW
 from dxmesh_tabular.json_records import Fault, as_object, cells, dumps, load, misfit_reason
 
@@ -62,11 +62,12 @@ class Objects:
     def by_lines(self, text: str, encoding: str) -> Chunk:
         """Read one object a line; a line that is none refuses its row, a blank line is no row."""
         found: list[tuple[Any, str]] = []
+        suspect = NO_CHARACTER.search(text) is not None
         for line in text.split("\n"):
             if not line.strip(" \t\r"):
                 continue
             try:
-                if any("\udc80" <= c <= "\udcff" for c in line):
+                if suspect and NO_CHARACTER.search(line):
                     raise Fault(f"holds bytes that are no {encoding} character; if the file has another encoding, declare it")
                 found.append((load(line), line))
             except Fault as fault:

@@ -44,6 +44,12 @@ def read_ndjson(path: Path, items: Sequence[DataItem], options: ReadOptions) -> 
 
 
 def _lines(objects: Objects, block: bytes, encoding: str) -> Iterator[Chunk]:
+    if objects.row == 1 and len(block) > _CAREFUL_BYTES:  # the first object teaches the order of the members
+        end = block.find(b"\n") + 1 or len(block)
+        yield objects.by_lines(block[:end].decode("utf-8", "surrogateescape"), encoding)
+        block = block[end:]
+        if not block.strip():
+            return
     chunk = objects.by_columns(block if block.endswith(b"\n") else block + b"\n", lines=True)
     if chunk is not None:
         yield chunk
@@ -52,7 +58,8 @@ def _lines(objects: Objects, block: bytes, encoding: str) -> Iterator[Chunk]:
     while at < len(block):  # in parts: a part that is regular is still read in columns
         end = block.find(b"\n", min(at + _CAREFUL_BYTES, len(block) - 1)) + 1 or len(block)
         part, at = block[at:end], end
-        yield objects.by_columns(part, lines=True) or objects.by_lines(part.decode("utf-8", "surrogateescape"), encoding)
+        chunk = objects.by_columns(part, lines=True) if part.endswith(b"\n") else None
+        yield chunk or objects.by_lines(part.decode("utf-8", "surrogateescape"), encoding)
 
 
 def read_json(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:
