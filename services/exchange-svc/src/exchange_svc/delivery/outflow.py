@@ -1,9 +1,12 @@
 """From the units of a transaction to record batches for the broker, a little ahead of what is sent; runs in a thread, sees no network."""
 
+import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from dxmesh_schemas.problem import Problem
 from dxmesh_tabular.store import ObjectStore
@@ -13,7 +16,20 @@ from exchange_svc.delivery.errors import RecordTooLarge
 from exchange_svc.delivery.projection import chunks, opened, pieces
 from exchange_svc.delivery.record_batch import BATCH_BYTES, MAX_RECORD_BYTES, Piece
 
-_FLUSH_BYTES = BATCH_BYTES // 2  # what has gathered for a partition leaves from here on, so a chunk's remainder makes no tiny batch
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+_FLUSH_BYTES = BATCH_BYTES // 4  # what has gathered for a partition leaves from here on; well below the limit, so no tiny batch is cut off
+_INLINE_BYTES = 64 << 10  # what is smaller is not worth another thread
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return the threads that work on several partitions at once: polars, pyarrow, zstd and SHA-256 let go of the interpreter."""
+    return ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4), thread_name_prefix="delivery")
+
+
+def _each(work: Callable[[_T], _R], items: Sequence[_T], size: float) -> Iterable[_R]:
+    return map(work, items) if size < _INLINE_BYTES or len(items) < 2 else _threads().map(work, items)
 
 
 @dataclass
@@ -59,22 +75,27 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
     waiting: dict[tuple[str, int], list[tuple[Tally, Piece]]] = {}
     sizes: dict[tuple[str, int], int] = {}
 
-    def flush(place: tuple[str, int]) -> Iterator[Parcel]:
+    def take(found: tuple[Tally, int, Piece]) -> None:
+        tally, partition, piece = found
+        if piece.longest() > MAX_RECORD_BYTES:
+            raise WrongDispatch(tally.unit, RecordTooLarge(f"a row has {piece.longest()} bytes, a record at most {MAX_RECORD_BYTES}"))
+        frames = piece.frame_bytes()
+        tally.digest.update(partition, frames)
+        place = (tally.unit.view.topic, partition)
+        waiting.setdefault(place, []).append((tally, piece))
+        sizes[place] = sizes.get(place, 0) + len(frames)
+
+    def packed(place: tuple[str, int]) -> list[Parcel]:
         todo = waiting.pop(place)
-        del sizes[place]
-        owners = iter([(tally, len(piece)) for tally, piece in todo])
-        tally, left = next(owners)
-        for builder in pack([piece for _, piece in todo], now_ms=time.time_ns() // 1_000_000, transactional=True):
-            parts = []
-            count = builder.record_count()
-            while count:
-                if not left:
-                    tally, left = next(owners)
-                taken = min(left, count)
-                parts.append((tally, taken))
-                left -= taken
-                count -= taken
-            yield Parcel(*place, builder, tuple(parts))
+        builders = pack([piece for _, piece in todo], now_ms=time.time_ns() // 1_000_000, transactional=True)
+        owners = _owners([(tally, len(piece)) for tally, piece in todo])
+        return [Parcel(*place, builder, tuple(owners(builder.record_count()))) for builder in builders]
+
+    def flush(least: int) -> Iterator[Parcel]:
+        places = [place for place, size in sizes.items() if size >= least]
+        size = sum(sizes.pop(place) for place in places)
+        for made in _each(packed, places, size):
+            yield from made
 
     for tally in tallies:
         unit = tally.unit
@@ -83,15 +104,24 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
         with opened(store, unit.dispatch.rows) as path:
             for frame in chunks(path, list(dict.fromkeys([*unit.view.items, *unit.view.key]))):
                 tally.row_count += len(frame)
-                for partition, piece in pieces(frame, unit, partitions[unit.view.topic]):
-                    if piece.longest() > MAX_RECORD_BYTES:
-                        raise WrongDispatch(unit, RecordTooLarge(f"a row has {piece.longest()} bytes, a record at most {MAX_RECORD_BYTES}"))
-                    frames = piece.frame_bytes()
-                    tally.digest.update(partition, frames)
-                    place = (unit.view.topic, partition)
-                    waiting.setdefault(place, []).append((tally, piece))
-                    sizes[place] = sizes.get(place, 0) + len(frames)
-                for place in [place for place, size in sizes.items() if size >= _FLUSH_BYTES]:
-                    yield from flush(place)
-    for place in list(waiting):
-        yield from flush(place)
+                found = [(tally, partition, piece) for partition, piece in pieces(frame, unit, partitions[unit.view.topic])]
+                list(_each(take, found, frame.estimated_size()))
+                yield from flush(_FLUSH_BYTES)
+    yield from flush(0)
+
+
+def _owners(todo: Sequence[tuple[Tally, int]]) -> Callable[[int], Iterator[tuple[Tally, int]]]:
+    """Return a function that says to whom the next so many records belong."""
+    left = list(reversed(todo))
+
+    def owners(count: int) -> Iterator[tuple[Tally, int]]:
+        while count:
+            tally, rows = left.pop()
+            taken = min(rows, count)
+            if taken < rows:
+                left.append((tally, rows - taken))
+            if taken:
+                yield tally, taken
+            count -= taken
+
+    return owners

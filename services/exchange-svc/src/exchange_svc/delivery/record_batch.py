@@ -28,8 +28,8 @@ _TRANSACTIONAL = 0x10
 _ZSTD_LEVEL = 1  # measured: as fast as the negative levels, and smaller than level 3 on rows of one table
 _MOST_RECORDS = 65_536  # so that an offset delta takes three bytes at most
 
-BATCH_BYTES = 2 << 20
-"""Size to which a batch is filled, before compression."""
+BATCH_BYTES = 4 << 20
+"""Size to which a batch is filled at most, before compression."""
 MAX_MESSAGE_BYTES = 32 << 20
 """`max.message.bytes` of a view's topic: room for one row with the longest text an item may hold."""
 MAX_RECORD_BYTES = 31 << 20
@@ -79,8 +79,8 @@ def frame(key: bytes | None, value: bytes | None) -> bytes:
 def pack(pieces: Sequence[Piece], *, now_ms: int, transactional: bool, batch_bytes: int = BATCH_BYTES) -> "Iterator[RecordBatch]":
     """Make the record batches of one partition from pieces in order; a record too big for `batch_bytes` gets a batch of its own."""
     for records in _slices(pieces, batch_bytes):
-        body, codec = bytes(_data(records)), 0
-        packed = bytes(cramjam.zstd.compress(body, level=_ZSTD_LEVEL))
+        body, codec = _data(records), 0
+        packed = memoryview(cramjam.zstd.compress(body, level=_ZSTD_LEVEL))
         if len(packed) < len(body):
             body, codec = packed, _ZSTD
         yield RecordBatch(body, len(records), attributes=codec | (_TRANSACTIONAL if transactional else 0), now_ms=now_ms)
@@ -89,7 +89,7 @@ def pack(pieces: Sequence[Piece], *, now_ms: int, transactional: bool, batch_byt
 class RecordBatch:
     """A closed batch with the interface that `AIOKafkaProducer.send_batch` asks of its builder."""
 
-    def __init__(self, body: bytes, count: int, *, attributes: int, now_ms: int) -> None:
+    def __init__(self, body: memoryview, count: int, *, attributes: int, now_ms: int) -> None:
         self._body = body
         self._count = count
         self._attributes = attributes
