@@ -87,6 +87,8 @@ def build(settings: ServiceSettings, *, name: str, title: str, routers: Sequence
         title=title,
         version="1",
         lifespan=lifespan,
+        docs_url=None,  # the shell serves a page that needs no other host
+        redoc_url=None,
         separate_input_output_schemas=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},  # Observe does it once
         generate_unique_id_function=lambda route: f"{name}-{route.name}",

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import structlog
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -109,7 +110,10 @@ class Principals:
         return True
 
 
-async def principal(request: Request) -> Principal:
+_described = HTTPBearer(bearerFormat="JWT", description="An access token of the mesh's issuer.", auto_error=False)  # for /openapi.json
+
+
+async def principal(request: Request, _: Annotated[object, Depends(_described)]) -> Principal:
     """Return the caller of this request. Raises Unauthenticated (401)."""
     principals: Principals = request.state.principals
     return await principals.of(request.headers.get("authorization"))

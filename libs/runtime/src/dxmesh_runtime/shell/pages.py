@@ -1,5 +1,6 @@
 """Rendering: a service's templates over the shell's, the filters both use, and the static files."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -16,6 +17,7 @@ from dxmesh_runtime.shell import access
 
 _HERE = Path(__file__).parent
 _CHINA = timezone(timedelta(hours=8))  # one zone all year, so no zone database is needed
+_TWO_TONGUES = re.compile(r"(\S*[\u4e00-\u9fff]\S*) ([A-Za-z].*)")
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 CONTENT_SECURITY_POLICY = (
@@ -59,9 +61,24 @@ def when(moment: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup:
 
 
 def short(value: object, length: int = 8) -> Markup:
-    """Show the first characters of an id or digest; the whole stands in the title."""
+    """Show the end of an id, as the front of a version 7 UUID is its time; the whole stands in the title."""
     text = str(value)
-    return Markup('<abbr class="mono" title="{}">{}</abbr>').format(text, text[:length])
+    return Markup('<abbr class="mono nowrap" title="{}">{}</abbr>').format(text, text if len(text) <= length else f"…{text[-length:]}")
+
+
+def tongues(text: str) -> str | Markup:
+    """Mark the English after the Chinese of a label like "批次 Batch", so that it is set smaller and read out as English."""
+    found = _TWO_TONGUES.fullmatch(text)
+    return Markup('{} <span class="en" lang="en">{}</span>').format(*found.groups()) if found else text
+
+
+def bar_widths(values: Sequence[float], whole: float = 1000, least: float = 5) -> list[float]:
+    """Share a bar's width among values; what is above zero keeps a width the eye can see."""
+    total = sum(values)
+    if not total:
+        return [0.0 for _ in values]
+    shown = [max(least, whole * value / total) if value else 0.0 for value in values]
+    return [width * whole / sum(shown) for width in shown]
 
 
 def spark_points(values: Sequence[float], width: float = 160, height: float = 36) -> str:
@@ -121,14 +138,22 @@ def renderer(package: str | None = None, *, service: str | None = None) -> Rende
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, size=size, when=when, short=short)
-    environment.globals.update(spark_points=spark_points)
+    environment.filters.update(number=number, percent=percent, size=size, when=when, short=short, tongues=tongues)
+    environment.globals.update(spark_points=spark_points, bar_widths=bar_widths)
     return Renderer(environment, service or (package or "dxmesh").replace("_", "-"))
 
 
 def mount(app: FastAPI) -> None:
-    """Serve the shell's static files, the favicon and the sign-in page; a page asked for without access leads there."""
-    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    """Serve the shell's static files, the favicon, the API page and the sign-in page; a page asked for without access leads there.
+
+    The API page is Swagger UI served from here: FastAPI's own loads it from a public network, which a government network cannot reach.
+    """
+    app.mount("/static", StaticFiles(directory=_HERE / "static", packages=[("fastapi_offline", "static")]), name="static")
+    pages = renderer(service=app.title)
+
+    @app.get("/docs", include_in_schema=False)
+    async def api_page(request: Request) -> HTMLResponse:
+        return pages.page(request, "shell/api.html", refresh_seconds=0, openapi_url=app.openapi_url)
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> FileResponse:
@@ -136,4 +161,4 @@ def mount(app: FastAPI) -> None:
             _HERE / "static" / "favicon.svg", media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"}
         )
 
-    access.install(app, renderer(service=app.title).page)
+    access.install(app, pages.page)
