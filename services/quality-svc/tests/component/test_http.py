@@ -135,7 +135,7 @@ async def test_the_dashboard_shows_what_was_checked_to_operators_only(
     assert (await http.get("/dashboard", headers=tokens.issue(OWNER, "steward"))).status_code == 303
     page = await http.get("/dashboard", headers=tokens.issue(None, "operator"))
     assert page.status_code == 200
-    for piece in ("街道名录", "50.00 %", "length", "规范性", "accept_part", "1 of 2 rows (50 %) are quarantined"):
+    for piece in ("街道名录", "50.00 %", "length", "规范性", "accept part", "1 of 2 rows (50 %) are quarantined"):
         assert piece in page.text
 
 
