@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 EVENT_TOPIC_CONFIG = {"max.message.bytes": str(MAX_RECORD_BYTES), "retention.ms": "-1", "cleanup.policy": "delete"}
 _REQUEST_TIMEOUT_MS = 10_000
 _TOPIC_POLL_SECONDS = 0.1
+_STOP_SECONDS = 2.0
 
 
 def options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -48,6 +50,39 @@ def producer(kafka: KafkaSettings, **more: Any) -> AIOKafkaProducer:
         "metadata_max_age_ms": 10_000,
     }
     return AIOKafkaProducer(**(options(kafka) | defaults | more))
+
+
+async def discard(producer: AIOKafkaProducer) -> None:
+    """Stop a producer within seconds, whatever state its broker is in; what it could not send by then it never sends.
+
+    A producer left to itself goes on trying, and would write behind the back of whoever took its place.
+    """
+    try:
+        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
+    except (TimeoutError, KafkaError, OSError) as stuck:
+        log.info("kafka.producer_discarded", error=repr(stuck))
+        sender = producer._sender  # its public stop() waits for what cannot be sent any more; aiokafka is pinned
+        if sender is not None and sender.sender_task is not None:
+            sender.sender_task.cancel()
+            await asyncio.wait([sender.sender_task], timeout=_STOP_SECONDS)
+        with suppress(TimeoutError, KafkaError, OSError):
+            await asyncio.wait_for(producer.client.close(), _STOP_SECONDS)
+
+
+async def record_id(kafka: KafkaSettings, topic: str, partition: int, offset: int) -> str | None:
+    """Return the `ce_id` of the record at an offset; None when there is none, or it is no event."""
+    place = TopicPartition(topic, partition)
+    reader = consumer(kafka, isolation_level="read_uncommitted")
+    await reader.start()
+    try:
+        reader.assign([place])
+        reader.seek(place, offset)
+        found = (await reader.getmany(place, timeout_ms=_REQUEST_TIMEOUT_MS, max_records=1)).get(place, [])
+        if not found or found[0].offset != offset:
+            return None
+        return dict(found[0].headers).get("ce_id", b"").decode() or None
+    finally:
+        await reader.stop()
 
 
 def consumer(kafka: KafkaSettings, *topics: str, group: str | None = None, **more: Any) -> AIOKafkaConsumer:

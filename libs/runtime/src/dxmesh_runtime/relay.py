@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -28,6 +29,7 @@ _BATCH = 500
 _POLL_SECONDS = 5.0
 _WATCH_SECONDS = 2.0
 _MAINTAIN_SECONDS = 600.0
+_HEAL_SECONDS = 60.0
 _MAX_BACKOFF_SECONDS = 5.0
 _FAILURES = (KafkaError, OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
@@ -107,8 +109,7 @@ class Relay:
                 group.create_task(self._watch())
                 group.create_task(self._maintain())
         finally:
-            with suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), 5)
+            await asyncio.shield(broker.discard(producer))
 
     async def _publish_forever(self, producer: AIOKafkaProducer, raw: Any) -> None:
         while True:
@@ -166,8 +167,38 @@ class Relay:
             ends = await broker.end_offsets(self._kafka, {topic for topic, _ in acknowledged})
         return {place: ends.get(place, 0) for place, offset in acknowledged.items() if ends.get(place, 0) <= offset}
 
+    async def _replaced(self) -> set[tuple[str, int]]:
+        """Return the partitions whose newest record is not the one acknowledged at its place: their log is another one."""
+        async with self._database.sessions() as session:
+            newest = await session.execute(
+                select(outbox.c.topic, outbox.c.partition, outbox.c.offset, outbox.c.event_id)
+                .distinct(outbox.c.topic, outbox.c.partition)
+                .where(outbox.c.published_at.is_not(None))
+                .order_by(outbox.c.topic, outbox.c.partition, outbox.c.offset.desc())
+            )
+            acknowledged = newest.all()
+        ends = await broker.end_offsets(self._kafka, {row.topic for row in acknowledged})
+        found = set()
+        for row in acknowledged:
+            end = ends.get((row.topic, row.partition), 0)
+            if end == 0:
+                continue
+            offset, expected = row.offset, row.event_id
+            if end <= offset:  # compare where the log still reaches
+                offset, expected = end - 1, await self._event_at(row.topic, row.partition, end - 1)
+            if expected is not None and await broker.record_id(self._kafka, row.topic, row.partition, offset) != str(expected):
+                found.add((row.topic, row.partition))
+        return found
+
+    async def _event_at(self, topic: str, partition: int, offset: int) -> UUID | None:
+        async with self._database.sessions() as session:
+            place = (outbox.c.topic == topic) & (outbox.c.partition == partition) & (outbox.c.offset == offset)
+            event_id: UUID | None = (await session.execute(select(outbox.c.event_id).where(place))).scalar()
+            return event_id
+
     async def _heal(self) -> None:
-        lost = await self._lost()
+        async with asyncio.timeout(_HEAL_SECONDS):
+            lost = await self._lost() | dict.fromkeys(await self._replaced(), 0)
         for (topic, partition), end in lost.items():
             async with self._database.sessions.begin() as session:
                 result = await session.execute(

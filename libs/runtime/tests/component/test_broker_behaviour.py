@@ -313,3 +313,34 @@ async def test_a_relay_that_lost_its_lock_stops_publishing_under_load(database: 
             return await pending(database) == 0
 
         await until(none_pending)
+
+
+async def test_a_log_that_was_replaced_is_healed_even_where_something_stands_in_it_again(
+    database: Database, thing: Any, own_kafka: Kafka
+) -> None:
+    settings = KafkaSettings(bootstrap_servers=own_kafka.bootstrap_servers)
+
+    async def none_pending() -> bool:
+        return await pending(database) == 0
+
+    async with running(Relay(database, settings, source=thing.source).run()):
+        await say(database, thing, *range(30))
+        await until(none_pending)
+    await asyncio.to_thread(own_kafka.kill)
+    own_kafka.empty()
+    await asyncio.to_thread(own_kafka.start)
+    await broker.ensure_topics(settings, [thing.topic])
+    producer = broker.producer(settings)
+    await producer.start()
+    for partition in range(settings.partitions):
+        for _ in range(40):
+            await producer.send_and_wait(thing.topic, b"{}", b"stray", partition=partition)
+    await producer.stop()
+    async with running(Relay(database, settings, source=thing.source).run(), recording(database, thing, settings).run()):
+
+        async def all_there() -> bool:
+            return len(await effects(database)) == 30
+
+        await until(all_there)
+        await until(none_pending)
+    assert sorted(await effects(database)) == list(range(30))

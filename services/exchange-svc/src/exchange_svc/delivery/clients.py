@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from uuid import UUID
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from dxmesh_runtime import broker
 from dxmesh_runtime.settings import KafkaSettings
@@ -15,11 +13,9 @@ from exchange_svc.delivery.domain import Delivered
 from exchange_svc.delivery.record_batch import MAX_MESSAGE_BYTES
 from exchange_svc.delivery.settings import DeliverySettings
 
-log = structlog.get_logger(__name__)
 STATE_TOPIC = "dxmesh.exchange.delivered"
 """What each view has had: key = view id, newest record wins (compacted)."""
 _STATE_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": str(1 << 20)}
-_GIVE_UP_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -36,16 +32,7 @@ async def transactional(kafka: KafkaSettings, transactional_id: str, tuning: Del
             await producer.start()
         yield producer
     finally:
-        await asyncio.shield(asyncio.ensure_future(_give_up(producer)))
-
-
-async def _give_up(producer: AIOKafkaProducer) -> None:
-    try:
-        await asyncio.wait_for(producer.stop(), _GIVE_UP_SECONDS)
-    except (TimeoutError, KafkaError, OSError) as stuck:
-        log.info("delivery.producer_given_up", error=repr(stuck))
-        with suppress(TimeoutError, KafkaError, OSError):
-            await asyncio.wait_for(producer.client.close(), _GIVE_UP_SECONDS)
+        await asyncio.shield(broker.discard(producer))
 
 
 async def ensure_view_topics(kafka: KafkaSettings, topics: Collection[str], tuning: DeliverySettings) -> None:

@@ -38,6 +38,12 @@ class NothingAcknowledged(Exception):
     """The broker took a batch and cannot say where it lies, or has acknowledged nothing for too long."""
 
 
+def _seen(future: asyncio.Future[RecordMetadata]) -> None:
+    """Take note of a failure, so that giving up a transaction does not complain once for each of its batches."""
+    if not future.cancelled():
+        future.exception()
+
+
 class Lane:
     """The work on one input partition; whoever holds the partition has the transactional id, and so fences who held it before."""
 
@@ -49,6 +55,7 @@ class Lane:
         self._kafka = kafka
         self._store = store
         self._tuning = tuning
+        self._patience = tuning.progress_seconds
         self._condemned: dict[UUID, Exception] = {}
         self._memory: dict[UUID, Delivered] = {}
         self._partitions: dict[str, int] = {}
@@ -71,6 +78,7 @@ class Lane:
                             await self._deliver_waiting(producer)
                             failures = 0
                             gauge.set(0)
+                            self._patience = self._tuning.progress_seconds
                 except (asyncio.CancelledError, ProducerFenced):
                     raise
                 except WrongDispatch as wrong:
@@ -78,6 +86,7 @@ class Lane:
                 except Exception as error:  # whatever it is, this partition waits and nothing is skipped
                     failures += 1
                     gauge.set(1)
+                    self._patience = self._tuning.progress_seconds * min(2**failures, 8)  # a slow broker gets through in the end
                     pause = min(0.1 * 2**failures, _MAX_BACKOFF_SECONDS)
                     log.error("delivery.stalled", partition=self._place.partition, retry_seconds=pause, exc_info=error)
                     await asyncio.sleep(pause)
@@ -86,7 +95,7 @@ class Lane:
 
     async def _resume(self, producer: AIOKafkaProducer) -> None:
         """Go to where the last committed transaction ended; only a started producer sees that for certain."""
-        async with asyncio.timeout(self._tuning.progress_seconds):
+        async with asyncio.timeout(self._patience):
             self._memory = await clients.restore(self._kafka, producer)
             self._partitions.clear()
             self._checked.clear()
@@ -101,6 +110,7 @@ class Lane:
         records: Sequence[ConsumerRecord] = found.get(self._place, ())
         if not records:
             return
+        self._checked.clear()  # a broker can lose its disk while this producer is idle
         parked: list[tuple[ConsumerRecord, Exception]] = []
         memory = dict(self._memory)  # with what is waiting here taken as delivered, so that a repeat among it is seen as well
         waiting = [(record.offset, await self._units(record, memory, parked)) for record in records]
@@ -138,7 +148,7 @@ class Lane:
         if view_id not in memory or not memory[view_id].covers(unit.dispatch):
             return False
         if view_id in self._memory and view_id not in self._checked:
-            async with asyncio.timeout(self._tuning.progress_seconds):
+            async with asyncio.timeout(self._patience):
                 holds = await clients.still_holds(self._consumer, self._memory[view_id])
             if not holds:
                 log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=unit.view.topic)
@@ -160,7 +170,7 @@ class Lane:
                     spans.enter_context(telemetry.continued(unit.meta, name="deliver"))
                     traces.append(telemetry.current_traceparent())
                 tallies = await self._send_rows(producer, bundle)
-                async with asyncio.timeout(self._tuning.progress_seconds):
+                async with asyncio.timeout(self._patience):
                     states = await self._send_completions(producer, tallies, traces)
                     await self._send_parked(producer, parked)
                     if bundle.next_offset is not None:
@@ -177,7 +187,7 @@ class Lane:
             log.error("delivery.parked", offset=record.offset, reason=str(error)[:500])
 
     async def _prepare_topics(self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
-        async with asyncio.timeout(self._tuning.progress_seconds):
+        async with asyncio.timeout(self._patience):
             if missing := {unit.view.topic for unit in bundle.units} - self._partitions.keys():
                 await clients.ensure_view_topics(self._kafka, missing, self._tuning)
                 for topic in missing:
@@ -198,12 +208,14 @@ class Lane:
         try:
             while (parcel := await ahead) is not None:
                 ahead = asyncio.ensure_future(asyncio.to_thread(next, source, None))
-                async with asyncio.timeout(self._tuning.progress_seconds):
-                    sent.append((parcel, await producer.send_batch(parcel.builder, parcel.topic, partition=parcel.partition)))
+                async with asyncio.timeout(self._patience):
+                    future = await producer.send_batch(parcel.builder, parcel.topic, partition=parcel.partition)
+                future.add_done_callback(_seen)
+                sent.append((parcel, future))
         finally:
             await asyncio.gather(ahead, return_exceptions=True)  # a thread cannot be cancelled, and the file must not close under it
             source.close()
-        async with asyncio.timeout(self._tuning.progress_seconds):
+        async with asyncio.timeout(self._patience):
             for parcel, future in sent:
                 first = (await future).offset
                 if first < 0:

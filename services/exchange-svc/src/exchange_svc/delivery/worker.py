@@ -35,7 +35,8 @@ async def run_delivery(settings: WorkerSettings, tuning: DeliverySettings | None
 
     Guaranteed: a `read_committed` reader sees each batch of a view once and whole, in the order of its dispatches, together with its
     DeliveryCompleted. Only a broker that lost what it held is given rows again, and those carry the same batch and row number.
-    No table is used: a consumer of the event keeps the record.
+    A snapshot is delivered as its rows; keys that it no longer has are not deleted on the topic, only in the resource's table.
+    No table of the database is used: a consumer of the event keeps the record.
     """
     worker = _Worker(settings.kafka, ObjectStore.open(settings.object_store.url), tuning or DeliverySettings())
     await worker.run()
