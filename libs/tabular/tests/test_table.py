@@ -1,7 +1,8 @@
 """Folding batches into a Delta table: each kind, exactly once, and rows back in a fixed order."""
 
+import os
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import polars as pl
 import pytest
@@ -22,9 +23,14 @@ SINCE = DataItem(code="since", name="时间", data_type=DataType.DATETIME)
 ITEMS = (ID, NAME)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ObjectStore:
-    return ObjectStore.open((tmp_path / "store").as_uri())
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    bucket = os.environ.get("DXMESH_TEST_S3_URL")
+    if request.param == "folder":
+        return ObjectStore.open((tmp_path / "store").as_uri())
+    if bucket is None:
+        pytest.skip("DXMESH_TEST_S3_URL names no bucket (with AWS_* variables for its server)")
+    return ObjectStore.open(f"{bucket}/{uuid4()}")
 
 
 class Batches:
@@ -204,7 +210,10 @@ def test_a_foreign_commit_in_between_is_a_conflict_too(store: ObjectStore, batch
         [(9, 9, "x", "y")], schema={"sequence_": pl.Int64, "row_": pl.Int64, "Id": pl.String, "name": pl.String}, orient="row"
     )
     write_deltalake(
-        DeltaTable(opened.table_uri), other, mode="append", commit_properties=CommitProperties(app_transactions=[Transaction("other", 1)])
+        DeltaTable(opened.table_uri, storage_options=store.storage_options),
+        other,
+        mode="append",
+        commit_properties=CommitProperties(app_transactions=[Transaction("other", 1)]),
     )
     monkeypatch.setattr(table, "_open_or_create", lambda *_: opened)
     with pytest.raises(Conflict):
@@ -241,7 +250,7 @@ def test_many_small_files_are_merged_without_changing_the_rows(
     for n in range(1, 7):
         state = fold(store, batches.put(n, "append", [(str(n), "x")]))
     assert (state.sequence, state.row_count) == (6, 6)
-    assert len(DeltaTable(store.uri(table.table_key(RESOURCE))).file_uris()) <= 4
+    assert len(DeltaTable(store.uri(table.table_key(RESOURCE)), storage_options=store.storage_options).file_uris()) <= 4
     assert [row[0] for row in rows(store, "Id")] == ["1", "2", "3", "4", "5", "6"]
 
 

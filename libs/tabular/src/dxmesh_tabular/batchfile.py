@@ -44,7 +44,7 @@ def store_batch(
 ) -> StoredBatch:
     """Read a file and write its rows and its refused lines as Parquet.
 
-    Memory stays within some 400 MB with the default block size, whatever the size of the file (XLSX: see read_xlsx).
+    A process that does only this stays within 450 MB with the default block size, whatever the size of the file (XLSX: see read_xlsx).
     Raises: as `reading.read`; the files written by then are incomplete and the caller's to remove.
     """
     refused = _RefusedFile(refused_to)

@@ -26,7 +26,7 @@ class ReadOptions:
     `needed`: item codes whose columns must be there; None means every required item.
     `delimiter`, `encoding`, `sheet`: as declared by the sender; None means found out from the file (encoding: UTF-8, UTF-16 with
     BOM, GB 18030; never a one-byte encoding unless declared).
-    `block_bytes`: how much of the file is read at a time; memory stays within about ten times that.
+    `block_bytes`: how much of the file is read at a time; what reading holds at once stays within about twenty times that.
     """
 
     needed: Sequence[str] | None = None

@@ -29,7 +29,7 @@ def read_csv(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Ite
 
     RFC 4180 with any of four delimiters, line ends CRLF, LF or CR, blank lines ignored. A line with too many or too few fields, a
     quote that never closes, text behind a closing quote, a NUL character or bytes that are no character refuse that row. Memory
-    stays within about ten times `options.block_bytes`, whatever the file's size; a record is at most 16 MiB.
+    stays within about twenty times `options.block_bytes`, whatever the file's size; a record is at most 16 MiB.
     Raises: Invalid (422) for its columns, Unreadable (400) when empty or beyond reading, UnsupportedMedia (415) for its encoding.
     """
     source = Utf8Reader(path, options.encoding)

@@ -20,7 +20,7 @@ def read_ndjson(path: Path, items: Sequence[DataItem], options: ReadOptions) -> 
     """Yield the rows of newline-delimited JSON objects, typed, and its refused lines.
 
     Members are named by item code, else by item name; an absent member is null. A line that is no JSON object refuses that row.
-    Numbers sent for text items keep their literal text. Memory stays within about ten times `options.block_bytes`; a line is at
+    Numbers sent for text items keep their literal text. Memory stays within about twenty times `options.block_bytes`; a line is at
     most 16 MiB. Raises: Invalid (422) for unknown, doubled and missing members, Unreadable (400).
     """
     source = Utf8Reader(path, options.encoding)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -14,12 +14,12 @@ from urllib.request import url2pathname
 from uuid import uuid4
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.exceptions import NotFoundError as MissingObjectError
 from obstore.store import LocalStore, S3Store
 
 from dxmesh_schemas.exchange import ObjectRef
-from dxmesh_schemas.problem import Conflict, NotFound
+from dxmesh_schemas.problem import Conflict, NotFound, Unavailable
 
 CHUNK_BYTES = 1 << 20
 _DIGEST = "sha256"  # user metadata of an S3 object
@@ -39,7 +39,8 @@ class ObjectStore:
     def open(cls, url: str, **options: str) -> Self:
         """Open `file:///folder` (made when absent) or `s3://bucket/prefix`.
 
-        S3 credentials, region and endpoint come from `options` (`access_key_id`, `endpoint`, …) or the usual `AWS_*` variables.
+        S3 credentials, region and endpoint come from `options` (`access_key_id`, `secret_access_key`, `region`, `endpoint`) or the
+        usual `AWS_*` variables; an endpoint without TLS is taken as it is given.
         Raises: ValueError for any other scheme.
         """
         parts = urlsplit(url)
@@ -61,9 +62,10 @@ class ObjectStore:
         """Return what Delta Lake needs to reach the same store; S3 commits are conditional puts, so two writers cannot both win."""
         if self._root is not None:
             return {}
-        return {"conditional_put": "etag"} | {
-            f"aws_{key}" if not key.startswith(("aws_", "AWS_", "allow_")) else key: value for key, value in self._options.items()
+        prefixed = {
+            name if name.startswith("allow_") else f"aws_{name.removeprefix('aws_')}": value for name, value in self._options.items()
         }
+        return {"conditional_put": "etag", **prefixed}
 
     def uri(self, key: str) -> str:
         """Return the address of a key or folder, as Delta Lake and polars take it (a plain path when local)."""
@@ -77,10 +79,11 @@ class ObjectStore:
         """
         digest = sha256_of(path)
         ref = ObjectRef(key=_checked(key), sha256=digest, byte_count=path.stat().st_size, row_count=row_count)
-        if self._root is not None:
-            self._link(ref, path)
-        else:
-            self._upload(ref, path)
+        with _answered(key):
+            if self._root is not None:
+                self._link(ref, path)
+            else:
+                self._upload(ref, path)
         return ref
 
     def put_bytes(self, key: str, content: bytes, *, row_count: int = 0) -> ObjectRef:
@@ -92,28 +95,26 @@ class ObjectStore:
 
     def get_bytes(self, key: str) -> bytes:
         """Return an object's whole content. Raises: NotFound (404)."""
-        with _missing(key):
+        with _answered(key):
             return obstore.get(self._store, _checked(key)).bytes().to_bytes()
 
     def size(self, key: str) -> int:
         """Return an object's length in bytes. Raises: NotFound (404)."""
-        with _missing(key):
+        with _answered(key):
             return int(obstore.head(self._store, _checked(key))["size"])
 
     def exists(self, key: str) -> bool:
         """Say whether the key holds an object."""
         try:
-            obstore.head(self._store, _checked(key))
-        except (MissingObjectError, FileNotFoundError):
+            self.size(key)
+        except NotFound:
             return False
         return True
 
     def delete(self, key: str) -> None:
         """Remove an object; removing what is not there is fine."""
-        try:
+        with suppress(NotFound), _answered(key):
             obstore.delete(self._store, _checked(key))
-        except (MissingObjectError, FileNotFoundError):
-            return
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield an object's bytes from `start` to before `end`, in pieces of about a megabyte. Raises: NotFound (404), at once."""
@@ -142,7 +143,7 @@ class ObjectStore:
     def _pieces(self, key: str, start: int, end: int) -> Iterator[bytes]:
         while start < end:
             stop = min(start + CHUNK_BYTES, end)
-            with _missing(key):
+            with _answered(key):
                 yield obstore.get_range(self._store, _checked(key), start=start, end=stop).to_bytes()
             start = stop
 
@@ -231,8 +232,15 @@ def _same_or_conflict(ref: ObjectRef, held: str) -> None:
 
 
 @contextmanager
-def _missing(key: str) -> Iterator[None]:
+def _answered(key: str) -> Iterator[None]:
+    """Turn what the store says into a problem: NotFound for an object that is not there, Unavailable for a store that is away or full."""
     try:
         yield
     except (MissingObjectError, FileNotFoundError) as error:
         raise NotFound(f"there is no object {key}") from error
+    except BaseError as error:
+        raise Unavailable("the object store does not answer; try again later") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Unavailable("the object store is full; free space and try again") from error
+        raise

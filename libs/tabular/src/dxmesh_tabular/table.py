@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.exchange import BatchKind
@@ -97,7 +97,7 @@ def scan(store: ObjectStore, key: str, *, version: int | None = None) -> pl.Lazy
         table = DeltaTable(store.uri(key), version=version, storage_options=store.storage_options)
     except TableNotFoundError as error:
         raise NotFound(f"there is no table {key}") from error
-    except Exception as error:
+    except DeltaError as error:
         if version is not None and "version" in str(error).lower():
             raise NotFound(f"the table {key} has no version {version}") from error
         raise
