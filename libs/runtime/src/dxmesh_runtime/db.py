@@ -10,11 +10,25 @@ import asyncpg
 import orjson
 import uuid_utils
 from fastapi import Depends, Request
+from sqlalchemy import BigInteger, DateTime, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from dxmesh_runtime.settings import DatabaseSettings
+
+COLUMN_TYPES: dict[Any, Any] = {
+    int: BigInteger,
+    str: Text,
+    bytes: LargeBinary,
+    datetime: DateTime(timezone=True),
+    dict[str, Any]: JSONB,
+    list[Any]: JSONB,
+    list[str]: JSONB,
+    list[dict[str, Any]]: JSONB,
+}
+"""The `type_annotation_map` of every service's tables: numbers are bigint, texts text, times timestamptz, dicts and lists jsonb."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database, connect
 from dxmesh_runtime.relay import Relay
 from dxmesh_runtime.settings import ServiceSettings
@@ -21,3 +22,13 @@ async def run_worker(settings: ServiceSettings, *, name: str, tasks: Tasks) -> N
                 group.create_task(task)
     finally:
         await database.close()
+
+
+async def replay(settings: ServiceSettings, consumers: Callable[[Database], Sequence[Consumer]]) -> tuple[int, int]:
+    """Handle again what the consumers parked; return how many records took effect and how many were parked again."""
+    database = connect(settings.database)
+    try:
+        counts = [await consumer.replay() for consumer in consumers(database)]
+    finally:
+        await database.close()
+    return sum(done for done, _ in counts), sum(again for _, again in counts)

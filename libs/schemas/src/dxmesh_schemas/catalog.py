@@ -1,4 +1,4 @@
-"""The catalogue's words: organizations, systems, resources and their items (编制指南 发改高技〔2017〕1272号, 政务数据共享条例 Art. 13-15)."""
+"""The catalogue's words: organizations, systems, resources, items (编制指南 发改高技〔2017〕1272号; 政务数据共享条例 Art. 13-15)."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 ItemCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 """An item's column name in files, records and tables."""
-DivisionCode = Annotated[str, StringConstraints(pattern=r"^\d{2}(\d{2}(\d{2}(\d{3}(\d{3})?)?)?)?$")]
+DivisionCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}([0-9]{2}([0-9]{2}([0-9]{3}([0-9]{3})?)?)?)?$")]
 """A division code: 2, 4, 6, 9 or 12 digits (GB/T 2260, GB/T 10114)."""
 
 

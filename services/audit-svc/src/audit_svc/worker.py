@@ -106,8 +106,4 @@ async def run(settings: Settings) -> None:
 async def replay(settings: Settings) -> tuple[int, int]:
     """Record again what was parked; return how many took effect and how many were parked again."""
     signer = Signer(settings.log.origin, signing.load_key(settings.signing.key_file))
-    database = connect(settings.database)
-    try:
-        return await consumer(settings, database, signer, _pace(settings)).replay()
-    finally:
-        await database.close()
+    return await worker.replay(settings, lambda database: [consumer(settings, database, signer, _pace(settings))])

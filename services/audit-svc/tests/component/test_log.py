@@ -14,7 +14,7 @@ from audit_svc.checkpoint.commands import Pace, check_signed
 from audit_svc.checkpoint.domain import Head, Signer
 from audit_svc.log import commands, domain, store
 from audit_svc.log.errors import EntryTooLarge, TreeCorrupt
-from audit_svc.tables import Base
+from audit_svc.rows import Base
 from dxmesh_runtime.consumer import Incoming
 from dxmesh_runtime.db import utc_now, uuid7
 from dxmesh_runtime.signing import create_key

@@ -1,7 +1,7 @@
 from typing import Any
 
 from catalog_svc import app
-from catalog_svc.tables import Base
+from catalog_svc.rows import Base
 from dxmesh_runtime.testing import schema_diff
 
 

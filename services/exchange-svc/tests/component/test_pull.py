@@ -134,7 +134,7 @@ async def test_a_cursor_that_was_not_given_out_is_refused(exchange: Any, cursor:
     resource = await exchange.publish()
     grant_id = (await exchange.granted(resource))["grant_id"]
     answer = await read(exchange, grant_id, cursor=cursor)
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/cursor")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query:cursor")
 
 
 async def test_a_cursor_of_another_grant_is_refused(exchange: Any) -> None:

@@ -417,7 +417,7 @@ async def test_lists_go_on_where_they_stopped(exchange: Any) -> None:
             break
     assert seen == made[::-1]
     wrong = await exchange.client.get(url, params={"cursor": "nonsense"}, headers=exchange.steward(exchange.provider))
-    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/query/cursor")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "query:cursor")
 
 
 async def test_what_a_dead_process_left_in_staging_is_removed(exchange: Any, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from dxmesh_runtime import worker
 from dxmesh_runtime.consumer import Consumer
-from dxmesh_runtime.db import Database, connect, utc_now
-from dxmesh_runtime.worker import run_worker
+from dxmesh_runtime.db import Database, utc_now
 from dxmesh_tabular.store import ObjectStore
 from open_data_svc.dataset import commands
 from open_data_svc.dataset.consumers import handlers
@@ -45,13 +45,9 @@ async def run(settings: Settings) -> None:
     def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
         return [_consumer(settings, database).run(), _remove_old_files(settings, database)]
 
-    await run_worker(settings, name=NAME, tasks=tasks)
+    await worker.run_worker(settings, name=NAME, tasks=tasks)
 
 
 async def replay(settings: Settings) -> tuple[int, int]:
     """Handle again what was parked; return how many took effect and how many were parked again."""
-    database = connect(settings.database)
-    try:
-        return await _consumer(settings, database).replay()
-    finally:
-        await database.close()
+    return await worker.replay(settings, lambda database: [_consumer(settings, database)])

@@ -3,9 +3,9 @@
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from dxmesh_runtime import worker
 from dxmesh_runtime.consumer import Consumer
-from dxmesh_runtime.db import Database, connect
-from dxmesh_runtime.worker import run_worker
+from dxmesh_runtime.db import Database
 from dxmesh_tabular.store import ObjectStore
 from quality_svc.assessment import consumers as assessments
 from quality_svc.assessment.bench import Bench
@@ -28,14 +28,9 @@ async def run(settings: Settings) -> None:
     def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
         return [consumer.run() for consumer in consumers(settings, database)]
 
-    await run_worker(settings, name="quality-svc", tasks=tasks)
+    await worker.run_worker(settings, name="quality-svc", tasks=tasks)
 
 
 async def replay(settings: Settings) -> tuple[int, int]:
     """Handle again what the consumers parked; return how many records took effect and how many were parked again."""
-    database = connect(settings.database)
-    try:
-        counts = [await consumer.replay() for consumer in consumers(settings, database)]
-    finally:
-        await database.close()
-    return sum(done for done, _ in counts), sum(again for _, again in counts)
+    return await worker.replay(settings, lambda database: consumers(settings, database))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from audit_svc.checkpoint.domain import Head
 from audit_svc.checkpoint.errors import NoCheckpointYet
 from audit_svc.log.store import Tree
-from audit_svc.tables import Base
+from audit_svc.rows import Base
 
 
 class Checkpoint(Base):

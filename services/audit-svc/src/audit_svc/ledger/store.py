@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from audit_svc.tables import Base
+from audit_svc.rows import Base
 
 
 class LedgerBatch(Base):

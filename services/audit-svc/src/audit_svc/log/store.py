@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from audit_svc.log import domain
 from audit_svc.log.domain import Range, TileId
 from audit_svc.log.errors import TreeCorrupt
-from audit_svc.tables import Base
+from audit_svc.rows import Base
 
 
 class Entry(Base):

@@ -3,8 +3,8 @@
 import unicodedata
 from collections.abc import Sequence
 
-from catalog_svc.text import check_code
 from dxmesh_schemas.catalog_events import CodeSetPublished
+from dxmesh_schemas.text import check_code
 
 MAX_CODES = 20_000
 MAX_CODE_CHARACTERS = 200

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from catalog_svc.code_set import commands, domain, store
 from catalog_svc.code_set.errors import CodeSetInvalid, CodeSetNotFound
 from catalog_svc.media import BODY_PROBLEMS, json_body
-from catalog_svc.paging import CursorText, Limit, Page, Slice, after_text, cut
-from catalog_svc.text import Name, Search
 from dxmesh_runtime.auth import Authority, Who
 from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_text, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.text import Name, Search
 
 router = APIRouter(prefix="/v1/code-sets", tags=["code sets"], dependencies=[Depends(json_body)])
 CodeSetName = Annotated[
@@ -67,7 +67,7 @@ async def publish(name: CodeSetName, body: CodeSetIn, _: Authority, tx: Tx, resp
     return version
 
 
-@router.get("", response_model=Page[CodeSetSummary], responses=problems())
+@router.get("", response_model=Page[CodeSetSummary], responses=problems(CursorInvalid))
 async def list_code_sets(
     _: Who, tx: Tx, q: Annotated[Search | None, Query()] = None, limit: Limit = 50, cursor: CursorText = None
 ) -> Slice[store.CodeSet]:

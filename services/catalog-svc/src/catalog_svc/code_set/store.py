@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.code_set.errors import CodeSetNotFound
-from catalog_svc.tables import Base, like
+from catalog_svc.rows import Base
 
 
 class CodeSet(Base):
@@ -62,7 +62,7 @@ async def list_page(tx: AsyncSession, *, q: str | None, after: str | None, limit
     """Return up to limit + 1 code sets by name."""
     query = select(CodeSet).order_by(CodeSet.name).limit(limit + 1)
     if q:
-        query = query.where(CodeSet.name.ilike(like(q)) | CodeSet.title.ilike(like(q)))
+        query = query.where(CodeSet.name.icontains(q, autoescape=True) | CodeSet.title.icontains(q, autoescape=True))
     if after is not None:
         query = query.where(CodeSet.name > after)
     return (await tx.scalars(query)).all()

@@ -14,12 +14,12 @@ from catalog_svc.credential.hashing import SecretChecks
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization import store as organizations
 from catalog_svc.organization.errors import OrganizationNotFound
-from catalog_svc.paging import CursorText, Limit, Page, Slice, after_text, cut
-from catalog_svc.text import Name
 from dxmesh_runtime.auth import Authority
 from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_text, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.text import Name
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/credentials", tags=["credentials"], dependencies=[Depends(json_body)])
 
@@ -66,7 +66,7 @@ async def create(organization_id: UUID, body: CredentialIn, _: Authority, checks
     return CredentialIssued(**CredentialOut.model_validate(row).model_dump(), client_secret=secret)
 
 
-@router.get("", response_model=Page[CredentialOut], responses=problems(OrganizationNotFound, Forbidden))
+@router.get("", response_model=Page[CredentialOut], responses=problems(OrganizationNotFound, Forbidden, CursorInvalid))
 async def list_credentials(
     organization_id: UUID, _: Authority, tx: Tx, limit: Limit = 50, cursor: CursorText = None
 ) -> Slice[store.Credential]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.credential.domain import Role
 from catalog_svc.credential.errors import CredentialNotFound
-from catalog_svc.tables import Base
+from catalog_svc.rows import Base
 
 
 class Credential(Base):

@@ -10,13 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization import commands, domain, store
 from catalog_svc.organization.errors import OrganizationNotFound, UsccTaken
-from catalog_svc.paging import CursorText, Limit, Page, Slice, after_id, cut
-from catalog_svc.text import Name, Search
 from dxmesh_runtime.auth import Authority, Who
 from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_id, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import Level, OrganizationKind
 from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.text import Name, Search
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"], dependencies=[Depends(json_body)])
 
@@ -61,7 +61,7 @@ async def register(body: OrganizationIn, _: Authority, tx: Tx) -> store.Organiza
     )
 
 
-@router.get("", response_model=Page[OrganizationOut], responses=problems())
+@router.get("", response_model=Page[OrganizationOut], responses=problems(CursorInvalid))
 async def list_organizations(
     _: Who, tx: Tx, q: Annotated[Search | None, Query()] = None, limit: Limit = 50, cursor: CursorText = None
 ) -> Slice[store.Organization]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.organization.errors import OrganizationNotFound
-from catalog_svc.tables import Base, like
+from catalog_svc.rows import Base
 from dxmesh_schemas.catalog import Level, OrganizationKind
 
 
@@ -77,7 +77,9 @@ async def list_page(tx: AsyncSession, *, q: str | None, after: UUID | None, limi
     """Return up to limit + 1 organizations in the order of registration, found by name, uscc or division code."""
     query = select(Organization).order_by(Organization.organization_id).limit(limit + 1)
     if q:
-        query = query.where(or_(*(column.ilike(like(q)) for column in (Organization.name, Organization.uscc, Organization.division_code))))
+        query = query.where(
+            or_(*(column.icontains(q, autoescape=True) for column in (Organization.name, Organization.uscc, Organization.division_code)))
+        )
     if after is not None:
         query = query.where(Organization.organization_id > after)
     return (await tx.scalars(query)).all()

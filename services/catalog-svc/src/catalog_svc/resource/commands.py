@@ -13,13 +13,13 @@ from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.domain import CodeScheme, State
 from catalog_svc.resource.errors import ResourceInvalid, ResourceNameTaken, ResourceNotFound, RevisionPassed
 from catalog_svc.system import store as systems
-from catalog_svc.text import comparable, unseen
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import DataItem, OrganizationRef
 from dxmesh_schemas.catalog_events import ResourceChanged, ResourcePublished, ResourceWithdrawn
 from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.text import comparable, unseen
 
 
 def may_edit(who: Principal, organization_id: UUID) -> bool:

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from catalog_svc.text import Name, Paragraph, Reason
 from dxmesh_schemas.catalog import DataItem, ItemCode, OpenType, SharingType, Snapshot, StandingConsent, UpdateCycle
+from dxmesh_schemas.text import Name, Paragraph, Reason
 
 ClassPath = Annotated[str, StringConstraints(pattern=r"^[123](/[0-9]{2}(/[0-9]{3}(/[0-9A-Za-z]{1,12})?)?)?$")]
 """类/项/目/细目: 1 base, 2 theme or 3 department; two digits; three digits; up to twelve characters (编制指南 section 3)."""

@@ -11,17 +11,17 @@ from pydantic import BaseModel, ConfigDict
 
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization import store as organizations
-from catalog_svc.paging import CursorText, CursorUnknown, Limit, Page, after_id, after_text, cut
 from catalog_svc.resource import commands, domain, json_schema, store
 from catalog_svc.resource.definition import Definition, NonSharingBasis, Settled
 from catalog_svc.resource.domain import State
 from catalog_svc.resource.errors import IllegalTransition, ResourceInvalid, ResourceNameTaken, ResourceNotFound, RevisionPassed
-from catalog_svc.text import Reason, Search
 from dxmesh_runtime.auth import Authority, Who
 from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_id, after_number, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import DataItem, OpenType, OrganizationRef, ResourceSnapshot, SharingType, StandingConsent, UpdateCycle
 from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.text import Reason, Search
 
 router = APIRouter(prefix="/v1/resources", tags=["resources"], dependencies=[Depends(json_body)])
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
@@ -142,7 +142,7 @@ async def create(body: Definition, who: Who, public_url: PublicUrl, tx: Tx, resp
     return await _out(tx, row, who, public_url, response)
 
 
-@router.get("", responses=problems(CursorUnknown))
+@router.get("", responses=problems(CursorInvalid))
 async def list_resources(
     who: Who,
     tx: Tx,
@@ -208,16 +208,13 @@ async def withdraw(resource_id: UUID, body: WithdrawalIn, who: Who, public_url: 
     return await _out(tx, row, who, public_url, response)
 
 
-@router.get("/{resource_id}/versions", responses=problems(ResourceNotFound, CursorUnknown))
+@router.get("/{resource_id}/versions", responses=problems(ResourceNotFound, CursorInvalid))
 async def list_versions(
     resource_id: UUID, who: Who, public_url: PublicUrl, tx: Tx, limit: Limit = 50, cursor: CursorText = None
 ) -> Page[VersionHead]:
     """List the published versions of a resource, oldest first."""
     await commands.get_visible(tx, resource_id, by=who)
-    key = after_text(cursor)
-    if key is not None and not re.fullmatch(r"[0-9]{1,9}", key):
-        raise CursorUnknown("cursor was not given out here; use `next_cursor` as it came, or leave it out for the first page")
-    rows = await store.list_versions(tx, resource_id, after=None if key is None else int(key), limit=limit)
+    rows = await store.list_versions(tx, resource_id, after=after_number(cursor), limit=limit)
     page = cut(rows, limit, lambda row: row.version)
     heads = [
         VersionHead(

@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import StringConstraints, TypeAdapter
 from pydantic_core import SchemaError
 
-from catalog_svc import text
 from catalog_svc.resource.definition import Definition, Settled
+from dxmesh_schemas import text
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, SharingType
 
 Fault = tuple[str, str]

@@ -14,8 +14,8 @@ from catalog_svc.organization.store import Organization
 from catalog_svc.resource.definition import Settled
 from catalog_svc.resource.domain import State, shareable_count
 from catalog_svc.resource.errors import ResourceNotFound
-from catalog_svc.tables import Base, like
-from catalog_svc.text import comparable
+from catalog_svc.rows import Base
+from dxmesh_schemas.text import comparable
 
 
 class Resource(Base):
@@ -135,7 +135,9 @@ async def list_page(
     if provider is not None:
         query = query.where(Resource.organization_id == provider)
     if q:
-        query = query.where(or_(*(column.ilike(like(q)) for column in (Resource.name, Resource.summary, Resource.resource_code))))
+        query = query.where(
+            or_(*(column.icontains(q, autoescape=True) for column in (Resource.name, Resource.summary, Resource.resource_code)))
+        )
     if after is not None:
         query = query.where(Resource.resource_id > after)
     return (await tx.execute(query)).all()

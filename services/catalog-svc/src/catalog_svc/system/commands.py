@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog_svc.organization import store as organizations
 from catalog_svc.system import store
 from catalog_svc.system.errors import SystemNameTaken
-from catalog_svc.text import comparable
 from dxmesh_runtime import outbox
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog_events import SystemChanged, SystemRegistered
+from dxmesh_schemas.text import comparable
 
 
 async def register(tx: AsyncSession, organization_id: UUID, *, name: str, now: datetime) -> store.System:

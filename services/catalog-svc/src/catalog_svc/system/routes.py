@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict
 
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import OrganizationNotFound
-from catalog_svc.paging import CursorText, Limit, Page, Slice, after_id, cut
 from catalog_svc.system import commands, store
 from catalog_svc.system.errors import SystemNameTaken, SystemNotFound
-from catalog_svc.text import Name, Search
 from dxmesh_runtime.auth import Principal, Who
 from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_id, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.problem import Forbidden, Invalid
+from dxmesh_schemas.text import Name, Search
 
 router = APIRouter(prefix="/v1/systems", tags=["systems"], dependencies=[Depends(json_body)])
 _READS_ALL = ("authority", "operator", "auditor")
@@ -74,7 +74,7 @@ async def register(body: SystemIn, who: Who, tx: Tx) -> store.System:
     return await commands.register(tx, _owner(body, who), name=body.name, now=utc_now())
 
 
-@router.get("", response_model=Page[SystemOut], responses=problems())
+@router.get("", response_model=Page[SystemOut], responses=problems(CursorInvalid))
 async def list_systems(
     who: Who,
     tx: Tx,

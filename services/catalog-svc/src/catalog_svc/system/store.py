@@ -8,8 +8,8 @@ from sqlalchemy import DateTime, ForeignKey, Text, UniqueConstraint, Uuid, func,
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from catalog_svc.rows import Base
 from catalog_svc.system.errors import SystemNotFound
-from catalog_svc.tables import Base, like
 
 
 class System(Base):
@@ -20,7 +20,7 @@ class System(Base):
     system_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     organization_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
     name: Mapped[str] = mapped_column(Text)
-    name_key: Mapped[str] = mapped_column(Text)  # what names are compared by: catalog_svc.text.comparable
+    name_key: Mapped[str] = mapped_column(Text)  # what names are compared by: dxmesh_schemas.text.comparable
     registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
@@ -49,7 +49,7 @@ async def list_page(tx: AsyncSession, *, of: UUID | None, q: str | None, after: 
     if of is not None:
         query = query.where(System.organization_id == of)
     if q:
-        query = query.where(System.name.ilike(like(q)))
+        query = query.where(System.name.icontains(q, autoescape=True))
     if after is not None:
         query = query.where(System.system_id > after)
     return (await tx.scalars(query)).all()

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from catalog_svc.credential import store
 from catalog_svc.credential.hashing import SecretChecks
-from catalog_svc.text import unseen
 from catalog_svc.token import domain
 from catalog_svc.token.errors import InvalidClient
 from catalog_svc.token.issuer import Issuer
+from dxmesh_schemas.text import unseen
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import polars as pl
 from dxmesh_schemas.exchange import ObjectRef
 from dxmesh_tabular.items import REFUSED_SCHEMA
 from dxmesh_tabular.store import ObjectStore
-from exchange_svc import paging
+from exchange_svc import sealed_cursor
 from exchange_svc.batch.store import Batch
 from exchange_svc.formats import Format
 
@@ -24,14 +24,14 @@ async def page(objects: ObjectStore, key: bytes, batch: Batch, *, limit: int, cu
     refs = {ref.key: ref for ref in (_ref(batch.quarantine), _ref(batch.refused)) if ref is not None}
     ref, offset = batch.faults_ref, 0
     if cursor is not None:
-        object_key, offset = paging.unseal(key, scope, cursor)
+        object_key, offset = sealed_cursor.unseal(key, scope, cursor)
         ref = refs[object_key]
     if ref is None:
         return pl.DataFrame(schema=REFUSED_SCHEMA), None
     frame = await asyncio.to_thread(_read, objects, ref.key, offset, limit + 1)
     if frame.height <= limit:
         return frame, None
-    return frame.head(limit), paging.seal(key, scope, ref.key, offset + limit)
+    return frame.head(limit), sealed_cursor.seal(key, scope, ref.key, offset + limit)
 
 
 def _ref(document: dict[str, object] | None) -> ObjectRef | None:

@@ -11,11 +11,12 @@ from starlette.requests import ClientDisconnect
 
 from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.problem import Unreadable, UnsupportedMedia
 from dxmesh_tabular.media import MediaType, parse_content_type
-from exchange_svc import formats, paging
+from exchange_svc import formats
 from exchange_svc.access import sees
 from exchange_svc.batch import commands, domain, quarantine, store
 from exchange_svc.batch.errors import (
@@ -60,13 +61,6 @@ class BatchOut(BaseModel):
     reason: str | None
 
 
-class BatchPage(BaseModel):
-    """A page of batches, newest first."""
-
-    items: list[BatchOut]
-    next_cursor: str | None
-
-
 class DeliveryOut(BaseModel):
     """What of a batch is on a view's topic: `ranges` are [partition, first offset, last offset]."""
 
@@ -80,13 +74,6 @@ class DeliveryOut(BaseModel):
     delivered_count: int
     sha256: str
     completed_at: datetime
-
-
-class DeliveryPage(BaseModel):
-    """The deliveries of one batch."""
-
-    items: list[DeliveryOut]
-    next_cursor: str | None
 
 
 class PushQuery(BaseModel):
@@ -116,7 +103,6 @@ _BODY: dict[str, Any] = {
     },
 }
 _REPEATED: dict[int | str, dict[str, Any]] = {200: {"model": BatchOut, "description": "The same push came before; this is its answer"}}
-Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
@@ -173,18 +159,16 @@ async def push(
     return row
 
 
-@router.get("/v1/resources/{resource_id}/batches", responses=problems(ResourceNotFound))
+@router.get("/v1/resources/{resource_id}/batches", response_model=Page[BatchOut], responses=problems(ResourceNotFound, CursorInvalid))
 async def list_batches(
-    resource_id: UUID, who: Who, tx: Tx, state: domain.State | None = None, limit: Limit = 100, cursor: str | None = None
-) -> BatchPage:
+    resource_id: UUID, who: Who, tx: Tx, state: domain.State | None = None, limit: Limit = 100, cursor: CursorText = None
+) -> Slice[store.Batch]:
     """List a resource's batches, newest first, to its provider."""
     resource = await catalog.find_resource(tx, resource_id)
     if resource is None or not sees(who, resource.provider_id):
         raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
-    rows = await store.list_of_resource(tx, resource_id, state=state, limit=limit + 1, after=paging.read_after(cursor))
-    page = rows[:limit]
-    more = paging.after(page[-1].received_at, page[-1].batch_id) if len(rows) > limit else None
-    return BatchPage(items=[BatchOut.model_validate(row) for row in page], next_cursor=more)
+    rows = await store.list_of_resource(tx, resource_id, state=state, limit=limit + 1, after=after_time(cursor))
+    return cut(rows, limit, lambda row: (row.received_at, row.batch_id))
 
 
 @router.get("/v1/batches/{batch_id}", response_model=BatchOut, responses=problems(BatchNotFound))
@@ -203,7 +187,7 @@ async def list_quarantine(
     request: Request,
     who: Who,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
-    cursor: str | None = None,
+    cursor: CursorText = None,
     format: formats.Format | None = None,  # noqa: A002  # the name callers know
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
@@ -215,9 +199,8 @@ async def list_quarantine(
     return await formats.answer(frame, form, next_cursor=following, name=f"quarantine-{batch_id}")
 
 
-@router.get("/v1/batches/{batch_id}/deliveries", responses=problems(BatchNotFound))
-async def list_deliveries(batch_id: UUID, who: Who, tx: Tx) -> DeliveryPage:
+@router.get("/v1/batches/{batch_id}/deliveries", response_model=Page[DeliveryOut], responses=problems(BatchNotFound))
+async def list_deliveries(batch_id: UUID, who: Who, tx: Tx) -> Slice[deliveries.Delivery]:
     """List on which topics a batch's rows are, where, and how many, to its sender."""
     batch = await commands.get_visible(tx, batch_id, who)
-    rows = await deliveries.list_of_batch(tx, batch.batch_id)
-    return DeliveryPage(items=[DeliveryOut.model_validate(row) for row in rows], next_cursor=None)
+    return Slice(await deliveries.list_of_batch(tx, batch.batch_id), None)

@@ -13,7 +13,7 @@ from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular import table
 from dxmesh_tabular.items import ROW, SEQUENCE
 from dxmesh_tabular.store import ObjectStore
-from exchange_svc import paging
+from exchange_svc import sealed_cursor
 from exchange_svc.catalog import store as catalog
 from exchange_svc.grant import domain, store
 from exchange_svc.grant.errors import GrantNotFound, TableVersionGone
@@ -52,7 +52,7 @@ async def page(objects: ObjectStore, key: bytes, readable: Readable, *, limit: i
     scope = f"rows:{readable.grant_id}"
     version, after = readable.version, None
     if cursor is not None:
-        version, *place = paging.unseal(key, scope, cursor)
+        version, *place = sealed_cursor.unseal(key, scope, cursor)
         after = (place[0], place[1])
     if readable.table_key is None:
         return pl.DataFrame(schema=dict.fromkeys(readable.items, pl.String)), None
@@ -65,5 +65,5 @@ async def page(objects: ObjectStore, key: bytes, readable: Readable, *, limit: i
     following = None
     if frame.height > limit:
         frame = frame.head(limit)
-        following = paging.seal(key, scope, version, frame[SEQUENCE][-1], frame[ROW][-1])
+        following = sealed_cursor.seal(key, scope, version, frame[SEQUENCE][-1], frame[ROW][-1])
     return frame.select(readable.items), following

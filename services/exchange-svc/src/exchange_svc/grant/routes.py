@@ -9,16 +9,17 @@ from pydantic import BaseModel, ConfigDict
 
 from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef
-from exchange_svc import formats, paging
+from dxmesh_schemas.text import Reason
+from exchange_svc import formats
 from exchange_svc.access import sees, sees_all
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound
 from exchange_svc.grant import commands, domain, pull, store
 from exchange_svc.grant.errors import GrantNotActive, GrantNotFound, GrantOver, TableVersionGone
 from exchange_svc.table import store as tables
-from exchange_svc.text import Said
 
 router = APIRouter(prefix="/v1", tags=["grants"])
 
@@ -41,18 +42,11 @@ class GrantOut(BaseModel):
     termination_reason: str | None
 
 
-class GrantPage(BaseModel):
-    """A page of grants, newest first."""
-
-    items: list[GrantOut]
-    next_cursor: str | None
-
-
 class TerminationIn(BaseModel):
     """Why a grant ends (GDSR Art. 27)."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: Said
+    reason: Reason
 
 
 class TableOut(BaseModel):
@@ -83,17 +77,14 @@ def _out(grant: store.Grant, view: store.View) -> GrantOut:
     )
 
 
-@router.get("/grants")
-async def list_grants(
-    who: Who, tx: Tx, resource_id: UUID | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: str | None = None
-) -> GrantPage:
+@router.get("/grants", responses=problems(CursorInvalid))
+async def list_grants(who: Who, tx: Tx, resource_id: UUID | None = None, limit: Limit = 100, cursor: CursorText = None) -> Page[GrantOut]:
     """List the grants the caller's organization holds or gave, newest first."""
     organization_id = None if sees_all(who) else who.own_organization
-    after = paging.read_after(cursor)
+    after = after_time(cursor)
     rows = await store.list_grants(tx, organization_id=organization_id, resource_id=resource_id, limit=limit + 1, after=after)
-    page = rows[:limit]
-    more = paging.after(page[-1][0].activated_at, page[-1][0].grant_id) if len(rows) > limit else None
-    return GrantPage(items=[_out(grant, view) for grant, view in page], next_cursor=more)
+    page = cut(rows, limit, lambda pair: (pair[0].activated_at, pair[0].grant_id))
+    return Page(items=[_out(grant, view) for grant, view in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/grants/{grant_id}", responses=problems(GrantNotFound))
@@ -118,7 +109,7 @@ async def list_rows(
     request: Request,
     who: Who,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
-    cursor: str | None = None,
+    cursor: CursorText = None,
     format: formats.Format | None = None,  # noqa: A002  # the name callers know
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:

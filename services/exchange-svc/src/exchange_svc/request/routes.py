@@ -1,17 +1,17 @@
 """HTTP of sharing requests: submit, see, decide."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import ItemCode, OrganizationRef, SharingType
-from exchange_svc import paging
+from dxmesh_schemas.text import Name, Reason
 from exchange_svc.access import sees_all
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
 from exchange_svc.request import commands, domain, store
@@ -25,7 +25,6 @@ from exchange_svc.request.errors import (
     RequestNotFound,
     UseUntilPast,
 )
-from exchange_svc.text import Name, Said
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -36,9 +35,9 @@ class RequestIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     resource_id: UUID
     items: list[ItemCode] | None = Field(default=None, max_length=1000, description="item codes; all that are shared when absent")
-    legal_basis: Said
-    scenario: Said
-    purpose: Said
+    legal_basis: Reason
+    scenario: Reason
+    purpose: Reason
     use_until: AwareDatetime | None = Field(default=None, description="with its offset, e.g. 2027-12-31T23:59:59+08:00")
     approved_by: Name = Field(description="the head of the requester who approved the request")
 
@@ -48,7 +47,7 @@ class DecisionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     outcome: domain.Outcome
-    reason: Said | None = None
+    reason: Reason | None = None
     approved_by: Name = Field(description="the head of the provider who approved the answer")
 
 
@@ -76,13 +75,6 @@ class RequestOut(BaseModel):
     grant_id: UUID | None
 
 
-class RequestPage(BaseModel):
-    """A page of requests, newest first."""
-
-    items: list[RequestOut]
-    next_cursor: str | None
-
-
 @router.post(
     "",
     status_code=201,
@@ -94,17 +86,15 @@ async def submit(body: RequestIn, who: Steward, tx: Tx) -> store.SharingRequest:
     return await commands.submit(tx, commands.Terms(**body.model_dump()), by=who, now=utc_now())
 
 
-@router.get("")
+@router.get("", response_model=Page[RequestOut], responses=problems(CursorInvalid))
 async def list_requests(
-    who: Who, tx: Tx, state: domain.State | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: str | None = None
-) -> RequestPage:
+    who: Who, tx: Tx, state: domain.State | None = None, limit: Limit = 100, cursor: CursorText = None
+) -> Slice[store.SharingRequest]:
     """List the requests the caller's organization made or has to answer, newest first."""
     organization_id = None if sees_all(who) else who.own_organization
-    after = paging.read_after(cursor)
+    after = after_time(cursor)
     rows = await store.list_requests(tx, organization_id=organization_id, state=state, limit=limit + 1, after=after)
-    page = rows[:limit]
-    more = paging.after(page[-1].submitted_at, page[-1].request_id) if len(rows) > limit else None
-    return RequestPage(items=[RequestOut.model_validate(row) for row in page], next_cursor=more)
+    return cut(rows, limit, lambda row: (row.submitted_at, row.request_id))
 
 
 @router.get("/{request_id}", response_model=RequestOut, responses=problems(RequestNotFound))

@@ -1,18 +1,12 @@
 """What can be wrong with an assessment that is asked for, or with the batch it is about."""
 
-from dxmesh_schemas.problem import Invalid, NotFound
+from dxmesh_schemas.problem import NotFound
 
 
 class AssessmentNotFound(NotFound):
     """No such assessment, or the caller may not know of it."""
 
     slug, title = "assessment-not-found", "There is no such assessment"
-
-
-class CursorInvalid(Invalid):
-    """The cursor is not one that this list gave out."""
-
-    slug, title = "cursor-invalid", "The cursor is not valid"
 
 
 class BatchDamaged(Exception):

@@ -1,19 +1,19 @@
 """HTTP of assessments: what the rules said of a batch."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from dxmesh_runtime.auth import Who
 from dxmesh_runtime.db import Tx
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.quality import Outcome, RuleResult
-from quality_svc.assessment import commands, paging, store
-from quality_svc.assessment.errors import AssessmentNotFound, CursorInvalid
+from quality_svc.assessment import commands, store
+from quality_svc.assessment.errors import AssessmentNotFound
 
 router = APIRouter(prefix="/v1", tags=["assessments"])
 
@@ -35,28 +35,15 @@ class AssessmentOut(BaseModel):
     completed_at: datetime
 
 
-class AssessmentPage(BaseModel):
-    """A page of assessments, newest first."""
-
-    items: list[AssessmentOut]
-    next_cursor: str | None
-
-
-@router.get("/assessments", responses=problems(CursorInvalid))
+@router.get("/assessments", response_model=Page[AssessmentOut], responses=problems(CursorInvalid))
 async def list_assessments(
-    who: Who,
-    tx: Tx,
-    resource_id: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: str | None = None,
-) -> AssessmentPage:
+    who: Who, tx: Tx, resource_id: UUID | None = None, limit: Limit = 100, cursor: CursorText = None
+) -> Slice[store.Assessment]:
     """List the assessments of the caller's batches, newest first; authority and auditors see everyone's."""
     provider_id = None if commands.sees_all(who) else who.own_organization
-    after = paging.read_after(cursor)
+    after = after_time(cursor)
     rows = await store.list_newest(tx, limit + 1, provider_id=provider_id, resource_id=resource_id, after=after)
-    page = rows[:limit]
-    more = paging.after(page[-1].completed_at, page[-1].assessment_id) if len(rows) > limit else None
-    return AssessmentPage(items=[AssessmentOut.model_validate(row) for row in page], next_cursor=more)
+    return cut(rows, limit, lambda row: (row.completed_at, row.assessment_id))
 
 
 @router.get("/assessments/{assessment_id}", response_model=AssessmentOut, responses=problems(AssessmentNotFound))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog_svc import text
+from dxmesh_schemas import text
 
 
 @pytest.mark.parametrize("name", ["民政\u200b局", "民政\ufeff局", "民政\u202e局", "民政\x00局", "民政\n局", "民政\u00ad局", "民政\x7f局"])
