@@ -1,7 +1,7 @@
 """The broker's behaviour suite: duplicate, replay, rebalance, poison, broker away, broker emptied, two relays."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -239,13 +239,14 @@ async def test_events_of_one_group_share_a_transaction_or_have_no_effect(databas
 
 
 @pytest.fixture
-def own_kafka(server_folder: Path) -> Iterator[Kafka]:
+async def own_kafka(server_folder: Path) -> AsyncIterator[Kafka]:
     """A broker that this test may kill and empty."""
     ports = Ports.free()
     own = Kafka(server_folder / "kafka-faults", ports.kafka, ports.kafka_controller, say=print)
-    own.start()
+    await asyncio.to_thread(own.start)
     yield own
-    own.kill()
+    await asyncio.to_thread(own.kill)
+    own.empty()
 
 
 async def test_a_broker_that_is_killed_and_then_emptied_costs_nothing(database: Database, thing: Any, own_kafka: Kafka) -> None:
