@@ -246,7 +246,7 @@ async def own_kafka(server_folder: Path) -> AsyncIterator[Kafka]:
     await asyncio.to_thread(own.start)
     yield own
     await asyncio.to_thread(own.kill)
-    own.empty()
+    await asyncio.to_thread(own.empty)
 
 
 async def test_a_broker_that_is_killed_and_then_emptied_costs_nothing(database: Database, thing: Any, own_kafka: Kafka) -> None:
@@ -263,7 +263,7 @@ async def test_a_broker_that_is_killed_and_then_emptied_costs_nothing(database: 
         await asyncio.to_thread(own_kafka.start)
         await until(lambda: there(150), 60)
         await asyncio.to_thread(own_kafka.kill)
-        own_kafka.empty()
+        await asyncio.to_thread(own_kafka.empty)
         await say(database, thing, *range(150, 200))
         await asyncio.to_thread(own_kafka.start)
         await until(lambda: there(200), 90)
@@ -328,7 +328,7 @@ async def test_a_log_that_was_replaced_is_healed_even_where_something_stands_in_
         await say(database, thing, *range(30))
         await until(none_pending)
     await asyncio.to_thread(own_kafka.kill)
-    own_kafka.empty()
+    await asyncio.to_thread(own_kafka.empty)
     await asyncio.to_thread(own_kafka.start)
     await broker.ensure_topics(settings, [thing.topic])
     producer = broker.producer(settings)
