@@ -45,7 +45,7 @@ def _page(request: Request, template: str, lang: texts.Language, *, status: int 
     chosen = {"lang": lang} if "lang" in request.query_params else {}
 
     def link(path: str, **query: Any) -> str:
-        given = {name: value for name, value in query.items() if value not in (None, "")} | chosen
+        given = {name: value for name, value in query.items() if value} | chosen  # undefined is false
         return path + (f"?{urlencode(given)}" if given else "")
 
     other: texts.Language = "en" if lang == "zh" else "zh"
