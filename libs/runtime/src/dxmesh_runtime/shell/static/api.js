@@ -9,7 +9,7 @@
   window.SwaggerUIBundle({
     url: place.dataset.openapiUrl,
     domNode: place,
-    deepLinking: true,
+    deepLinking: false, // a link inside the button of each operation would be a control within a control
     docExpansion: "list",
     defaultModelsExpandDepth: -1,
     validatorUrl: null,
