@@ -242,11 +242,10 @@ async def test_events_of_one_group_share_a_transaction_or_have_no_effect(databas
 async def own_kafka(server_folder: Path) -> AsyncIterator[Kafka]:
     """A broker that this test may kill and empty."""
     ports = Ports.free()
-    own = Kafka(server_folder / "kafka-faults", ports.kafka, ports.kafka_controller, say=print)
+    own = Kafka(server_folder / f"kafka-faults-{ports.kafka}", ports.kafka, ports.kafka_controller, say=print)
     await asyncio.to_thread(own.start)
     yield own
     await asyncio.to_thread(own.kill)
-    await asyncio.to_thread(own.empty)
 
 
 async def test_a_broker_that_is_killed_and_then_emptied_costs_nothing(database: Database, thing: Any, own_kafka: Kafka) -> None:
