@@ -1,5 +1,6 @@
 """The column-wise encoder makes the same records as aiokafka's row-wise builder."""
 
+import hashlib
 from uuid import UUID
 
 import polars as pl
@@ -79,6 +80,17 @@ def test_lengths_at_the_steps_of_the_varint_are_framed_right():
     assert read(built(record_batch.pack([piece(rows)], now_ms=NOW_MS, transactional=True))) == read(
         built(row_batch.pack([piece(rows)], now_ms=NOW_MS, transactional=True))
     )
+
+
+def test_what_repeats_is_compressed_and_noise_is_sent_as_it_is():
+    [repeated] = record_batch.pack(
+        [piece([(b"k", b"the same text again and again", n) for n in range(1, 1001)])], now_ms=NOW_MS, transactional=True
+    )
+    assert repeated.size() < 10_000
+    noise = hashlib.shake_128(b"noise").digest(50_000)
+    [one] = record_batch.pack([piece([(b"k", noise, 1)])], now_ms=NOW_MS, transactional=True)
+    assert 50_000 < one.size() < 50_400
+    assert read(built([one]))[0][:2] == (b"k", noise)
 
 
 def test_columns_of_nulls_need_no_column():

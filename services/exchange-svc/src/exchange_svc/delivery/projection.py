@@ -16,8 +16,8 @@ from exchange_svc.delivery.domain import Unit
 from exchange_svc.delivery.errors import RowsDamaged, RowsMissing
 from exchange_svc.delivery.record_batch import Piece
 
-_CHUNK_BYTES = 6 << 20  # of columns encoded at a time; as records about twice that
-_CHUNK_ROWS = 32_768
+_CHUNK_BYTES = 4 << 20  # of columns encoded at a time; as records about twice that
+_CHUNK_ROWS = 24_576
 
 
 @contextmanager

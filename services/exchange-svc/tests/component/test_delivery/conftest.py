@@ -27,7 +27,7 @@ from exchange_svc.delivery.settings import DeliverySettings
 from exchange_svc.delivery.worker import run_delivery
 
 TOPICS = [DispatchOrdered.TOPIC, DeliveryCompleted.TOPIC]
-SECONDS = 60
+SECONDS = 120
 
 
 @dataclass

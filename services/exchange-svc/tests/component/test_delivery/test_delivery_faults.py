@@ -125,7 +125,7 @@ async def test_a_cancelled_worker_aborts_and_the_next_one_delivers(mesh, rows):
 async def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(mesh, rows):
     view = mesh.view(uuid4())
     orders = [mesh.order(view, rows=rows(1, 20_000)) for _ in range(10)]
-    async with mesh.worker(progress_seconds=5):
+    async with mesh.worker(progress_seconds=8):
         await mesh.publish(*orders[:5])
         await mesh.all_completed(orders[0])
         await asyncio.to_thread(mesh.server.kill)
@@ -140,7 +140,7 @@ async def test_a_broker_killed_and_started_again_loses_and_doubles_nothing(mesh,
 async def test_an_emptied_broker_is_given_every_dispatch_that_is_published_again(mesh, rows):
     views = [mesh.view(uuid4()) for _ in range(4)]
     orders = [mesh.order(view, rows=rows(1, 50)) for _ in range(5) for view in views]
-    async with mesh.worker(progress_seconds=5):
+    async with mesh.worker(progress_seconds=8):
         await mesh.publish(*orders)
         await mesh.all_completed(*orders)
         await asyncio.to_thread(mesh.server.empty)
