@@ -35,7 +35,7 @@ def write_csv(frames: Iterable[pl.DataFrame], sink: Sink, *, bom: bool = False, 
             if bom and place == 0:
                 out.write(_BOM)
             plain = frame.with_columns(_texts(frame.schema))
-            out.write(plain.write_csv(include_header=header and place == 0, line_terminator="\r\n").encode())
+            plain.write_csv(out, include_header=header and place == 0, line_terminator="\r\n")
             rows += frame.height
     return rows
 
@@ -45,8 +45,7 @@ def write_ndjson(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
     rows = 0
     with _opened(sink) as out:
         for frame in frames:
-            if frame.height:
-                out.write(("\n".join(_json_texts(frame)) + "\n").encode())
+            _write_lines(_json_texts(frame), out, "\n")
             rows += frame.height
     return rows
 
@@ -58,7 +57,10 @@ def write_json(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
         out.write(b"[")
         for frame in frames:
             if frame.height:
-                out.write(((",\n" if rows else "\n") + ",\n".join(_json_texts(frame))).encode())
+                texts = _json_texts(frame)
+                out.write(b",\n" if rows else b"\n")
+                _write_lines(texts.head(-1), out, ",\n")
+                out.write(texts[-1].encode())
             rows += frame.height
         out.write(b"\n]\n" if rows else b"]\n")
     return rows
@@ -157,6 +159,11 @@ def _json_texts(frame: pl.DataFrame) -> pl.Series:
     return plain.select(_members(frame.schema).alias("json")).collect()["json"]
 
 
+def _write_lines(texts: pl.Series, out: IO[bytes], end: str) -> None:
+    """Write texts as they are, each with the end behind it, without making Python strings of them."""
+    texts.to_frame().write_csv(out, include_header=False, quote_style="never", line_terminator=end)
+
+
 def _members(schema: pl.Schema) -> pl.Expr:
     """Build the object from runs of columns that polars encodes, and exact numbers, which it would put in quotes."""
     parts: list[pl.Expr] = []
@@ -186,17 +193,21 @@ def _texts(schema: pl.Schema) -> list[pl.Expr]:
 def _sheet_cells(frame: pl.DataFrame) -> pl.DataFrame:
     """Return cells a sheet can hold without loss: instants, exact numbers, wide whole numbers and dates before 1900-03 as text."""
     exact = [pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
-    wide = [
-        pl.col(name).cast(pl.String)
-        for name, kind in frame.schema.items()
-        if kind.is_integer() and frame.height and (frame[name].cast(pl.Float64).abs().max() or 0) >= 1e15  # type: ignore[operator]
-    ]
-    old = [
-        pl.col(name).dt.to_string("%Y-%m-%d")
-        for name, kind in frame.schema.items()
-        if kind == pl.Date and frame.height and (frame[name].dt.year().min() or 9999) <= 1900  # type: ignore[operator]
-    ]
+    wide = [pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if kind.is_integer() and _any(frame, _too_wide(name))]
+    old = [pl.col(name).dt.to_string("%Y-%m-%d") for name, kind in frame.schema.items() if kind == pl.Date and _any(frame, _too_old(name))]
     return frame.with_columns(*_texts(frame.schema), *exact, *wide, *old)
+
+
+def _any(frame: pl.DataFrame, condition: pl.Expr) -> bool:
+    return bool(frame.select(condition.any()).item())
+
+
+def _too_wide(name: str) -> pl.Expr:
+    return ~pl.col(name).is_between(-(10**15) + 1, 10**15 - 1)
+
+
+def _too_old(name: str) -> pl.Expr:
+    return pl.col(name).dt.year() <= 1900
 
 
 def _write_cell(sheet: Any, row: int, place: int, cell: Any) -> None:
