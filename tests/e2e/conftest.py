@@ -11,7 +11,7 @@ from tests.e2e.node import Node
 from tests.e2e.otlp import Receiver
 
 BODY_MAX_BYTES = 340 * 1000 * 1000
-INFLATED_MAX_BYTES = 400 * 1000 * 1000
+INFLATED_MAX_BYTES = 100 * 1000 * 1000
 
 
 @pytest.fixture(scope="session")

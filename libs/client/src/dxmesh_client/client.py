@@ -10,10 +10,11 @@ from typing import Any, Self, TypeVar
 from uuid import UUID, uuid5
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 from dxmesh_client.config import Profile, load
 from dxmesh_client.errors import BatchRejected, ProblemAnswer, Unreachable
-from dxmesh_client.models import Batch, Grant, Page, SharingRequest
+from dxmesh_client.models import Batch, Grant, Page, SharingRequest, Token
 from dxmesh_schemas.audit import Receipt
 
 MEDIA_TYPES = {
@@ -33,6 +34,7 @@ _BATCH_IDS = UUID("5b0c1f7a-6f0e-5a55-9b57-6d6573680001")
 _CHUNK_BYTES = 1024 * 1024
 _AGAIN = (httpx.TransportError,)
 Found = TypeVar("Found")
+Model = TypeVar("Model", bound=BaseModel)
 Progress = Callable[[int], None]  # bytes sent since the last call
 
 
@@ -54,13 +56,14 @@ def batch_id_of(resource_id: UUID, kind: str, sha256: str) -> UUID:
 class Client:
     """A connection to one node as one credential; use it as a context manager.
 
-    GET and PUT are repeated while a service is away, for at most `patience_seconds`; both are safe to repeat.
+    GET and PUT are repeated while a service is away, for at most `patience_seconds` (the profile's when not given); both
+    are safe to repeat.
     Raises: ProblemAnswer, Unreachable (see dxmesh_client.errors).
     """
 
-    def __init__(self, profile: Profile | None = None, *, patience_seconds: float = 30, timeout_seconds: float = 300) -> None:
+    def __init__(self, profile: Profile | None = None, *, patience_seconds: float | None = None, timeout_seconds: float = 300) -> None:
         self.profile = profile or load()
-        self._patience = patience_seconds
+        self._patience = self.profile.patience_seconds if patience_seconds is None else patience_seconds
         self._http = httpx.Client(timeout=httpx.Timeout(timeout_seconds, connect=5))
         self._token = ""
         self._token_until = 0.0
@@ -85,9 +88,9 @@ class Client:
             answer = self._repeat(lambda: self._http.post(f"{self.profile.catalog}/oauth/token", data=body, auth=auth))
             if answer.status_code != 200:
                 raise ProblemAnswer(_problem_of(answer))
-            found = answer.json()
-            self._token = found["access_token"]
-            self._token_until = time.monotonic() + max(found["expires_in"] - 60, 5)
+            found = _read(Token, answer)
+            self._token = found.access_token
+            self._token_until = time.monotonic() + max(found.expires_in - 60, 5)
         return self._token
 
     def call(self, method: str, url: str, *, repeat: bool | None = None, **options: Any) -> httpx.Response:
@@ -158,11 +161,11 @@ class Client:
         answer = self._repeat(send)
         if answer.is_error:
             raise ProblemAnswer(_problem_of(answer))
-        return Batch.model_validate(answer.json()), answer.status_code == 201
+        return _read(Batch, answer), answer.status_code == 201
 
     def batch(self, batch_id: UUID) -> Batch:
         """Return a batch."""
-        return Batch.model_validate(self.call("GET", f"{self.profile.exchange}/v1/batches/{batch_id}").json())
+        return _read(Batch, self.call("GET", f"{self.profile.exchange}/v1/batches/{batch_id}"))
 
     def wait(self, batch_id: UUID, *, seconds: float = 60) -> Batch:
         """Return the batch once it is accepted or rejected. Raises Unreachable when that takes longer than `seconds`."""
@@ -185,17 +188,17 @@ class Client:
     def request_access(self, resource_id: UUID, **fields: Any) -> SharingRequest:
         """Ask for access: legal_basis, scenario, purpose, approved_by; items and use_until if wanted."""
         body = {"resource_id": str(resource_id), **fields}
-        return SharingRequest.model_validate(self.call("POST", f"{self.profile.exchange}/v1/requests", json=body).json())
+        return _read(SharingRequest, self.call("POST", f"{self.profile.exchange}/v1/requests", json=body))
 
     def decide(self, request_id: UUID, outcome: str, *, approved_by: str, reason: str | None = None) -> SharingRequest:
         """Answer a request as its provider: `granted` or `refused`; a refusal needs a reason."""
         body = {"outcome": outcome, "reason": reason, "approved_by": approved_by}
         url = f"{self.profile.exchange}/v1/requests/{request_id}/decision"
-        return SharingRequest.model_validate(self.call("POST", url, json=body).json())
+        return _read(SharingRequest, self.call("POST", url, json=body))
 
     def grant(self, grant_id: UUID) -> Grant:
         """Return a grant."""
-        return Grant.model_validate(self.call("GET", f"{self.profile.exchange}/v1/grants/{grant_id}").json())
+        return _read(Grant, self.call("GET", f"{self.profile.exchange}/v1/grants/{grant_id}"))
 
     def rows(self, grant_id: UUID, *, limit: int = 10_000) -> Iterator[dict[str, Any]]:
         """Yield the rows of a grant's resource as they stood when the first page was asked for."""
@@ -209,7 +212,7 @@ class Client:
 
         def ask() -> Receipt | None:
             try:
-                return Receipt.model_validate_json(self.call("GET", url).content)
+                return _read(Receipt, self.call("GET", url))
             except ProblemAnswer as problem:
                 if problem.status == 404:
                     return None
@@ -221,14 +224,17 @@ class Client:
 
     def log_key(self) -> str:
         """Return the log's verifier key as the node shows it now; compare it with one had from elsewhere."""
-        return self._repeat(lambda: self._http.get(f"{self.profile.audit}/v1/log-key")).text.strip()
+        answer = self._repeat(lambda: self._http.get(f"{self.profile.audit}/v1/log-key"))
+        if answer.is_error:
+            raise ProblemAnswer(_problem_of(answer))
+        return answer.text.strip()
 
     # --- lists
 
     def page(self, url: str, **parameters: Any) -> Page:
         """Return one page of a list."""
         given = {name: value for name, value in parameters.items() if value is not None}
-        return Page.model_validate(self.call("GET", url, params=given, headers={"Accept": "application/json"}).json())
+        return _read(Page, self.call("GET", url, params=given, headers={"Accept": "application/json"}))
 
     def _pages(self, url: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
@@ -250,6 +256,13 @@ class Client:
                 raise Unreachable(f"{missing} after {seconds:.0f} s; ask again later, nothing is lost")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
+
+
+def _read(kind: type[Model], answer: httpx.Response) -> Model:
+    try:
+        return kind.model_validate_json(answer.content)
+    except ValidationError as wrong:
+        raise Unreachable(f"{answer.url} is no service of a node: its answer is not a {kind.__name__}; correct the profile") from wrong
 
 
 def _digest(file: Path) -> bytes:

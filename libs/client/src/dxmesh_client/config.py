@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dxmesh_client.errors import NotConfigured
 
@@ -25,7 +26,15 @@ class Profile(BaseModel):
     kafka: str = ""
     client_id: str = ""
     client_secret: str = ""
+    patience_seconds: float = Field(default=30, ge=0)  # how long a service that is away is waited for
     log_key: str = ""  # the audit log's key as first seen at login: receipts are verified against it, offline
+
+    @field_validator("catalog", "exchange", "quality", "open_data", "audit")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#\[\]]+(:\d+)?[^\s?#]*|https?://\[[0-9a-fA-F:]+\](:\d+)?[^\s?#]*", value):
+            raise ValueError(f"{value!r} is not an address like https://catalog.example")
+        return value.rstrip("/")
 
     def as_client(self, client_id: str, client_secret: str) -> "Profile":
         """Return the same node with another credential."""
@@ -56,8 +65,11 @@ def read(path: Path) -> Profile:
     """Read a profile file. Raises NotConfigured when it is not one."""
     try:
         return Profile.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as wrong:
-        raise NotConfigured(f"{path} is not a profile: {wrong}; run `dxmesh login --node FILE`") from wrong
+    except OSError as wrong:
+        raise NotConfigured(f"{path} cannot be read: {wrong.strerror}; run `dxmesh login --node FILE`") from wrong
+    except ValidationError as wrong:
+        faults = "; ".join(": ".join((*map(str, fault["loc"]), fault["msg"])) for fault in wrong.errors())
+        raise NotConfigured(f"{path} is not a profile: {faults}; run `dxmesh login --node FILE`") from wrong
 
 
 def save(profile: Profile) -> Path:

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+_SHOWN_FAULTS = 10  # of one problem; all are in `problem["errors"]`
+
 
 class ClientError(Exception):
     """Anything the caller should be told in one line."""
@@ -40,6 +42,7 @@ class ProblemAnswer(ClientError):
         self.problem = problem
         self.status: int = problem.get("status", 0)
         self.slug: str = str(problem.get("type", "")).rsplit("/", 1)[-1]
-        details = [f"  {error['pointer']}: {error['detail']}" for error in problem.get("errors", [])]
         text = f"{problem.get('title', 'The request failed')} ({self.status} {self.slug}): {problem.get('detail', '')}"
-        super().__init__("\n".join([text, *details]) if len(details) > 1 else text)
+        faults = [error["detail"] for error in problem.get("errors", []) if error["detail"] not in text]
+        more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
+        super().__init__("; ".join([text, *faults[:_SHOWN_FAULTS], *more]))

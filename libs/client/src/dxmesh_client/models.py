@@ -13,6 +13,13 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+class Token(Answer):
+    """An access token (RFC 6749 section 5.1)."""
+
+    access_token: str
+    expires_in: float  # seconds
+
+
 class Batch(Answer):
     """A batch and where it stands."""
 

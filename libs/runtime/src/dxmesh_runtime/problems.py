@@ -89,11 +89,14 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kinds: dict[int, type[Problem]] = {404: NotFound, 415: UnsupportedMedia, 401: Unauthenticated, 400: Unreadable}
     kind = kinds.get(error.status_code)
+    detail = str(error.detail)
+    if error.status_code in (404, 405) and detail in ("Not Found", "Method Not Allowed"):  # as the router says it, without a reason
+        detail = f"{request.method} {request.url.path} is nothing this service answers; /openapi.json lists what is"
     body = {
         "type": kind.type_url() if kind else PROBLEM_BASE + "http",
         "title": kind.title if kind else str(error.detail),
         "status": error.status_code,
-        "detail": str(error.detail),
+        "detail": detail,
     }
     return _answer(request, body, dict(error.headers or {}))
 

@@ -13,6 +13,7 @@ from dxmesh_schemas.problem import Invalid
 from dxmesh_tabular.writing import row_json, write_csv, write_parquet
 
 NEXT_CURSOR = "Next-Cursor"
+ROW_COUNT = "Row-Count"
 
 
 class Format(StrEnum):
@@ -62,9 +63,9 @@ def choose(asked: Format | None, accept: str | None, offered: tuple[Format, ...]
 
 
 async def answer(frame: pl.DataFrame, form: Format, *, next_cursor: str | None, name: str) -> Response:
-    """Answer a page of rows; where it goes on stands in the header Next-Cursor, and in the body of JSON too."""
+    """Answer a page of rows; the headers say how many they are (Row-Count) and where it goes on (Next-Cursor, in a JSON body too)."""
     content = await run_in_threadpool(render, frame, form, next_cursor)
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", ROW_COUNT: str(frame.height)}
     if next_cursor is not None:
         headers[NEXT_CURSOR] = next_cursor
     if form in (Format.CSV, Format.PARQUET):

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dxmesh_client.cli import catalog, exchange, proof
-from dxmesh_client.cli.output import Mode, errors
+from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
 app = typer.Typer(
@@ -42,16 +42,25 @@ app.command()(proof.login)
 app.command()(proof.doctor)
 
 
+def _own_commands() -> set[str]:
+    callbacks = (command.callback.__name__ for command in app.registered_commands if command.callback and not command.name)
+    return {*callbacks, *(group.name for group in app.registered_groups if group.name)}
+
+
 def main() -> None:
     """Run the command line; every foreseen failure is one line on standard error and an exit code."""
-    for plugin in sorted(entry_points(group="dxmesh.commands"), key=lambda found: found.name):
-        app.command(plugin.name)(plugin.load())  # the local mesh adds `demo`
     arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
     Mode.json = len(arguments) < len(sys.argv) - 1
+    if not any(argument in _own_commands() for argument in arguments[:1]):
+        for plugin in sorted(entry_points(group="dxmesh.commands"), key=lambda found: found.name):
+            app.command(plugin.name)(plugin.load())  # the local mesh adds `demo`
     try:
         app(args=arguments)
     except ClientError as failure:
-        errors.print(f"[red]dxmesh:[/red] {failure}", markup=True)
+        complain(str(failure))
         raise SystemExit(failure.exit_code) from None
+    except OSError as failure:  # a file of the caller's: the network's failures are ClientErrors by now
+        complain(f"{failure.filename or 'a file'}: {failure.strerror or failure}")
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -1,33 +1,31 @@
 """`dxmesh push|batch|request|grant|pull|tail`: sending rows, asking for them, reading them."""
 
 import asyncio
-import json
-import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO, Literal
 from uuid import UUID
 
 import typer
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from dxmesh_client.cli.output import Mode, console, lines, say, show, show_all
 from dxmesh_client.client import Client, media_of
-from dxmesh_client.errors import BatchRejected, ClientError, Unreachable
+from dxmesh_client.errors import BatchRejected, ClientError
 from dxmesh_client.models import Batch
 
 batch = typer.Typer(no_args_is_help=True, help="Batches that were pushed, and the rows refused of them.")
 request = typer.Typer(no_args_is_help=True, help="Sharing requests: ask, look, decide.")
 grant = typer.Typer(no_args_is_help=True, help="Grants: what may be read, and where.")
 _FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".parquet": "parquet"}
+_PAGE_MAX_ROWS = 100_000
 
 
 def push(
     resource_id: UUID,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
-    kind: Annotated[str, typer.Option(help="append, upsert, delete or snapshot")] = "append",
+    kind: Annotated[Literal["append", "upsert", "delete", "snapshot"], typer.Option(help="how the rows apply")] = "append",
     batch_id: Annotated[UUID | None, typer.Option(help="without one, the same file is always the same batch")] = None,
     delimiter: Annotated[str | None, typer.Option(help="CSV: the character between fields, if not found by itself")] = None,
     encoding: Annotated[str | None, typer.Option(help="CSV: cp1252 and the like must be declared")] = None,
@@ -57,7 +55,7 @@ def push(
             kept = receipt or file.with_name(file.name + ".receipt.json")
             kept.write_text(proof.model_dump_json(indent=2) + "\n", encoding="utf-8")
             say(_verdict(found))
-            say(f"receipt kept in {kept}")
+            say(f"receipt kept in {escape(str(kept))}")
         if Mode.json:
             show({**found.model_dump(mode="json"), "is_new": is_new})
         if found.state == "rejected":
@@ -72,7 +70,7 @@ def _bar() -> Progress:
 def _verdict(found: Batch) -> str:
     if found.state == "accepted":
         return f"[green]accepted[/green] {found.accepted_count:,} rows, quarantined {found.quarantined_count:,}"
-    return f"[red]{found.state}[/red] {found.reason or ''}"
+    return f"[red]{found.state}[/red] {escape(found.reason or '')}"
 
 
 @batch.command("show")
@@ -143,7 +141,7 @@ def request_show(request_id: UUID) -> None:
 @request.command("decide")
 def request_decide(
     request_id: UUID,
-    outcome: Annotated[str, typer.Argument(help="granted or refused")],
+    outcome: Annotated[Literal["granted", "refused"], typer.Argument()],
     approved_by: Annotated[str, typer.Option(help="the head of your unit who approved this answer (Art. 20)")],
     reason: Annotated[str | None, typer.Option(help="needed for a refusal (Art. 21)")] = None,
 ) -> None:
@@ -192,30 +190,46 @@ def pull(
         if form is None:
             raise ClientError(f"{file.name}: the format is not known by its ending; it may be one of {', '.join(_FORMATS)}")
         count = _pull_into(client, grant_id, file, form, limit)
-        show({"rows": count, "file": str(file)})
+        show({"row_count": count, "file": str(file)})
 
 
 def _pull_into(client: Client, grant_id: UUID, file: Path, form: str, limit: int) -> int:
-    """Write pages one behind the other; JSON and Parquet cannot be joined that way, so they come as one page."""
-    url = f"{client.profile.exchange}/v1/grants/{grant_id}/rows"
-    cursor: str | None = None
-    count = 0
+    """Write pages one behind the other; Parquet cannot be joined that way, so it comes as one page.
+
+    Returns the number of rows. The file is there when all of it is, and not before.
+    """
     partial = file.with_name(file.name + ".part")
-    with partial.open("wb") as target:
-        while True:
-            parameters: dict[str, Any] = {"format": form, "limit": limit if form in ("csv", "ndjson") else 100_000}
-            if cursor:
-                parameters["cursor"] = cursor
-            answer = client.call("GET", url, params=parameters)
-            body = answer.content
-            target.write(body.split(b"\n", 1)[1] if form == "csv" and cursor else body)
-            count += int(answer.headers.get("Row-Count", 0))
-            cursor = answer.headers.get("Next-Cursor")
-            if cursor and form in ("json", "parquet"):
-                raise ClientError(f"more than 100,000 rows do not fit one {form} page: pull to a .csv or .ndjson file")
-            if not cursor:
-                break
-    partial.replace(file)
+    try:
+        with partial.open("wb") as target:
+            count = _pull_pages(client, grant_id, target, form, limit)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _pull_pages(client: Client, grant_id: UUID, target: BinaryIO, form: str, limit: int) -> int:
+    url = f"{client.profile.exchange}/v1/grants/{grant_id}/rows"
+    asked = "ndjson" if form == "json" else form  # a line an object: with commas between and brackets around, a JSON array
+    parameters: dict[str, Any] = {"format": asked, "limit": _PAGE_MAX_ROWS if form == "parquet" else limit}
+    count = 0
+    while True:
+        answer = client.call("GET", url, params=parameters)
+        page, first = answer.content, "cursor" not in parameters
+        if form == "csv" and not first:
+            page = page.split(b"\n", 1)[1]
+        if form == "json" and page:
+            page = (b"[\n" if not count else b",\n") + page.rstrip(b"\n").replace(b"\n", b",\n")
+        target.write(page)
+        count += int(answer.headers.get("Row-Count", 0))
+        cursor = answer.headers.get("Next-Cursor")
+        if cursor is None:
+            break
+        if form == "parquet":
+            raise ClientError(f"more than {_PAGE_MAX_ROWS:,} rows do not fit one Parquet page: pull to a .csv, .ndjson or .json file")
+        parameters["cursor"] = cursor
+    if form == "json":
+        target.write(b"\n]\n" if count else b"[]\n")
     return count
 
 
@@ -230,39 +244,9 @@ def tail(
         found = client.grant(grant_id)
         if not client.profile.kafka:
             raise ClientError("the profile names no Kafka address: add `kafka` to it, or log in again")
+        from dxmesh_client.cli.following import follow  # here, so that no other command waits for a Kafka client to load
+
         try:
-            asyncio.run(_tail(client.profile.kafka, found.topic, count, from_start, idle_seconds))
-        except KafkaError as away:
-            raise Unreachable(f"Kafka at {client.profile.kafka}: {away}") from away
+            asyncio.run(follow(client.profile.kafka, found.topic, count, from_start=from_start, idle_seconds=idle_seconds))
         except KeyboardInterrupt:
             say("stopped")
-
-
-async def _tail(servers: str, topic: str, count: int | None, from_start: bool, idle_seconds: float | None) -> None:
-    consumer = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=servers,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest" if from_start else "latest",
-        max_partition_fetch_bytes=8 * 1024 * 1024,
-    )
-    await consumer.start()
-    try:
-        seen = 0
-        while count is None or seen < count:
-            try:
-                record = await asyncio.wait_for(consumer.getone(), idle_seconds)
-            except TimeoutError:
-                return
-            headers = {name: value.decode() for name, value in record.headers}
-            row = {
-                "key": record.key.decode() if record.key else None,
-                "value": json.loads(record.value) if record.value else None,
-                "batch": headers.get("batch"),
-                "row": int(headers["row"]) if "row" in headers else None,
-            }
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
-            seen += 1
-    finally:
-        await consumer.stop()

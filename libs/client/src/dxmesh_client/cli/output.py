@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+_PIPE_COLUMNS = 250  # where no terminal says how wide it is: ids and addresses stay in one piece
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Mode:
@@ -20,9 +22,14 @@ class Mode:
 
 
 def say(text: str) -> None:
-    """Print a line for people; silent with --json."""
+    """Print a line for people, in rich's markup (escape what came from elsewhere); silent with --json."""
     if not Mode.json:
-        console.print(text)
+        console.print(text, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """Say on standard error what went wrong."""
+    errors.print(f"[red]dxmesh:[/red] {escape(text)}")
 
 
 def plain(value: Any) -> Any:
@@ -45,7 +52,7 @@ def show(value: Any, *, title: str = "") -> None:
     table = Table(title=title or None, show_header=False, box=None, title_justify="left")
     for name, item in found.items():
         if item is not None and not isinstance(item, list | dict):
-            table.add_row(f"[dim]{name}[/dim]", str(item), end_section=False)
+            table.add_row(f"[dim]{escape(name)}[/dim]", escape(str(item)), end_section=False)
     console.print(table)
 
 
@@ -58,7 +65,7 @@ def show_all(items: Iterable[Mapping[str, Any]], columns: Sequence[str], *, titl
     for column in columns:
         table.add_column(column, overflow="fold")
     for item in items:
-        table.add_row(*("" if item.get(column) is None else str(item[column]) for column in columns))
+        table.add_row(*("" if item.get(column) is None else escape(str(item[column])) for column in columns))
     console.print(table)
 
 

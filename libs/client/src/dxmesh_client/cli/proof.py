@@ -46,7 +46,10 @@ def verify(
     except ReceiptInvalid as wrong:
         raise NotVerified(f"{file} does not verify: {wrong}") from wrong
     say("[green]verified[/green]")
-    show(found)
+    facts = {
+        name: getattr(found, name) for name in ("event_id", "event_type", "source", "time", "topic", "key", "index", "tree_size", "origin")
+    }
+    show({"verified": True, **facts, "root_hash": found.root_hash.hex(), "event": found.event()})
 
 
 def login(
@@ -108,7 +111,6 @@ def _check_service(note: Any, name: str, url: str) -> None:
 
 
 def _check_port(address: str) -> tuple[str | None, str]:
-
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=3).close()

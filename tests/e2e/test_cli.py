@@ -1,0 +1,539 @@
+"""The command line as its user has it: each command, what it says for people and as JSON, and what it ends with."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+import pytest
+from typer.main import get_command
+
+from dxmesh_client.cli import app, main
+from dxmesh_local.mesh import Mesh
+from tests.e2e.node import Node, until, uscc
+
+DXMESH = str(Path(sys.executable).with_name("dxmesh"))
+ITEMS = [
+    {"code": "id", "name": "编号", "data_type": "C", "required": True, "length": 20},
+    {"code": "name", "name": "名称", "data_type": "C", "required": True, "length": 50},
+    {"code": "count", "name": "数量", "data_type": "I", "minimum": 0},
+]
+ROWS = 25
+UNKNOWN = "0197c2a0-0000-7000-8000-0000000000ff"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self
+        return json.loads(self.out)
+
+    def failed(self, code: int, *words: str) -> None:
+        """Demand a foreseen failure: its code, and one line on standard error with these words."""
+        assert self.code == code, self
+        assert self.err.startswith("dxmesh: "), self
+        assert self.err.count("\n") == 1, self
+        for word in words:
+            assert word in self.err, self
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone at a command line, with a profile and a folder of their own."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"DXMESH_PROFILE": str(self.profile), "DXMESH_HOME": str(self.folder / "no-mesh"), "NO_COLOR": "1"}
+
+    @property
+    def profile(self) -> Path:
+        return self.folder / "profile.json"
+
+    def __call__(self, *arguments: object, stdin: str = "") -> Ran:
+        """Run a command in this process: the same `main`, without the second it takes to start."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            for name in [name for name in os.environ if name.startswith("DXMESH_")]:
+                patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["dxmesh", *map(str, arguments)])
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    def shell(self, *arguments: object, **environment: str) -> Ran:
+        """Run a command as a process of its own."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DXMESH_", "_DXMESH"))}
+        done = subprocess.run(
+            [DXMESH, *map(str, arguments)],
+            env={**kept, **self.environment, **environment},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def _person(tmp_path_factory: pytest.TempPathFactory, name: str) -> Person:
+    return Person(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="module")
+def authority(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    person = _person(tmp_path_factory, "authority")
+    assert person("login", "--node", mesh.home.client_file).code == 0
+    return person
+
+
+def _department(authority: Person, tmp_path_factory: pytest.TempPathFactory, name: str, number: int) -> Person:
+    given = ["--name", name, "--uscc", uscc(number), "--division-code", "3306", "--level", "city", "--kind", "department"]
+    organization = authority("org", "register", *given, "--json").json
+    made = authority("--json", "org", "credential", organization["organization_id"], "--name", "命令行", "--role", "steward").json
+    person = _person(tmp_path_factory, "department")
+    node_file = person.folder / "node.json"
+    addresses = json.loads(authority.profile.read_bytes())
+    node_file.write_text(json.dumps({name: value for name, value in addresses.items() if not name.startswith("client_")}))
+    kept = person("login", "--node", node_file, "--client-id", made["client_id"], "--json", stdin=made["client_secret"] + "\n").json
+    assert kept["client_id"] == made["client_id"]
+    assert kept["log_key"]
+    assert person.profile.stat().st_mode & 0o077 == 0
+    return person
+
+
+@pytest.fixture(scope="module")
+def provider(authority: Person, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    return _department(authority, tmp_path_factory, "命令行甲局", 20_000_001)
+
+
+@pytest.fixture(scope="module")
+def requester(authority: Person, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    return _department(authority, tmp_path_factory, "命令行乙局", 20_000_002)
+
+
+@pytest.fixture(scope="module")
+def resource_id(node: Node, authority: Person, provider: Person) -> str:
+    """Register a system, and a resource shared on conditions, by commands."""
+    system = provider("system", "register", "命令行系统", "--json").json
+    assert system["system_id"] in provider("system", "list").out
+    document = {
+        "system_id": system["system_id"],
+        "name": "命令行台账",
+        "summary": "命令行台账",
+        "class_path": "3/01/001/1",
+        "items": ITEMS,
+        "key": ["id"],
+        "update_cycle": "DAILY",
+        "sharing_type": "CONDITIONAL",
+        "sharing_condition": "限执法使用",
+    }
+    (provider.folder / "resource.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    draft = provider("resource", "draft", "resource.json", "--json").json
+    found: str = draft["resource_id"]
+    provider("resource", "publish", found).failed(1, "403")
+    assert authority("resource", "publish", found, "--json").json["version"] == 1
+    assert provider("resource", "show", found, "--json").json["name"] == "命令行台账"
+    assert found in {one["resource_id"] for one in provider("resource", "list", "--q", "命令行", "--json").json}
+    until(lambda: provider("batch", "list", found).code == 0, 60, "exchange-svc does not know the resource")
+    return found
+
+
+def _csv(person: Person, name: str, rows: range, *more: str) -> Path:
+    file = person.folder / name
+    lines = ["id,name,count", *(f"{i},第{i}行,{i}" for i in rows), *more]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def pushed(provider: Person, resource_id: str) -> dict[str, Any]:
+    """Push a file with a bad line; keep its receipt."""
+    file = _csv(provider, "rows.csv", range(1, ROWS + 1), "26,,3")
+    found: dict[str, Any] = provider("push", resource_id, file, "--json").json
+    assert (found["state"], found["received_count"], found["accepted_count"], found["quarantined_count"]) == ("accepted", 26, 25, 1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def grant_id(provider: Person, requester: Person, resource_id: str, pushed: dict[str, Any]) -> str:
+    """Ask for access, be refused without and with a reason, ask again and be granted."""
+    asking = ["request", "submit", resource_id, "--basis", "条例", "--scenario", "核对", "--purpose", "办案", "--approved-by", "主任"]
+    first = requester(*asking, "--json").json
+    assert first["state"] == "under_review"
+    provider("request", "decide", first["request_id"], "refused", "--approved-by", "局长").failed(1, "reason")
+    requester("request", "decide", first["request_id"], "granted", "--approved-by", "局长").failed(1, "403")
+    refused = provider("request", "decide", first["request_id"], "refused", "--approved-by", "局长", "--reason", "用途不明", "--json").json
+    assert (refused["state"], refused["reason"]) == ("refused", "用途不明")
+    second = requester(*asking, "--item", "id", "--item", "name", "--use-until", "2099-12-31", "--json").json
+    listed = provider("request", "list", "--json").json
+    assert {one["request_id"] for one in listed} >= {first["request_id"], second["request_id"]}
+    granted = provider("request", "decide", second["request_id"], "granted", "--approved-by", "局长", "--json").json
+    assert granted["state"] == "granted"
+    assert requester("request", "show", second["request_id"], "--json").json["grant_id"] == granted["grant_id"]
+    provider("request", "decide", second["request_id"], "granted", "--approved-by", "局长").failed(1, "409")
+    found: str = granted["grant_id"]
+    shown = requester("grant", "show", found, "--json").json
+    assert (shown["state"], shown["items"]) == ("active", ["id", "name"])
+    assert found in requester("grant", "list").out
+    until(lambda: requester("pull", found).out.count("\n") == ROWS, 60, "the rows cannot be pulled")
+    return found
+
+
+# --- usage
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    below = getattr(command, "commands", {})
+    return [path, *(found for name, one in below.items() for found in _commands(one, (*path, name)))]
+
+
+def test_every_command_explains_itself(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    top = person.shell("--help")
+    assert top.code == 0
+    paths = _commands(get_command(app))
+    assert len(paths) > 25
+    for name in {path[0] for path in paths if path} | {"demo"}:
+        assert re.search(rf"\b{name}\b", top.out), f"--help does not name {name}"
+    for path in (("push",), ("request", "decide"), ("demo",)):
+        shown = person.shell(*path, "--help")
+        assert (shown.code, "Usage:" in shown.out) == (0, True)
+    group = get_command(app)
+    for path in paths:
+        command: Any = group
+        for name in path:
+            command = command.commands[name]
+        assert command.help, f"{path} says nothing of itself"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["push"],
+        ["push", "not-an-id", "rows.csv"],
+        ["push", UNKNOWN, "not-there.csv"],
+        ["push", UNKNOWN, __file__, "--kind", "merge"],
+        ["request", "decide", UNKNOWN, "perhaps", "--approved-by", "x"],
+        ["pull", UNKNOWN, "--limit", "0"],
+        ["tail", UNKNOWN, "--count", "many"],
+        ["verify", "not-there.json"],
+        ["org", "register", "--name", "x"],
+    ],
+    ids=lambda arguments: " ".join(Path(argument).name for argument in arguments),
+)
+def test_wrong_usage_ends_with_2_and_names_the_argument(tmp_path: Path, arguments: list[str]) -> None:
+    done = Person(tmp_path)(*arguments)
+    assert done.code == 2, done
+    assert "Usage:" in done.err
+    assert done.out == ""
+
+
+def test_without_a_node_everything_ends_with_2_and_says_how_to_get_one(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    (tmp_path / "rows.csv").write_text("id\n1\n")
+    (tmp_path / "receipt.json").write_text("{}")
+    for arguments in (["org", "list"], ["push", UNKNOWN, "rows.csv"], ["login"], ["verify", "receipt.json"], ["grant", "show", UNKNOWN]):
+        person(*arguments).failed(2, "dxmesh login")
+    person("login", "--node", "not-there.json").failed(2, "not-there.json")
+    for wrong in ("{", "[]", '{"catalog": "x"}', '{"catalog": "ftp:/x", "exchange": "", "quality": "", "open_data": "", "audit": ""}'):
+        person.profile.write_text(wrong)
+        person("org", "list").failed(2, "is not a profile")
+    doctor = Person(tmp_path / "elsewhere")
+    doctor.folder.mkdir()
+    assert doctor("doctor").code == 1
+
+
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    script = Person(tmp_path).shell(_DXMESH_COMPLETE="source_bash")
+    assert script.code == 0
+    (tmp_path / "completion.bash").write_text(script.out)
+    asked = """
+        source completion.bash
+        complete -p dxmesh
+        for line in "dxmesh re" "dxmesh request " "dxmesh request decide --re"; do
+            read -ra COMP_WORDS <<< "$line"
+            [[ $line == *" " ]] && COMP_WORDS+=("")
+            COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+            _dxmesh_completion dxmesh
+            echo "${COMPREPLY[*]}"
+        done
+    """
+    path = f"{Path(DXMESH).parent}:{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True)
+    registered, top, below, option = done.stdout.splitlines()
+    assert registered.endswith("-F _dxmesh_completion dxmesh")
+    assert set(top.split()) == {"receipt", "resource", "request"}
+    assert set(below.split()) == {"submit", "list", "show", "decide"}
+    assert option.split() == ["--reason"]
+
+
+def test_a_process_of_its_own_ends_with_each_code_that_is_documented(
+    provider: Person, nobody: Person, resource_id: str, pushed: dict[str, Any], tmp_path: Path
+) -> None:
+    assert provider.shell("batch", "show", pushed["batch_id"], "--json").json["state"] == "accepted"
+    provider.shell("batch", "show", UNKNOWN).failed(1, "404")
+    stranger = Person(tmp_path / "stranger")
+    stranger.folder.mkdir()
+    stranger.shell("org", "list").failed(2, "dxmesh login")
+    nobody.shell("org", "list").failed(3, "does not answer")
+    (stranger.folder / "receipt.json").write_text("{}")
+    stranger.shell("verify", "receipt.json", "--key", "x").failed(4, "does not verify")
+    provider.shell("push", resource_id, _csv(provider, "worse.csv", range(1, 2), "2,,2")).failed(5, "rejected")
+
+
+# --- away, and refused
+
+
+@pytest.fixture
+def nobody(authority: Person, tmp_path: Path) -> Person:
+    """Someone whose profile points to ports where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    profile = json.loads(authority.profile.read_bytes())
+    for name in ("catalog", "exchange", "quality", "open_data", "audit"):
+        profile[name] = f"http://127.0.0.1:{port}"
+    profile |= {"kafka": f"127.0.0.1:{port}", "patience_seconds": 0.2}
+    person = Person(tmp_path)
+    person.profile.write_text(json.dumps(profile))
+    return person
+
+
+def test_a_node_that_is_away_ends_with_3(nobody: Person) -> None:
+    (nobody.folder / "rows.csv").write_text("id\n1\n")
+    for arguments in (["org", "list"], ["push", UNKNOWN, "rows.csv"], ["batch", "show", UNKNOWN], ["tail", UNKNOWN], ["login"]):
+        nobody(*arguments).failed(3, "does not answer", "dxmesh doctor")
+    found = {one["check"]: one for one in json.loads(nobody("doctor", "--json").out)}
+    assert [name for name, one in found.items() if one["ok"]] == ["disk"]
+    assert nobody("doctor").code == 1
+
+
+def test_an_address_of_something_else_ends_with_3(node: Node, nobody: Person) -> None:
+    profile = json.loads(nobody.profile.read_bytes())
+    for name in ("catalog", "exchange", "quality", "open_data", "audit"):
+        profile[name] = node.profile.open_data
+    nobody.profile.write_text(json.dumps(profile))
+    done = nobody("org", "list")
+    assert done.code in (1, 3)
+    assert done.err.count("\n") == 1
+
+
+def test_kafka_that_is_away_ends_a_tail_with_3(requester: Person, grant_id: str, nobody: Person) -> None:
+    profile = json.loads(requester.profile.read_bytes())
+    profile["kafka"] = json.loads(nobody.profile.read_bytes())["kafka"]
+    nobody.profile.write_text(json.dumps(profile))
+    nobody("tail", grant_id).failed(3, "Kafka")
+
+
+def test_a_wrong_secret_ends_with_1(provider: Person, tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    profile = json.loads(provider.profile.read_bytes())
+    person.profile.write_text(json.dumps(profile | {"client_secret": "wrong"}))
+    person("batch", "show", UNKNOWN).failed(1, "401")
+    doctor = {one["check"]: one["ok"] for one in json.loads(person("doctor", "--json").out)}
+    assert [check for check, ok in doctor.items() if not ok] == ["token"]
+
+
+def test_what_is_not_there_ends_with_1(provider: Person, requester: Person, resource_id: str, pushed: dict[str, Any]) -> None:
+    file = _csv(provider, "again.csv", range(1, 3))
+    for arguments in (
+        ["batch", "show", UNKNOWN],
+        ["batch", "quarantine", UNKNOWN],
+        ["batch", "deliveries", UNKNOWN],
+        ["batch", "list", UNKNOWN],
+        ["receipt", UNKNOWN],
+        ["grant", "show", UNKNOWN],
+        ["grant", "terminate", UNKNOWN, "--reason", "x"],
+        ["request", "show", UNKNOWN],
+        ["request", "decide", UNKNOWN, "granted", "--approved-by", "x"],
+        ["resource", "show", UNKNOWN],
+        ["pull", UNKNOWN, "rows.csv.pulled.csv"],
+        ["tail", UNKNOWN],
+        ["push", UNKNOWN, file],
+    ):
+        provider(*arguments).failed(1, "404")
+    requester("batch", "show", pushed["batch_id"]).failed(1, "404")
+    assert not list(provider.folder.glob("*.part"))
+
+
+def test_the_doctor_finds_a_working_node_in_order(provider: Person) -> None:
+    done = provider("doctor", "--json")
+    assert {one["check"]: one["ok"] for one in done.json} == dict.fromkeys(
+        ("catalog", "exchange", "quality", "open_data", "audit", "token", "kafka", "disk"), True
+    )
+    assert provider("doctor").code == 0
+
+
+def test_login_refuses_a_node_whose_log_key_changed(provider: Person, tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    profile = json.loads(provider.profile.read_bytes())
+    (tmp_path / "node.json").write_text(json.dumps(profile | {"log_key": profile["log_key"][:-6] + "AAAAAA"}))
+    person("login", "--node", "node.json").failed(4, "log key")
+    assert not person.profile.exists()
+
+
+# --- push and proof
+
+
+def test_a_push_speaks_for_people_and_changes_nothing_the_second_time(provider: Person, resource_id: str, pushed: dict[str, Any]) -> None:
+    again = provider("push", resource_id, "rows.csv")
+    assert again.code == 0
+    assert f"batch {pushed['batch_id']}: 26 rows received earlier; nothing changed" in again.out
+    assert "accepted 25 rows, quarantined 1" in again.out
+    assert "receipt kept in rows.csv.receipt.json" in again.out
+    assert provider("push", resource_id, "rows.csv", "--json").json["is_new"] is False
+    assert provider("batch", "show", pushed["batch_id"], "--json").json["state"] == "accepted"
+    listed = provider("batch", "list", resource_id, "--json").json
+    assert pushed["batch_id"] in {one["batch_id"] for one in listed}
+    lines = provider("batch", "quarantine", pushed["batch_id"], "--json").json
+    assert [(line["row"], line["item"], line["rule"]) for line in lines] == [(26, "name", "required")]
+    assert "required" in provider("batch", "quarantine", pushed["batch_id"]).out
+
+
+def test_a_batch_id_used_for_another_file_ends_with_1(provider: Person, resource_id: str, pushed: dict[str, Any]) -> None:
+    other = _csv(provider, "other.csv", range(1, 3))
+    provider("push", resource_id, other, "--batch-id", pushed["batch_id"]).failed(1, "409")
+
+
+def test_a_rejected_batch_ends_with_5_and_still_says_all(provider: Person, resource_id: str) -> None:
+    bad = _csv(provider, "bad.csv", range(1, 3), "3,,3", "4,,4")
+    done = provider("push", resource_id, bad, "--json")
+    done.failed(5, "rejected", "dxmesh batch quarantine")
+    found = json.loads(done.out)
+    assert (found["state"], found["rejected_count"]) == ("rejected", 4)
+    assert len(provider("batch", "quarantine", found["batch_id"], "--json").json) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("rows.doc", b"id,name\n1,a\n", "ending"),
+        ("empty.csv", b"", "400"),
+        ("unknown.csv", b"id,name,colour\n1,a,red\n", "colour"),
+        ("cut.csv.gz", b"\x1f\x8b\x08\x00", "400"),
+        ("no.xlsx", b"PK", "400"),
+        ("[red]odd[/nothing].csv", b"id,name,[/x]\n1,a,b\n", "[/x]"),
+    ],
+)
+def test_a_file_that_is_refused_ends_with_1(provider: Person, resource_id: str, name: str, content: bytes, word: str) -> None:
+    (provider.folder / name.replace("/", "")).write_bytes(content)
+    provider("push", resource_id, name.replace("/", "")).failed(1, word)
+
+
+def test_a_receipt_is_fetched_verified_offline_and_refused_when_changed(provider: Person, pushed: dict[str, Any], tmp_path: Path) -> None:
+    shown = provider("receipt", pushed["batch_id"], "--json").json
+    assert provider("receipt", pushed["batch_id"], "receipt.json").code == 0
+    kept = provider.folder / "receipt.json"
+    assert json.loads(kept.read_bytes())["entry"] == shown["entry"]
+    key = json.loads(provider.profile.read_bytes())["log_key"]
+    offline = Person(tmp_path)
+    found = offline("verify", kept, "--key", key, "--json").json
+    assert (found["verified"], found["event_id"]) == (True, pushed["event_id"])
+    assert found["event"]["received_count"] == 26
+    plain = provider("verify", "receipt.json")
+    assert (plain.code, "verified" in plain.out, pushed["event_id"] in plain.out) == (0, True, True)
+    entry = shown["entry"]
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(shown | {"entry": ("A" if entry[0] != "A" else "B") + entry[1:]}))
+    offline("verify", changed, "--key", key).failed(4, "does not verify")
+    for content in ("", "{}", "[1]", "\udcff"):
+        changed.write_bytes(content.encode("utf-8", "surrogateescape"))
+        offline("verify", changed, "--key", key).failed(4, "does not verify")
+    offline("verify", kept, "--key", "no-key").failed(4, "key")
+    provider("receipt", pushed["batch_id"], "no/such/folder/receipt.json").failed(1, "No such file or directory")
+
+
+# --- reading
+
+
+def test_rows_are_pulled_to_files_whole(requester: Person, grant_id: str) -> None:
+    expected = [{"id": str(i), "name": f"第{i}行"} for i in range(1, ROWS + 1)]
+    for name in ("rows.csv", "rows.ndjson", "rows.jsonl", "rows.json", "rows.parquet"):
+        done = requester("pull", grant_id, name, "--limit", 10, "--json").json
+        assert done == {"row_count": ROWS, "file": name}
+    folder = requester.folder
+    assert pl.read_csv(folder / "rows.csv", infer_schema=False).to_dicts() == expected
+    assert pl.read_ndjson(folder / "rows.ndjson").to_dicts() == expected
+    assert json.loads((folder / "rows.json").read_bytes()) == expected
+    assert pl.read_parquet(folder / "rows.parquet").to_dicts() == expected
+    assert not list(folder.glob("*.part"))
+    shown = requester("pull", grant_id, "rows.csv").out
+    assert re.search(rf"row_count\s+{ROWS}\b", shown), shown
+    requester("pull", grant_id, "rows.doc").failed(1, "ending")
+    requester("pull", grant_id, "no/such/folder/rows.csv").failed(1, "No such file or directory")
+
+
+def test_a_topic_is_followed_row_by_row(requester: Person, grant_id: str, pushed: dict[str, Any]) -> None:
+    done = requester("tail", grant_id, "--from-start", "--count", ROWS)
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert sorted(row["row"] for row in rows) == list(range(1, ROWS + 1))
+    assert {row["batch"] for row in rows} == {pushed["batch_id"]}
+    assert {row["key"]: row["value"] for row in rows}["7"] == {"id": "7", "name": "第7行"}
+    idle = requester("tail", grant_id, "--idle-seconds", 0.5)
+    assert (idle.code, idle.out) == (0, "")
+
+
+def test_deliveries_are_shown_to_the_provider(provider: Person, grant_id: str, pushed: dict[str, Any]) -> None:
+    found = until(lambda: provider("batch", "deliveries", pushed["batch_id"], "--json").json, 30, "no delivery is recorded")
+    assert [(one["accepted_count"], one["delivered_count"]) for one in found] == [(ROWS, ROWS)]
+
+
+def test_a_reader_that_stops_reading_is_no_fault(requester: Person, grant_id: str) -> None:
+    asked = f"set -o pipefail; {DXMESH} tail {grant_id} --from-start | head -n 1"
+    environment = {**os.environ, "DXMESH_PROFILE": str(requester.profile)}
+    done = subprocess.run(["bash", "-c", asked], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+# --- for programs
+
+
+def test_every_list_is_json_when_asked(authority: Person, provider: Person, resource_id: str) -> None:
+    for person, arguments in (
+        (authority, ["org", "list"]),
+        (authority, ["system", "list"]),
+        (authority, ["resource", "list"]),
+        (provider, ["request", "list"]),
+        (provider, ["grant", "list"]),
+        (provider, ["batch", "list", resource_id]),
+    ):
+        assert isinstance(person("--json", *arguments).json, list)
+        assert person(*arguments).code == 0
+
+
+def test_the_end_of_a_grant_and_of_a_resource(
+    authority: Person, provider: Person, requester: Person, resource_id: str, grant_id: str
+) -> None:
+    assert provider("grant", "terminate", grant_id, "--reason", "用毕", "--json").json["state"] == "terminated"
+    requester("pull", grant_id, "late.csv").failed(1, "403")
+    assert not (requester.folder / "late.csv").exists()
+    assert provider("resource", "withdraw", resource_id, "--reason", "停办", "--json").json["state"] == "withdrawn"
+    provider("resource", "draft", "not-there.json").failed(1, "not-there.json")
+    file = _csv(provider, f"{uuid4()}.csv", range(1, 3))
+    until(lambda: provider("push", resource_id, file).code == 1, 30, "a withdrawn resource takes batches")
