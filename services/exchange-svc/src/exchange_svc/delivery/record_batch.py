@@ -26,6 +26,7 @@ _ZSTD = 4
 _TRANSACTIONAL = 0x10
 _ZSTD_LEVEL = 1  # measured: as fast as the negative levels, and smaller than level 3 on rows of one table
 _MOST_RECORDS = 65_536  # so that an offset delta takes three bytes at most
+_FEW = 24  # up to here the columns cost more than the rows: a small batch is one row, and there are many of them
 
 BATCH_BYTES = 4 << 20
 """Size to which a batch is filled at most, before compression."""
@@ -54,6 +55,8 @@ class Piece:
     @cached_property
     def frames(self) -> Any:
         """Return per record its key and value as the format frames them: length (-1 for null) and bytes, twice; digests cover this."""
+        if len(self) <= _FEW:
+            return pa.array(map(frame, _bytes(self.keys, len(self)), _bytes(self.values, len(self))), pa.large_binary())
         return _join(*_framed(self.keys, len(self)), *_framed(self.values, len(self)))
 
     def frame_bytes(self) -> memoryview:
@@ -67,7 +70,10 @@ class Piece:
     def tail(self) -> tuple[Any, ...]:
         """Return what follows the frames, as columns to join: the headers common to all, then the row's number."""
         headers = [_text(name.encode()) + _text(value) for name, value in self.headers]
-        return (_constant(_varint(len(headers) + 1) + b"".join(headers) + _text(b"row")), *_framed(self.rows.cast(pl.String), len(self)))
+        fixed = _varint(len(headers) + 1) + b"".join(headers) + _text(b"row")
+        if len(self) <= _FEW:
+            return (pa.array([fixed + _text(b"%d" % row) for row in self.rows], pa.large_binary()),)
+        return (_constant(fixed), *_framed(self.rows.cast(pl.String), len(self)))
 
 
 def frame(key: bytes | None, value: bytes | None) -> bytes:
@@ -141,7 +147,10 @@ def _slices(pieces: Sequence[Piece], batch_bytes: int) -> Iterator[Any]:
     if len(pieces) == 1:
         columns = (pieces[0].frames, *pieces[0].tail())
     else:
-        columns = (pa.concat_arrays([piece.frames for piece in pieces]), pa.concat_arrays([_join(*piece.tail()) for piece in pieces]))
+        columns = (
+            pa.concat_arrays([piece.frames for piece in pieces]),
+            pa.concat_arrays([tail[0] if len(tail) == 1 else _join(*tail) for tail in (piece.tail() for piece in pieces)]),
+        )
     sizes = sum(
         (_sizes(column) for column in columns), start=pl.repeat(2, len(columns[0]), dtype=pl.Int64, eager=True)
     )  # attributes, time delta
@@ -164,6 +173,10 @@ def _framed(column: pl.Series | None, count: int) -> tuple[Any, ...]:
         return (pl.repeat(_varint(-1), count, dtype=pl.Binary, eager=True).to_arrow(),)
     data = column.cast(pl.Binary)
     return _varints(data.bin.size().fill_null(-1)).to_arrow(), data.fill_null(b"").to_arrow()
+
+
+def _bytes(column: pl.Series | None, count: int) -> list[bytes | None]:
+    return [None] * count if column is None else column.cast(pl.Binary).to_list()
 
 
 def _join(*columns: Any) -> Any:
