@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dxmesh_schemas.catalog import DataItem, DataType
@@ -103,12 +103,14 @@ def test_logical_values() -> None:
     assert set(typed("L", "2", "真", "on")) == {REFUSED}
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1992, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001
 def test_every_instant_comes_back_from_its_iso_text(moment: datetime) -> None:
     in_utc = moment.replace(tzinfo=UTC)
     assert typed("T", in_utc.isoformat(), in_utc.isoformat().replace("+00:00", "Z")) == [in_utc, in_utc]
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**30), max_value=10**30))
 def test_every_amount_comes_back_from_its_text(amount: Decimal) -> None:
     assert typed("Y", f"{amount:f}") == [amount]

@@ -16,7 +16,7 @@ from dxmesh_tabular import casting, columns
 from dxmesh_tabular.chunk import Chunk, ReadOptions
 from dxmesh_tabular.items import ROW, polars_type
 
-BATCH_ROWS = 1 << 17
+BATCH_ROWS = 1 << 16
 MAX_GROUP_BYTES = 1 << 30
 """Limit on the inflated size a Parquet row group declares."""
 MAX_ROWS = 1 << 27
@@ -24,7 +24,7 @@ _EXACT_AS_TEXT = (pl.String, pl.Categorical, pl.Boolean, pl.Date, pl.Decimal, pl
 
 
 def read_parquet(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:
-    """Yield a Parquet file's rows, typed, and its refused lines, 131,072 rows at a time.
+    """Yield a Parquet file's rows, typed, and its refused lines, 65,536 rows at a time.
 
     Raises: Invalid (422) for its columns and their types, Unreadable (400) if damaged, TooLarge (413) if a row group inflates
     beyond 1 GiB or there are more than 2^27 rows.
