@@ -11,6 +11,10 @@ import pytest
 from dxmesh_local.kafka import Kafka
 from dxmesh_local.ports import Ports
 from dxmesh_local.postgres import Postgres
+from dxmesh_runtime import telemetry
+from dxmesh_runtime.settings import TelemetrySettings
+
+telemetry.set_up_logs(TelemetrySettings(log_level="WARNING"))
 
 FreshDatabase = Callable[[str], Awaitable[str]]
 

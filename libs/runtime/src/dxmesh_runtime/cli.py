@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from dxmesh_runtime import app as http
-from dxmesh_runtime import migrate, telemetry
+from dxmesh_runtime import telemetry
 from dxmesh_runtime.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -94,6 +94,8 @@ def main(spec: ServiceSpec) -> None:
     settings = _settings(spec)
     telemetry.set_up(settings.telemetry, spec.name)
     if mode == "migrate":
+        from dxmesh_runtime import migrate  # Alembic costs memory and start time that only this mode has a use for
+
         changed = migrate.upgrade_now(settings.database.url, spec.package)
         log.info("migrate.done", service=spec.name, changed=changed)
         return

@@ -1,7 +1,7 @@
 """The consumer loop: each event takes effect once, in order per partition; wrong data is parked, anything else is retried."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_runtime import broker, inbox, telemetry
+from dxmesh_runtime import broker, dead_letter, inbox, telemetry
 from dxmesh_runtime.db import Database, utc_now
 from dxmesh_runtime.health import Flag
 from dxmesh_runtime.settings import KafkaSettings
@@ -82,8 +82,8 @@ async def take_effect(tx: AsyncSession, name: str, handlers: Handlers, every: Gr
             for item in run:
                 with telemetry.continued(item.meta):
                     await handler(tx, item.event, item.meta)
-    for item in todo:
-        telemetry.events_handled.labels(name, item.meta.event_type).inc()
+    for event_type, count in Counter(item.meta.event_type for item in todo).items():
+        telemetry.events_handled.labels(name, event_type).inc(count)
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -181,7 +181,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 raise
             except Exception as error:  # whatever it is, this partition waits and nothing is skipped
                 if wrong_data(error) and len(records) == 1:
-                    await self._park(records[0], error)
+                    await dead_letter.park(self._kafka, self.name, records[0], error)
                 elif len(records) > 1:
                     size = 1  # one by one, to find the culprit
                     continue
@@ -215,30 +215,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             async with self._database.sessions.begin() as tx:
                 await take_effect(tx, self.name, self._handlers, self._every, incoming)
 
-    async def _park(self, record: ConsumerRecord, error: BaseException) -> None:
-        """Send a record that cannot be handled to `<topic>.dlt`, with why; it returns once the broker has it."""
-        topic = record.topic.removesuffix(".dlt") + ".dlt"
-        await broker.ensure_topics(self._kafka, [topic])
-        headers = [(name, value) for name, value in record.headers if not name.startswith("dlt_")]
-        headers += [
-            ("dlt_consumer", self.name.encode()),
-            ("dlt_reason", str(error).encode()[:2000]),
-            ("dlt_error", type(error).__name__.encode()),
-            ("dlt_place", f"{record.topic}/{record.partition}/{record.offset}".encode()),
-            ("dlt_at", utc_now().isoformat().encode()),
-        ]
-        producer = broker.producer(self._kafka)
-        await producer.start()
-        try:
-            await producer.send_and_wait(topic, record.value, record.key, headers=headers)
-        finally:
-            await producer.stop()
-        telemetry.dead_letters.labels(self.name, record.topic).inc()
-        log.error("consumer.parked", consumer=self.name, topic=record.topic, offset=record.offset, reason=str(error)[:500])
-
     async def replay(self) -> tuple[int, int]:
         """Handle again what this consumer parked, up to now; return how many took effect and how many were parked again."""
-        parked = [topic + ".dlt" for topic in self._topics]
+        parked = [topic + dead_letter.SUFFIX for topic in self._topics]
         ends = {TopicPartition(*place): end for place, end in (await broker.end_offsets(self._kafka, parked)).items() if end}
         done = again = 0
         reader = broker.consumer(self._kafka, group=f"{self.name}.replay")
@@ -248,7 +227,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             for place, end in ends.items():
                 while await reader.position(place) < end:
                     for record in (await reader.getmany(place, timeout_ms=_POLL_MS)).get(place, ()):
-                        if dict(record.headers).get("dlt_consumer") != self.name.encode() or record.offset >= end:
+                        if not dead_letter.is_of(record, self.name) or record.offset >= end:
                             continue
                         try:
                             await self._handle([record])
@@ -256,7 +235,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                         except Exception as error:
                             if not wrong_data(error):
                                 raise
-                            await self._park(record, error)
+                            await dead_letter.park(self._kafka, self.name, record, error)
                             again += 1
                         await reader.commit({place: record.offset + 1})
         finally:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from alembic.operations import Operations
 from sqlalchemy import Column, DateTime, PrimaryKeyConstraint, Table, Text, Uuid, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,7 +30,7 @@ async def claim(tx: AsyncSession, consumer: str, event_ids: Sequence[UUID], *, n
     return set(result.scalars())
 
 
-def create_v1(op: Operations | Any) -> None:
+def create_v1(op: Any) -> None:
     """Create the table (called by a service's first migration)."""
     op.create_table(
         "inbox",

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from alembic.operations import Operations
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid, insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -85,7 +84,7 @@ BEGIN PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL; END $$;
 """
 
 
-def create_v1(op: Operations | Any) -> None:
+def create_v1(op: Any) -> None:
     """Create the table and the trigger that wakes the relay (called by a service's first migration)."""
     op.create_table(
         "outbox",

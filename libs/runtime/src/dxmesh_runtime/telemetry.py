@@ -32,6 +32,9 @@ handle_seconds = Histogram("dxmesh_handle_seconds", "Time of one group of events
 http_seconds = Histogram("dxmesh_http_seconds", "Time to answer", ["method", "route", "status"])
 
 
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def _add_trace(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
@@ -41,6 +44,15 @@ def _add_trace(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.
 
 def set_up(settings: TelemetrySettings, service: str) -> None:
     """Configure logs of this process and of its libraries, and traces; call it once, first."""
+    set_up_logs(settings)
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    if settings.otlp_endpoint:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.otlp_endpoint.rstrip("/") + "/v1/traces")))
+    trace.set_tracer_provider(provider)
+
+
+def set_up_logs(settings: TelemetrySettings) -> None:
+    """Configure logs of this process and of its libraries; a traceback shows no variables: they hold payloads and secrets."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -54,9 +66,9 @@ def set_up(settings: TelemetrySettings, service: str) -> None:
         cache_logger_on_first_use=True,
     )
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=False)]
+        [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
         if settings.log_format == "console"
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -69,10 +81,6 @@ def set_up(settings: TelemetrySettings, service: str) -> None:
     root.setLevel(settings.log_level)
     for noisy in ("httpx", "httpcore", "uvicorn.access", "aiokafka", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    if settings.otlp_endpoint:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.otlp_endpoint.rstrip("/") + "/v1/traces")))
-    trace.set_tracer_provider(provider)
 
 
 def current_traceparent() -> str | None:
