@@ -14,9 +14,8 @@ from open_data_svc.ckan import datastore, domain, packages
 from open_data_svc.ckan.domain import Parameters
 from open_data_svc.ckan.errors import ActionNotFound, ValidationError
 from open_data_svc.dataset import search, store
-from open_data_svc.dataset.domain import API, Format
-from open_data_svc.dataset.search import Search
-from open_data_svc.settings import PortalSettings
+from open_data_svc.dataset.domain import API, Format, Search
+from open_data_svc.dataset.settings import PortalSettings
 
 _FORMS: Mapping[str, Literal["objects", "lists", "csv", "tsv"]] = {"objects": "objects", "lists": "lists", "csv": "csv", "tsv": "tsv"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from open_data_svc.ckan.errors import SearchQueryError, ValidationError
-from open_data_svc.dataset.search import FIELDS, Order
+from open_data_svc.dataset.domain import FIELDS, Order
 
 MAX_ROWS = 1_000
 """Most datasets of a package_search page (CKAN: ckan.search.rows_max)."""

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from open_data_svc.dataset.domain import Format, distribution_id
+from open_data_svc.dataset.settings import PortalSettings
 from open_data_svc.dataset.store import Dataset, DatasetFile
-from open_data_svc.settings import PortalSettings
 
 _MEDIA = {form.value: form.media_type.partition(";")[0] for form in Format}
 

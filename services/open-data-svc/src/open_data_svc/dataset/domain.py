@@ -1,9 +1,10 @@
 """What may be opened, what a dataset is called, and when it gets a new version."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID, uuid5
 
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, ResourceSnapshot
@@ -142,3 +143,20 @@ TYPE_WORDS: dict[DataType, tuple[str, str]] = {
     DataType.LOGICAL: ("是否", "yes or no"),
 }
 """An item type in words, Chinese and English."""
+
+
+Order = Literal["newest", "oldest", "name", "name_desc", "title", "title_desc", "rows", "created", "created_desc"]
+
+FIELDS = ("organization", "tags", "res_format", "groups", "license_id", "name", "id", "title", "owner_org", "notes", "state", "type")
+"""Fields that can be searched by value (CKAN's names)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for: every word occurs somewhere in the description, and each field has one of its values."""
+
+    words: Sequence[str] = ()
+    fields: Sequence[tuple[str, Sequence[str], bool]] = ()  # (field, any of these, wanted or excluded)
+    order: Order = "newest"
+    offset: int = 0
+    limit: int = 20

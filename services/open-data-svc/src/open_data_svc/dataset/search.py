@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from open_data_svc.dataset.domain import API, Format, State
+from open_data_svc.dataset.domain import API, Format, Order, Search, State
 from open_data_svc.dataset.store import Dataset, DatasetVersion, Distribution, as_uuid
 
-Order = Literal["newest", "oldest", "name", "name_desc", "title", "title_desc", "rows", "created", "created_desc"]
 _ORDERS: Mapping[Order, ColumnElement[Any]] = {
     "newest": Dataset.refreshed_at.desc(),
     "oldest": Dataset.refreshed_at.asc(),
@@ -22,17 +21,6 @@ _ORDERS: Mapping[Order, ColumnElement[Any]] = {
     "created": Dataset.first_published_at.asc(),
     "created_desc": Dataset.first_published_at.desc(),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What is looked for: every word occurs somewhere in the description, and each field has one of its values."""
-
-    words: Sequence[str] = ()
-    fields: Sequence[tuple[str, Sequence[str], bool]] = ()  # (field, any of these, wanted or excluded)
-    order: Order = "newest"
-    offset: int = 0
-    limit: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +44,6 @@ class Totals:
     queries: int
     versions: int
     publishers: int
-
-
-FIELDS = ("organization", "tags", "res_format", "groups", "license_id", "name", "id", "title", "owner_org", "notes", "state", "type")
-"""Fields that can be searched by value (CKAN's names)."""
 
 
 def _has(name: str, value: str, licence_id: str) -> ColumnElement[bool]:

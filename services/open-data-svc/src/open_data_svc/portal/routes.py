@@ -16,8 +16,7 @@ from dxmesh_schemas.catalog import DataType
 from dxmesh_tabular.store import ObjectStore
 from open_data_svc.ckan.routes import site_of
 from open_data_svc.dataset import domain, files, search, store
-from open_data_svc.dataset.domain import Format
-from open_data_svc.dataset.search import Order, Search
+from open_data_svc.dataset.domain import Format, Order, Search
 from open_data_svc.portal import words as texts
 
 router = APIRouter(tags=["portal"])
