@@ -37,7 +37,7 @@ def problem_classes() -> list[type[Problem]]:
             for _, kind in inspect.getmembers(module, inspect.isclass):
                 if issubclass(kind, Problem):
                     found.add(kind)
-    return sorted(found, key=lambda kind: (kind.status, kind.slug))
+    return sorted(found, key=lambda kind: (kind.status, kind.slug, kind.__module__))
 
 
 def schema_text(kind: type) -> str:

@@ -22,6 +22,7 @@ COMPOSE = ROOT / "deploy" / "docker" / "compose.yaml"
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SECRET = {"DATABASE__URL", "BOOTSTRAP__CLIENT_ID", "BOOTSTRAP__CLIENT_SECRET"}
 KUBERNETES = "1.37"
+RENDER = ["template", "dxmesh", str(CHART), "--kube-version", KUBERNETES]
 
 
 def names(kind: type[BaseModel], prefix: str = "") -> set[str]:
@@ -101,7 +102,13 @@ def test_the_rendered_chart_is_valid(options: list[str]) -> None:
     assert helm is not None
     environment = {**os.environ, "HELM_CACHE_HOME": "/tmp/helm", "HELM_CONFIG_HOME": "/tmp/helm", "HELM_DATA_HOME": "/tmp/helm"}
     subprocess.run([helm, "lint", "--strict", CHART], check=True, capture_output=True, env=environment)
-    done = subprocess.run([helm, "template", "dxmesh", CHART, *options], check=True, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [helm, *RENDER, *options],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     documents = [document for document in yaml.safe_load_all(done.stdout) if document]
     kinds = [document["kind"] for document in documents]
     assert kinds.count("Deployment") == len(PACKAGES)
@@ -118,7 +125,10 @@ def test_the_chart_refuses_a_service_without_a_secret() -> None:
     helm = _helm()
     assert helm is not None
     done = subprocess.run(
-        [helm, "template", "dxmesh", CHART, "--set", "services.audit-svc.secret="], capture_output=True, text=True, check=False
+        [helm, *RENDER, "--set", "services.audit-svc.secret="],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert "secret" in done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from opentelemetry import trace
 from opentelemetry.propagate import extract
 from opentelemetry.trace import SpanKind
@@ -59,6 +60,10 @@ class Observe:
                 )
 
 
+def _noun(route: APIRoute) -> str:
+    return route.endpoint.__module__.split(".")[1]
+
+
 def build(settings: ServiceSettings, *, name: str, title: str, routers: Sequence[APIRouter], state: State | None = None) -> FastAPI:
     """Return the service's app.
 
@@ -91,7 +96,7 @@ def build(settings: ServiceSettings, *, name: str, title: str, routers: Sequence
         redoc_url=None,
         separate_input_output_schemas=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},  # Observe does it once
-        generate_unique_id_function=lambda route: f"{name}-{route.name}",
+        generate_unique_id_function=lambda route: f"{name}-{_noun(route)}-{route.name}",
     )
     problems.install(app)
     shell.mount(app)

@@ -91,7 +91,7 @@ async def test_deciding_twice_is_a_conflict(exchange: Any) -> None:
     request_id = (await exchange.ask(resource)).json()["request_id"]
     assert (await decide(exchange, request_id, exchange.provider)).status_code == 201
     again = await decide(exchange, request_id, exchange.provider, "refused", reason="later thought")
-    assert (again.status_code, slug(again)) == (409, "illegal-transition")
+    assert (again.status_code, slug(again)) == (409, "request-answered")
 
 
 async def test_of_two_decisions_at_once_one_holds(exchange: Any) -> None:

@@ -6,7 +6,7 @@ from dxmesh_schemas.problem import Conflict, NotFound
 class ResourceNotFound(NotFound):
     """No such resource, or the caller may not know of it."""
 
-    slug, title = "resource-not-found", "There is no such resource"
+    slug, title = "resource-not-found", "There is no such data resource"
 
 
 class ResourceWithdrawn(Conflict):

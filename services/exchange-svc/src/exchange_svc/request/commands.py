@@ -96,7 +96,7 @@ async def decide(
 ) -> store.SharingRequest:
     """Answer a sharing request: grant it, or refuse it with reasons.
 
-    Raises: RequestNotFound (404), NotTheProvider (403), IllegalTransition (409), ReasonMissing (422), ResourceWithdrawn (409),
+    Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered (409), ReasonMissing (422), ResourceWithdrawn (409),
     ItemsUnknown (422), NotShared (403), UseUntilPast (422).
     Emits: exchange.request.granted.v1 and exchange.grant.activated.v1, or exchange.request.refused.v1.
     Source: 政务数据共享条例 Art. 20-21.

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, SharingType, StandingConsent
-from exchange_svc.request.errors import IllegalTransition, ItemsUnknown, NotShared, ReasonMissing, UseUntilPast
+from exchange_svc.request.errors import ItemsUnknown, NotShared, ReasonMissing, RequestAnswered, UseUntilPast
 
 
 class State(StrEnum):
@@ -47,12 +47,12 @@ TRANSITIONS: Mapping[tuple[State, Step], State] = MappingProxyType(
 def advance(state: State, step: Step, *, reason: str | None = None) -> State:
     """Return the state after a step.
 
-    Raises: IllegalTransition (409), ReasonMissing (422) for a refusal that says nothing.
+    Raises: RequestAnswered (409), ReasonMissing (422) for a refusal that says nothing.
     Source: 政务数据共享条例 Art. 21.
     """
     after = TRANSITIONS.get((state, step))
     if after is None:
-        raise IllegalTransition(f"the request is {state.value.replace('_', ' ')}: {step.value} is not possible any more", state=state.value)
+        raise RequestAnswered(f"the request is {state.value.replace('_', ' ')}: {step.value} is not possible any more", state=state.value)
     if after is State.REFUSED and not (reason or "").strip():
         detail = "a refusal states its reasons (GDSR Art. 21): give `reason`"
         raise ReasonMissing(detail, errors=[{"pointer": "/reason", "detail": detail}])

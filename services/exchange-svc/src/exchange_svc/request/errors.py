@@ -45,7 +45,7 @@ class ReasonMissing(Invalid):
     slug, title = "reason-missing", "A refusal needs a reason"
 
 
-class IllegalTransition(Conflict):
+class RequestAnswered(Conflict):
     """The request is not in a state that allows this."""
 
-    slug, title = "illegal-transition", "The request was answered before"
+    slug, title = "request-answered", "The request was answered before"

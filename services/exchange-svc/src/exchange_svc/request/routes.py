@@ -16,12 +16,12 @@ from exchange_svc.access import sees_all
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
 from exchange_svc.request import commands, domain, store
 from exchange_svc.request.errors import (
-    IllegalTransition,
     ItemsUnknown,
     NotShared,
     NotTheProvider,
     OwnResource,
     ReasonMissing,
+    RequestAnswered,
     RequestNotFound,
     UseUntilPast,
 )
@@ -108,7 +108,7 @@ async def get_request(request_id: UUID, who: Who, tx: Tx) -> store.SharingReques
     status_code=201,
     response_model=RequestOut,
     responses=problems(
-        RequestNotFound, NotTheProvider, IllegalTransition, ReasonMissing, ResourceWithdrawn, ItemsUnknown, NotShared, UseUntilPast
+        RequestNotFound, NotTheProvider, RequestAnswered, ReasonMissing, ResourceWithdrawn, ItemsUnknown, NotShared, UseUntilPast
     ),
 )
 async def decide(request_id: UUID, body: DecisionIn, who: Steward, tx: Tx) -> store.SharingRequest:

@@ -6,7 +6,7 @@ from dxmesh_schemas.problem import NotFound
 class ResourceNotFound(NotFound):
     """No resource of this id is published on this node."""
 
-    slug, title = "resource-not-found", "There is no such resource"
+    slug, title = "resource-not-found", "There is no such data resource"
 
 
 class VersionNotArrived(Exception):
