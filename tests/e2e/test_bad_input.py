@@ -718,6 +718,7 @@ def test_a_table_behind_its_title_lines_is_refused_by_the_names_of_its_columns(d
 
 def test_after_all_that_nothing_half_written_is_left(mesh: Mesh, desk: Desk) -> None:
     """Runs behind the others: every batch is decided, every object belongs to a batch, the ledger balances."""
+    desk.good_under(uuid4())
     client = desk.provider.client
     folder = mesh.home.root / "objects" / "batches" / str(desk.resource_id)
     url = f"{desk.node.profile.exchange}/v1/resources/{desk.resource_id}/batches"
