@@ -31,8 +31,9 @@ def cast(text: pl.DataFrame, items: Sequence[DataItem]) -> Chunk:
     are Asia/Shanghai. Exact numbers
     refuse digits beyond their scale rather than round. Source: GB/T 7408 (dates).
     """
-    sent_as_text = [item for item in items if text.schema.get(item.code) == pl.String]
-    typed = text.lazy().select(ROW, *(_column(item, text.schema).alias(item.code) for item in items)).collect()
+    held = text.schema
+    sent_as_text = [item for item in items if held.get(item.code) == pl.String]
+    typed = text.lazy().select(ROW, *(_column(item, held).alias(item.code) for item in items)).collect()
     doubtful = [item for item in sent_as_text if not item.data_type.is_text and _has_unread(text[item.code], typed[item.code])]
     if doubtful:
         typed = typed.with_columns(text.select(_tolerant(item).alias(item.code) for item in doubtful))

@@ -53,9 +53,12 @@ class BrokenLine:
     record: str
 
 
+_NONE = pl.DataFrame(schema=REFUSED_SCHEMA)
+
+
 def no_refused() -> pl.DataFrame:
     """Return a frame of refused lines that has none."""
-    return pl.DataFrame(schema=REFUSED_SCHEMA)
+    return _NONE
 
 
 def refused_lines(broken: Iterable[BrokenLine]) -> pl.DataFrame:

@@ -36,6 +36,8 @@ def take_records(piece: bytes, delimiter: str, encoding: str, *, last: bool, onl
     Unless the piece is the `last`, its final record may be incomplete and is left. Line ends are CRLF, LF or CR; blank lines are no
     records. Behind a quote that never closes, and behind text after a closing quote, reading goes on at the next line.
     """
+    if not last and b"\n" in piece:
+        piece = piece[: piece.rfind(b"\n") + 1]
     text = piece.decode("utf-8", "surrogateescape")
     lines = list(io.StringIO(text, newline=""))
     if not last and lines and not lines[-1].endswith("\n"):

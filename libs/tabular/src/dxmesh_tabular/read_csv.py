@@ -19,7 +19,7 @@ from dxmesh_tabular.items import ROW
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_HEADER_BYTES = 1 << 20
-_CAREFUL_BYTES = 1 << 19  # read record by record at a time
+_CAREFUL_BYTES = 1 << 17  # tried at a time, where a whole block is not regular
 _MAX_REREAD = 64 << 20  # characters read again behind broken quotes, before the file is given up: the work stays linear
 _MAX_COUNTED_FIELDS = 200  # beyond, the expression that proves a block regular would grow too large
 
@@ -118,11 +118,7 @@ class _Body:
             self._fill(self.block_bytes)
             if self.at >= len(self.waiting):
                 return
-            chunk = None if self.careful_left > 0 else self._by_columns()
-            if chunk is None:
-                self.careful_left = self.careful_left or self.block_bytes
-                chunk = self._by_records()
-            yield chunk
+            yield self._whole_block() or self._part_of_block()
 
     def _fill(self, size: int) -> None:
         """Read until `size` bytes wait, or the file has ended."""
@@ -132,14 +128,31 @@ class _Body:
             self.at = 0
             self.ended = not more
 
-    def _by_columns(self) -> Chunk | None:
-        """Read all that waits at once, if it can be proven that every record has its fields; None if not."""
-        end = len(self.waiting) if self.ended else self.waiting.rfind(b"\n", self.at) + 1
+    def _whole_block(self) -> Chunk | None:
+        if self.careful_left > 0:
+            return None
+        chunk = self._by_columns(len(self.waiting))
+        self.careful_left = 0 if chunk else self.block_bytes
+        return chunk
+
+    def _part_of_block(self) -> Chunk:
+        """Read a part of a block that is not regular: the part itself may be."""
+        return self._by_columns(_CAREFUL_BYTES) or self._by_records()
+
+    def _advance(self, taken: int) -> None:
+        self.at += taken
+        self.careful_left -= taken
+
+    def _by_columns(self, limit: int) -> Chunk | None:
+        """Read the records in the next `limit` bytes at once, if it can be proven that each has its fields; None if not."""
+        stop = min(self.at + limit, len(self.waiting))
+        whole = self.ended and stop == len(self.waiting)
+        end = stop if whole else self.waiting.rfind(b"\n", self.at, stop) + 1
         block = self.waiting[self.at : end]
         if b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
             return None
         quoted = b'"' in block
-        if quoted and not self.ended:
+        if quoted and not whole:
             block = block[: _even_quotes(block)]
         taken = len(block)
         if taken and not block.endswith(b"\n"):
@@ -152,7 +165,7 @@ class _Body:
             return None
         if not quoted and not self._has_every_field(block, frame):
             return None
-        self.at += taken
+        self._advance(taken)
         first, self.row = self.row, self.row + frame.height
         return casting.cast(frame.with_row_index(ROW, first), self.items)
 
@@ -190,8 +203,7 @@ class _Body:
             if found.taken or last:
                 break
             size = min(size * 8, MAX_RECORD_BYTES)
-        self.at += found.taken
-        self.careful_left -= found.taken
+        self._advance(found.taken)
         self.reread += found.reread
         if self.reread > _MAX_REREAD:
             raise Unreadable(
