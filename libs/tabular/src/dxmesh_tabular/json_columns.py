@@ -42,11 +42,8 @@ class Objects:
         """
         if not self._order or len(self._order) > _MAX_PROVEN_ITEMS:
             return None
-        if lines not in self._regular:
-            self._regular[lines] = self._expression(lines=lines)
         try:
-            text = block.decode()
-            if not pl.Series([text]).str.contains(self._regular[lines])[0]:
+            if not self._is_regular(block, lines=lines):
                 return None
             schema = dict.fromkeys(self._order, pl.String())
             if lines:
@@ -58,6 +55,11 @@ class Objects:
         frame = frame.rename({key: item.code for key, item in self._keys.items() if item is not None})
         first, self.row = self.row, self.row + frame.height
         return casting.cast(frame.with_row_index(ROW, first), self.items)
+
+    def _is_regular(self, block: bytes, *, lines: bool) -> bool:
+        if lines not in self._regular:
+            self._regular[lines] = self._expression(lines=lines)
+        return bool(pl.Series([block.decode()]).str.contains(self._regular[lines])[0])
 
     def by_lines(self, text: str, encoding: str) -> Chunk:
         """Read one object a line; a line that is none refuses its row, a blank line is no row."""

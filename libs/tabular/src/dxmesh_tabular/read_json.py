@@ -14,6 +14,7 @@ from dxmesh_tabular.json_records import DECODER, Fault
 
 MAX_RECORD_BYTES = 16 << 20
 _CAREFUL_BYTES = 1 << 19
+_SHARE = 2  # of a block is read at a time: proving and parsing JSON holds more beside it than CSV does
 
 
 def read_ndjson(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:
@@ -28,7 +29,7 @@ def read_ndjson(path: Path, items: Sequence[DataItem], options: ReadOptions) -> 
     waiting, ended = b"", False
     try:
         while waiting or not ended:
-            more = b"" if ended else source.read(options.block_bytes)
+            more = b"" if ended else source.read(options.block_bytes // _SHARE)
             ended = not more
             waiting += more
             if objects.row == 1 and waiting.lstrip()[:1] == b"[":
@@ -69,7 +70,7 @@ def read_json(path: Path, items: Sequence[DataItem], options: ReadOptions) -> It
     """
     source = Utf8Reader(path, options.encoding)
     try:
-        yield from _Array(source, Objects(items, options.needed), options.block_bytes).chunks()
+        yield from _Array(source, Objects(items, options.needed), options.block_bytes // _SHARE).chunks()
     finally:
         source.close()
 
