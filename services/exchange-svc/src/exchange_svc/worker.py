@@ -20,7 +20,7 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
     objects = ObjectStore.open(settings.object_store.url)
     return [
         Consumer("exchange", settings.kafka, database, {**catalog.HANDLERS, **batches.HANDLERS}),
-        Consumer("exchange-delivery", settings.kafka, database, deliveries.HANDLERS),
+        Consumer("exchange-delivery", settings.kafka, database, deliveries.handlers(settings.kafka, settings.delivery)),
         Consumer("exchange-table", settings.kafka, database, tables.handlers(objects)),
     ]
 
