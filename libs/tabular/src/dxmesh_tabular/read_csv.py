@@ -2,11 +2,11 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from dxmesh_schemas.catalog import DataItem
@@ -21,7 +21,6 @@ DELIMITERS = (",", ";", "\t", "|")
 MAX_HEADER_BYTES = 1 << 20
 _CAREFUL_BYTES = 1 << 17  # tried at a time, where a whole block is not regular
 _MAX_REREAD = 64 << 20  # characters read again behind broken quotes, before the file is given up: the work stays linear
-_MAX_COUNTED_FIELDS = 200  # beyond, the expression that proves a block regular would grow too large
 
 
 def read_csv(path: Path, items: Sequence[DataItem], options: ReadOptions) -> Iterator[Chunk]:
@@ -111,7 +110,6 @@ class _Body:
         self.row = 1  # number of the next data row
         self.careful_left = 0  # bytes still to be read record by record
         self.reread = 0
-        self.regular = _regular(delimiter, len(self.names))
 
     def chunks(self) -> Iterator[Chunk]:
         while True:
@@ -157,35 +155,30 @@ class _Body:
         taken = len(block)
         if taken and not block.endswith(b"\n"):
             block += b"\n"
-        if not block or (quoted and not self._is_regular(block)):
+        if not block or (quoted and not _quotes_are_regular(block, self.delimiter)):
             return None
         try:
             frame = pl.read_csv(block, has_header=False, separator=self.delimiter, schema=self.schema, infer_schema=False)
         except PolarsError:  # a line with too many fields, or bytes that are not UTF-8: named record by record
             return None
-        if not quoted and not self._has_every_field(block, frame):
+        if not self._has_every_field(block, frame):
             return None
         self._advance(taken)
         first, self.row = self.row, self.row + frame.height
         return casting.cast(frame.with_row_index(ROW, first), self.items)
 
-    def _is_regular(self, block: bytes) -> bool:
-        """Say whether a block with quotes keeps RFC 4180 and every record has its fields."""
-        if self.regular is None or _has_blank_line(block):
-            return False
-        try:
-            text = block.decode()
-        except UnicodeDecodeError:
-            return False
-        return bool(pl.Series([text]).str.contains(self.regular)[0])
-
     def _has_every_field(self, block: bytes, frame: pl.DataFrame) -> bool:
-        """Say whether lines without quotes have all their fields; longer ones are errors already, so only short ones are looked for."""
+        """Say whether records have all their fields; longer ones are errors already, so only short ones are looked for."""
         if frame[self.names[-1]].null_count() == 0:
             return True  # polars fills up a short or blank line with nulls
         if len(self.names) == 1:
             return not _has_blank_line(block)
-        return block.count(self.delimiter.encode()) == frame.height * (len(self.names) - 1)
+        between = block.count(self.delimiter.encode())
+        wanted = frame.height * (len(self.names) - 1)
+        if between > wanted:  # some stand inside quotes, and so in cells
+            cells = frame.select(pl.sum_horizontal(pl.all().str.count_matches(self.delimiter, literal=True).sum())).item()
+            between -= cells or 0
+        return between == wanted
 
     def _by_records(self) -> Chunk:
         """Read a part of what waits record by record, naming each that is broken."""
@@ -239,13 +232,17 @@ class _Body:
         return Chunk(chunk.rows, pl.concat([chunk.refused, refused_lines(broken)]).sort("row", maintain_order=True))
 
 
-def _regular(delimiter: str, width: int) -> str | None:
-    """Return the expression of a block whose records all keep RFC 4180 and have `width` fields."""
-    if width > _MAX_COUNTED_FIELDS:
-        return None
-    mark = re.escape(delimiter)
-    cell = rf'(?:"(?:[^"]|"")*"|[^"\r\n{mark}]*)'
-    return rf"\A(?:{cell}(?:{mark}{cell}){{{width - 1}}}\r?\n)*\z"
+def _quotes_are_regular(block: bytes, delimiter: str) -> bool:
+    """Say whether each quote of a block opens a field, closes one or is doubled inside one (RFC 4180 section 2.5 to 2.7)."""
+    text = pl.Series(pa.UInt8Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)]))
+    quotes = (text == ord('"')).arg_true().cast(pl.Int64)
+    if len(quotes) % 2:
+        return False
+    opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
+    doubled = opening == closing.shift(1, fill_value=-1) + 1  # closed and opened again: a quote inside; at the very start, a field's first
+    starts = doubled | text.gather((opening - 1).clip(0)).is_in([ord(delimiter), ord("\n")])
+    ends = doubled.shift(-1, fill_value=False) | text.gather(closing + 1).is_in([ord(delimiter), ord("\n"), ord("\r")])
+    return bool(starts.all() and ends.all())
 
 
 def _has_blank_line(block: bytes) -> bool:
