@@ -1,5 +1,6 @@
 """What tests of services share: tokens, a running app, delivered events, the outbox read back, the schema compared."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import uvicorn
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +23,7 @@ from dxmesh_runtime.settings import AuthSettings
 from dxmesh_schemas.event import Event, Meta, event_class
 
 ISSUER = "http://issuer.test"
+_START_SECONDS = 20
 
 
 class Tokens:
@@ -57,6 +60,19 @@ async def serving(app: FastAPI, **options: Any) -> AsyncIterator[httpx.AsyncClie
         transport = httpx.ASGITransport(with_state, raise_app_exceptions=False, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://service.test", **options) as client:
             yield client
+
+
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[str]:
+    """Serve the app on a free port, for clients that are no part of the test's process; yield its address."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(_START_SECONDS):
+        while not server.started:  # noqa: ASYNC110  # uvicorn tells it by a flag alone
+            await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await task
 
 
 def incoming(event: Event, *, event_id: UUID | None = None, offset: int = 0) -> Incoming:

@@ -3,12 +3,10 @@
 import asyncio
 import os
 import shutil
-import socket
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-import uvicorn
 from sqlalchemy import text
 
 from audit_svc import worker
@@ -17,7 +15,7 @@ from audit_svc.checkpoint.domain import Head
 from audit_svc.log import commands
 from dxmesh_runtime.consumer import Incoming
 from dxmesh_runtime.db import utc_now, uuid7
-from dxmesh_runtime.testing import incoming
+from dxmesh_runtime.testing import incoming, listening
 from dxmesh_schemas.catalog_events import SystemRegistered
 from dxmesh_schemas.event import Meta
 
@@ -57,13 +55,8 @@ async def verifier(tmp_path_factory) -> Path:
 @pytest.fixture
 async def url(log):
     """The log on a real port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(log.settings), log_config=None, access_log=False))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    await serving
-    listener.close()
+    async with listening(create_app(log.settings)) as url:
+        yield url
 
 
 async def grow(log, *sizes):

@@ -7,8 +7,8 @@ from typing import Any
 
 import ckanapi
 import pytest
-import uvicorn
 
+from dxmesh_runtime.testing import listening
 from dxmesh_schemas.catalog import OrganizationRef
 
 NAME = "307001-000123"
@@ -17,14 +17,8 @@ NAME = "307001-000123"
 @pytest.fixture
 async def site(open_data: Any) -> AsyncIterator[str]:
     """Yield the address of the service listening on a free port."""
-    server = uvicorn.Server(uvicorn.Config(open_data.app, host="127.0.0.1", port=0, log_config=None))
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await task
+    async with listening(open_data.app) as url:
+        yield url
 
 
 @pytest.mark.parametrize("get_only", [False, True])

@@ -1,6 +1,5 @@
 """The pages in a real browser: no accessibility fault in either colour scheme, no script or style refused, no sideways scrolling."""
 
-import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -9,10 +8,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import BrowserContext, async_playwright
 
+from dxmesh_runtime.testing import listening
 from dxmesh_schemas.catalog import DataItem, DataType, OrganizationRef, UpdateCycle
 
 CHROMIUM = shutil.which("chromium")
@@ -85,14 +84,8 @@ async def _seed(open_data: Any) -> None:
 async def site(open_data: Any) -> AsyncIterator[str]:
     """Yield the address of the service with a city's data, listening on a free port."""
     await _seed(open_data)
-    server = uvicorn.Server(uvicorn.Config(open_data.app, host="127.0.0.1", port=0, log_config=None))
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await task
+    async with listening(open_data.app) as url:
+        yield url
 
 
 async def _look(context: BrowserContext, url: str, name: str) -> list[str]:

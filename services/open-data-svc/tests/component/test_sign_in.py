@@ -1,18 +1,16 @@
 """Who sees an operator page: this machine when allowed, a bearer token, or a browser that signed in at the issuer."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from dxmesh_runtime.settings import DashboardSettings
 from dxmesh_runtime.shell.access import local_path
-from dxmesh_runtime.testing import serving
+from dxmesh_runtime.testing import listening, serving
 from open_data_svc.app import create_app
 
 SECRET = "a-secret"
@@ -33,14 +31,8 @@ async def issuer(open_data: Any) -> AsyncIterator[str]:
         address = str(request.base_url).rstrip("/")
         return JSONResponse({"access_token": open_data.tokens.token(None, form["client_id"], iss=address), "expires_in": 900})
 
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await task
+    async with listening(app) as url:
+        yield url
 
 
 def _app(open_data: Any, issuer: str, **dashboard: Any) -> FastAPI:
