@@ -1,6 +1,7 @@
 """The consumer loop: each event takes effect once, in order per partition; wrong data is parked, anything else is retried."""
 
 import asyncio
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from dxmesh_schemas.problem import Problem
 
 log = structlog.get_logger(__name__)
 _POLL_MS = 250
+_COMMIT_SECONDS = 0.25
 _BUFFER_GROUPS = 4
 _MAX_BACKOFF_SECONDS = 10.0
 
@@ -90,7 +92,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     """A Kafka consumer group whose effects are in the database.
 
     The records of a partition are handled in order, as many as wait (at most max_group) in one transaction: inbox claim, handlers,
-    commit; then the offset is committed. Partitions do not wait for each other.
+    commit; the offset is committed within a quarter of a second after it. Partitions do not wait for each other. `pace_seconds`: how long
+    after the beginning of one group of a partition the next may begin; under load groups grow instead of following each other.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         every: Group | None = None,
         topics: Sequence[str] = (),
         max_group: int = 500,
+        pace_seconds: float = 0.0,
     ) -> None:
         self.name = name
         self._kafka = kafka
@@ -111,6 +115,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._every = every
         self._topics = sorted({*topics, *(event.TOPIC for event in handlers)})
         self._max_group = max_group
+        self._pace_seconds = pace_seconds
+        self._begun: dict[TopicPartition, float] = {}
+        self._handled: dict[TopicPartition, int] = {}  # offsets to be committed
         self._buffers: dict[TopicPartition, deque[ConsumerRecord]] = defaultdict(deque)
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._ready = Flag(f"consumer {name}")
@@ -123,6 +130,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 consumer = broker.consumer(self._kafka, group=self.name)
                 try:
                     await consumer.start()
+                    self._consumer = consumer
                     consumer.subscribe(self._topics, listener=self)
                     await self._poll(consumer)
                 except (KafkaError, OSError) as away:
@@ -130,6 +138,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 finally:
                     self._ready.clear()
                     await self._drop(list(self._tasks))
+                    await self._commit(consumer)
                     await consumer.stop()
         finally:
             self._ready.discard()
@@ -138,6 +147,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Let go of what waits; what is under way ends first, and the next owner's inbox absorbs its repeats."""
         self._ready.clear()
         await self._drop(revoked)
+        await self._commit(self._consumer)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Count as ready once the group has said which partitions are ours."""
@@ -153,7 +163,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 await asyncio.gather(task, return_exceptions=True)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        committed = time.monotonic()
         while True:
+            if self._handled and time.monotonic() - committed >= _COMMIT_SECONDS:
+                await self._commit(consumer)
+                committed = time.monotonic()
             for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_group)).items():
                 buffer = self._buffers[place]
                 buffer.extend(records)
@@ -174,6 +188,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         failures = 0
         size = self._max_group
         while buffer:
+            await asyncio.sleep(max(self._begun.get(place, 0.0) + self._pace_seconds - time.monotonic(), 0.0))
+            self._begun[place] = time.monotonic()
             records = [buffer[i] for i in range(min(size, len(buffer)))]
             try:
                 await self._handle(records)
@@ -199,15 +215,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 buffer.popleft()
             if len(buffer) < self._max_group:
                 consumer.resume(place)
-            await self._commit(consumer, place, records[-1].offset + 1)
+            self._handled[place] = records[-1].offset + 1
+            lag = max((consumer.highwater(place) or 0) - self._handled[place], 0)
+            telemetry.consumer_lag.labels(self.name, place.topic, place.partition).set(lag)
 
-    async def _commit(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit the offsets of what took effect."""
+        handled, self._handled = self._handled, {}
+        if not handled:
+            return
         try:
-            await consumer.commit({place: offset})
-            highwater = consumer.highwater(place)
-            telemetry.consumer_lag.labels(self.name, place.topic, place.partition).set(max((highwater or offset) - offset, 0))
-        except KafkaError as lost:  # the partition is another's by now, or the broker is away: the inbox absorbs the repeat
-            log.info("consumer.offset_not_committed", consumer=self.name, topic=place.topic, error=repr(lost))
+            await consumer.commit(handled)
+        except KafkaError as lost:  # a partition is another's by now, or the broker is away: the inbox absorbs the repeat
+            log.info("consumer.offset_not_committed", consumer=self.name, error=repr(lost))
 
     async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
         with telemetry.handle_seconds.labels(self.name).time():

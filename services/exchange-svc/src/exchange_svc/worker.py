@@ -14,6 +14,8 @@ from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.settings import Settings
 from exchange_svc.table import consumers as tables
 
+_FOLD_SECONDS = 1.0  # between two folds of a partition: a commit to a Delta table costs the same for one batch and for a hundred
+
 
 def consumers(settings: Settings, database: Database) -> list[Consumer]:
     """Return this service's consumers, each with a group and inbox of its own so that none waits for another."""
@@ -21,7 +23,7 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
     return [
         Consumer("exchange", settings.kafka, database, {**catalog.HANDLERS, **batches.HANDLERS}),
         Consumer("exchange-delivery", settings.kafka, database, deliveries.handlers(settings.kafka, settings.delivery)),
-        Consumer("exchange-table", settings.kafka, database, tables.handlers(objects)),
+        Consumer("exchange-table", settings.kafka, database, tables.handlers(objects), pace_seconds=_FOLD_SECONDS),
     ]
 
 
