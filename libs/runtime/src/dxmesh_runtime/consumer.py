@@ -24,6 +24,7 @@ from dxmesh_schemas.problem import Problem
 log = structlog.get_logger(__name__)
 _POLL_MS = 250
 _COMMIT_SECONDS = 0.25
+_COMMIT_PATIENCE_SECONDS = 5.0
 _BUFFER_GROUPS = 4
 _MAX_BACKOFF_SECONDS = 10.0
 
@@ -130,7 +131,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 consumer = broker.consumer(self._kafka, group=self.name)
                 try:
                     await consumer.start()
-                    self._consumer = consumer
                     consumer.subscribe(self._topics, listener=self)
                     await self._poll(consumer)
                 except (KafkaError, OSError) as away:
@@ -147,7 +147,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Let go of what waits; what is under way ends first, and the next owner's inbox absorbs its repeats."""
         self._ready.clear()
         await self._drop(revoked)
-        await self._commit(self._consumer)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Count as ready once the group has said which partitions are ours."""
@@ -225,8 +224,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         if not handled:
             return
         try:
-            await consumer.commit(handled)
-        except KafkaError as lost:  # a partition is another's by now, or the broker is away: the inbox absorbs the repeat
+            await asyncio.wait_for(consumer.commit(handled), _COMMIT_PATIENCE_SECONDS)
+        except (KafkaError, TimeoutError) as lost:  # a partition is another's by now, or the broker is away: the inbox absorbs the repeat
             log.info("consumer.offset_not_committed", consumer=self.name, error=repr(lost))
 
     async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
