@@ -12,7 +12,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from sqlalchemy import BigInteger, Row, bindparam, func, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -172,7 +172,7 @@ class Relay:
         async with self._database.sessions() as session:
             newest = await session.execute(
                 select(outbox.c.topic, outbox.c.partition, outbox.c.offset, outbox.c.event_id)
-                .distinct(outbox.c.topic, outbox.c.partition)
+                .ext(distinct_on(outbox.c.topic, outbox.c.partition))
                 .where(outbox.c.published_at.is_not(None))
                 .order_by(outbox.c.topic, outbox.c.partition, outbox.c.offset.desc())
             )
