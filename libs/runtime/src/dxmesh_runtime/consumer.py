@@ -236,28 +236,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     async def replay(self) -> tuple[int, int]:
         """Handle again what this consumer parked, up to now; return how many took effect and how many were parked again."""
-        parked = [topic + dead_letter.SUFFIX for topic in self._topics]
-        ends = {TopicPartition(*place): end for place, end in (await broker.end_offsets(self._kafka, parked)).items() if end}
-        done = again = 0
-        reader = broker.consumer(self._kafka, group=f"{self.name}.replay")
-        await reader.start()
         try:
-            reader.assign(list(ends))
-            for place, end in ends.items():
-                while await reader.position(place) < end:
-                    for record in (await reader.getmany(place, timeout_ms=_POLL_MS)).get(place, ()):
-                        if not dead_letter.is_of(record, self.name) or record.offset >= end:
-                            continue
-                        try:
-                            await self._handle([record])
-                            done += 1
-                        except Exception as error:
-                            if not wrong_data(error):
-                                raise
-                            await dead_letter.park(self._kafka, self.name, record, error)
-                            again += 1
-                        await reader.commit({place: record.offset + 1})
+            return await dead_letter.replay(self._kafka, self.name, self._topics, self._handle, wrong_data)
         finally:
-            await reader.stop()
             self._ready.discard()
-        return done, again

@@ -1,7 +1,9 @@
 """Records that cannot be handled: parked on `<topic>.dlt` with the reason, until they are replayed."""
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import structlog
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 
 from dxmesh_runtime import broker, telemetry
 from dxmesh_runtime.db import utc_now
@@ -10,6 +12,7 @@ from dxmesh_runtime.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 SUFFIX = ".dlt"
 _REASON_BYTES = 2000
+_POLL_MS = 250
 
 
 async def park(kafka: KafkaSettings, consumer: str, record: ConsumerRecord, error: BaseException) -> None:
@@ -34,6 +37,35 @@ async def park(kafka: KafkaSettings, consumer: str, record: ConsumerRecord, erro
     log.error("consumer.parked", consumer=consumer, topic=record.topic, offset=record.offset, reason=str(error)[:500])
 
 
-def is_of(record: ConsumerRecord, consumer: str) -> bool:
-    """Say whether it was this consumer that parked a record."""
-    return bool(dict(record.headers).get("dlt_consumer") == consumer.encode())
+async def replay(
+    kafka: KafkaSettings,
+    consumer: str,
+    topics: Sequence[str],
+    handle: Callable[[Sequence[ConsumerRecord]], Awaitable[None]],
+    wrong_data: Callable[[BaseException], bool],
+) -> tuple[int, int]:
+    """Handle what a consumer parked, up to now; return how many took effect and how many were parked again."""
+    ends = await broker.end_offsets(kafka, [topic + SUFFIX for topic in topics])
+    places = {TopicPartition(*place): end for place, end in ends.items() if end}
+    done = again = 0
+    reader = broker.consumer(kafka, group=f"{consumer}.replay")
+    await reader.start()
+    try:
+        reader.assign(list(places))
+        for place, end in places.items():
+            while await reader.position(place) < end:
+                for record in (await reader.getmany(place, timeout_ms=_POLL_MS)).get(place, ()):
+                    if dict(record.headers).get("dlt_consumer") != consumer.encode() or record.offset >= end:
+                        continue
+                    try:
+                        await handle([record])
+                        done += 1
+                    except Exception as error:
+                        if not wrong_data(error):
+                            raise
+                        await park(kafka, consumer, record, error)
+                        again += 1
+                    await reader.commit({place: record.offset + 1})
+    finally:
+        await reader.stop()
+    return done, again
