@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 _FLUSH_BYTES = BATCH_BYTES // 4  # what has gathered for a partition leaves from here on; well below the limit, so no tiny batch is cut off
 _INLINE_BYTES = 64 << 10  # what is smaller is not worth another thread
+_FEW_ROWS = 256  # below, making records one by one costs less than setting columns up
 
 
 @cache
@@ -71,7 +72,6 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
 
     Raises: RowsMissing, RowsDamaged (503), WrongDispatch.
     """
-    pack = record_batch.pack if columnar else row_batch.pack
     waiting: dict[tuple[str, int], list[tuple[Tally, Piece]]] = {}
     sizes: dict[tuple[str, int], int] = {}
 
@@ -87,6 +87,8 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
 
     def packed(place: tuple[str, int]) -> list[Parcel]:
         todo = waiting.pop(place)
+        many = sum(len(piece) for _, piece in todo) >= _FEW_ROWS
+        pack = record_batch.pack if columnar and many else row_batch.pack
         builders = pack([piece for _, piece in todo], now_ms=time.time_ns() // 1_000_000, transactional=True)
         owners = _owners([(tally, len(piece)) for tally, piece in todo])
         return [Parcel(*place, builder, tuple(owners(builder.record_count()))) for builder in builders]
