@@ -84,7 +84,8 @@ def _rules(items: tuple[DataItem, ...], folder: Path) -> float:
     provider = OrganizationRef(organization_id=uuid7(), uscc="11330600MB1573660P", name="示例", division_code="3306")
     resource = ResourceSnapshot(
         resource_id=uuid7(), version=1, resource_code="3/01/001/1/1", name="示例", summary="示例", class_path="3/01/001/1",
-        provider=provider, system_id=uuid7(), items=items, key=("id",), sharing_type="UNCONDITIONAL", open_type="CLOSED", update_cycle="DAILY",
+        provider=provider, system_id=uuid7(), items=items, key=("id",), sharing_type="UNCONDITIONAL",
+        open_type="CLOSED", update_cycle="DAILY",
         schema_url="https://catalog.example/schema.json", published_at=utc_now(),
     )  # fmt: skip
     plan = Plan(resource, rules_of(resource, BatchKind.APPEND), Facts())
