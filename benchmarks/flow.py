@@ -154,7 +154,7 @@ def throughput(flow: Flow) -> list[Row]:
 
 
 def latency(flow: Flow) -> list[Row]:
-    """One small push to its visible record at 50 pushes a second, then faster until the mesh no longer keeps up."""
+    """One small push to its visible record at 50 pushes a second; then the rate from which the mesh no longer keeps up."""
     resource_id, topic = flow.resource("时延")
     asyncio.run(_latencies(flow, resource_id, topic, 20, 3.0))  # warm-up
     seconds = asyncio.run(_latencies(flow, resource_id, topic, 50, 15.0))
@@ -163,9 +163,9 @@ def latency(flow: Flow) -> list[Row]:
         Row("small_push_p50_ms", f"a push of {_SMALL_ROWS} rows to its visible record, 50 pushes/s", p50, "ms", "<= 50"),
         Row("small_push_p99_ms", f"a push of {_SMALL_ROWS} rows to its visible record, 50 pushes/s", p99, "ms", "<= 250"),
     ]
-    saturated = 50.0
-    for rate in (75, 100, 150, 200, 300, 400):
-        taken = asyncio.run(_latencies(flow, resource_id, topic, rate, 6.0))
+    saturated = 0.0
+    for rate in (5, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200):
+        taken = asyncio.run(_latencies(flow, resource_id, topic, rate, 5.0))
         worst = _percentile(taken, 0.99)
         print(f"  {rate} pushes/s: p50 {_percentile(taken, 0.5) * 1000:.0f} ms, p99 {worst * 1000:.0f} ms")
         if worst > 1.0:

@@ -27,9 +27,10 @@ log = structlog.get_logger(__name__)
 LOCK = 0x6478_6D65_7368  # one relay per database
 _BATCH = 500
 _POLL_SECONDS = 5.0
-_WATCH_SECONDS = 2.0
+_WATCH_SECONDS = 3.0
 _MAINTAIN_SECONDS = 600.0
 _HEAL_SECONDS = 60.0
+_WATCH_PATIENCE_SECONDS = 15.0
 _MAX_BACKOFF_SECONDS = 5.0
 _FAILURES = (KafkaError, OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
@@ -60,6 +61,7 @@ class Relay:
         self._topics = broker.topics_emitted_by(source)
         self._keep = keep
         self._wake = asyncio.Event()
+        self._acknowledged: dict[tuple[str, int], int] = {}  # the highest offset of each partition that the broker has acknowledged
         self._led = False  # whether the last lead came as far as publishing
         self.ready = Flag(f"relay {source}")
 
@@ -146,6 +148,8 @@ class Relay:
                 break  # what was acknowledged behind a failure is sent again: the inbox absorbs it, and order holds
             acknowledged.append((row.seq, result.partition, result.offset))
         if acknowledged:
+            for row, (_, partition, offset) in zip(rows, acknowledged, strict=False):
+                self._acknowledged[row.topic, partition] = offset
             seqs, partitions, offsets = map(list, zip(*acknowledged, strict=True))
             async with self._database.sessions.begin() as session:
                 await session.execute(_ACKNOWLEDGE, {"now": utc_now(), "seqs": seqs, "partitions": partitions, "offsets": offsets})
@@ -153,7 +157,7 @@ class Relay:
             raise failure
 
     async def _lost(self) -> dict[tuple[str, int], int]:
-        """Return the partitions whose end lies at or below an acknowledged offset, with that end."""
+        """Return the partitions whose end lies at or below an acknowledged offset, with that end; note the highest of the others."""
         async with self._database.sessions() as session:
             highest = await session.execute(
                 select(outbox.c.topic, outbox.c.partition, func.max(outbox.c.offset))
@@ -161,11 +165,10 @@ class Relay:
                 .group_by(outbox.c.topic, outbox.c.partition)
             )
             acknowledged = {(topic, partition): offset for topic, partition, offset in highest}
-        if not acknowledged:
-            return {}
-        async with asyncio.timeout(15):
-            ends = await broker.end_offsets(self._kafka, {topic for topic, _ in acknowledged})
-        return {place: ends.get(place, 0) for place, offset in acknowledged.items() if ends.get(place, 0) <= offset}
+        ends = await broker.end_offsets(self._kafka, {topic for topic, _ in acknowledged}) if acknowledged else {}
+        lost = {place: ends.get(place, 0) for place, offset in acknowledged.items() if ends.get(place, 0) <= offset}
+        self._acknowledged = {place: offset for place, offset in acknowledged.items() if place not in lost}
+        return lost
 
     async def _replaced(self) -> set[tuple[str, int]]:
         """Return the partitions whose newest record is not the one acknowledged at its place: their log is another one."""
@@ -198,7 +201,11 @@ class Relay:
 
     async def _heal(self) -> None:
         async with asyncio.timeout(_HEAL_SECONDS):
-            lost = await self._lost() | dict.fromkeys(await self._replaced(), 0)
+            lost = await self._lost()
+            replaced = await self._replaced()
+        lost |= dict.fromkeys(replaced, 0)
+        for place in replaced:
+            self._acknowledged.pop(place, None)
         for (topic, partition), end in lost.items():
             async with self._database.sessions.begin() as session:
                 result = await session.execute(
@@ -210,9 +217,15 @@ class Relay:
             log.warning("relay.healing", topic=topic, partition=partition, end=end, rows=getattr(result, "rowcount", None))
 
     async def _watch(self) -> None:
+        """Look at the ends of our partitions, with a client made anew each time: one that lived through a lost disk may wait forever."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            if lost := await self._lost():
+            acknowledged = dict(self._acknowledged)
+            if not acknowledged:
+                continue
+            async with asyncio.timeout(_WATCH_PATIENCE_SECONDS):
+                ends = await broker.end_offsets(self._kafka, {topic for topic, _ in acknowledged})
+            if lost := {place: ends.get(place, 0) for place, offset in acknowledged.items() if ends.get(place, 0) <= offset}:
                 raise BrokerLostRecords(f"the broker ends below what it acknowledged: {lost}")
 
     async def _maintain(self) -> None:

@@ -260,17 +260,17 @@ async def test_a_broker_that_is_killed_and_then_emptied_costs_nothing(database: 
         await asyncio.to_thread(own_kafka.kill)
         await say(database, thing, *range(100, 150))
         await asyncio.to_thread(own_kafka.start)
-        await until(lambda: there(150), 60)
+        await until(lambda: there(150), 120)
         await asyncio.to_thread(own_kafka.kill)
         await asyncio.to_thread(own_kafka.empty)
         await say(database, thing, *range(150, 200))
         await asyncio.to_thread(own_kafka.start)
-        await until(lambda: there(200), 90)
+        await until(lambda: there(200), 180)
 
         async def whole_again() -> bool:
             return await pending(database) == 0 and sum((await broker.end_offsets(settings, [thing.topic])).values()) >= 200
 
-        await until(whole_again, 60)
+        await until(whole_again, 120)
     assert sorted(await effects(database)) == list(range(200))
 
 
