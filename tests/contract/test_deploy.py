@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from dxmesh_runtime.settings import ServiceSettings
 from dxmesh_schemas.events import topics
+from exchange_svc.delivery.clients import STATE_TOPIC
 from tests.contract.generate import ROOT
 from tests.contract.services import PACKAGES, settings
 
@@ -80,6 +81,7 @@ def test_compose_gives_each_service_what_it_needs(package: str) -> None:
 
 def test_the_chart_names_every_topic() -> None:
     assert VALUES["topics"]["names"] == topics()
+    assert VALUES["topics"]["compacted"] == [STATE_TOPIC]
 
 
 def test_every_setting_stands_in_the_example_environment() -> None:
@@ -117,7 +119,7 @@ def test_the_rendered_chart_is_valid(options: list[str]) -> None:
             continue
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
     if "topics.strimzi.enabled=true" in options:
-        assert sorted(d["spec"]["topicName"] for d in documents if d["kind"] == "KafkaTopic") == topics()
+        assert sorted(d["spec"]["topicName"] for d in documents if d["kind"] == "KafkaTopic") == sorted([*topics(), STATE_TOPIC])
 
 
 @pytest.mark.skipif(_helm() is None, reason="helm is not installed: `go install helm.sh/helm/v3/cmd/helm@v3.22.0`")
