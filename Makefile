@@ -48,7 +48,8 @@ types: $(VENV)/.dev ## mypy --strict
 
 unit: $(VENV)/.dev ## unit, component and contract tests
 	@echo "== unit, component, contract"
-	@$(PY) -m pytest libs services deploy/local tests/contract
+	@$(PY) -m pytest tests/contract
+	@$(PY) -m pytest libs services deploy/local
 
 e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a browser
 	@echo "== end to end"

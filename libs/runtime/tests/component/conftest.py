@@ -1,6 +1,6 @@
 """Fixtures of the broker's behaviour suite: a database with outbox and inbox, an event of its own topic, a broker."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -14,6 +14,7 @@ from dxmesh_local.kafka import Kafka
 from dxmesh_runtime import inbox, outbox
 from dxmesh_runtime.db import Database, connect
 from dxmesh_runtime.settings import DatabaseSettings, KafkaSettings
+from dxmesh_schemas import event
 from dxmesh_schemas.event import Event
 
 
@@ -39,7 +40,7 @@ def settings(kafka: Kafka) -> KafkaSettings:
 
 
 @pytest.fixture
-def thing() -> Any:
+def thing() -> Iterator[Any]:
     """A noun of this test alone: an event class with its own topic and emitter, and a group name."""
     unique = uuid4().hex[:8]
 
@@ -51,4 +52,5 @@ def thing() -> Any:
         thing_id: UUID
         value: int
 
-    return SimpleNamespace(event=Happened, topic=Happened.TOPIC, source=Happened.SOURCE, group=f"test-{unique}")
+    yield SimpleNamespace(event=Happened, topic=Happened.TOPIC, source=Happened.SOURCE, group=f"test-{unique}")
+    event._REGISTRY.pop(Happened.TYPE)  # what is registered is a contract, and this is none
