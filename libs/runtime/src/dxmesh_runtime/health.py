@@ -1,5 +1,7 @@
 """Liveness and readiness: what must hold before work is sent to this process."""
 
+from weakref import WeakSet
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -8,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dxmesh_runtime.db import Database
 
-_flags: "list[Flag]" = []
+_flags: "WeakSet[Flag]" = WeakSet()  # what was made and never run goes with its owner
 
 
 class Flag:
@@ -17,7 +19,7 @@ class Flag:
     def __init__(self, name: str) -> None:
         self.name = name
         self._is_set = False
-        _flags.append(self)
+        _flags.add(self)
 
     def set(self) -> None:
         """Say that the condition holds."""
@@ -29,7 +31,7 @@ class Flag:
 
     def discard(self) -> None:
         """Forget the condition: its owner has ended."""
-        _flags.remove(self)
+        _flags.discard(self)
 
     def __bool__(self) -> bool:
         return self._is_set
@@ -47,7 +49,7 @@ def router() -> APIRouter:
     @routes.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> JSONResponse:
         """Answer 200 when database, broker and assignment are there, else 503 with what is missing."""
-        missing = [flag.name for flag in _flags if not flag]
+        missing = sorted(flag.name for flag in _flags if not flag)
         database: Database = request.state.database
         try:
             async with database.sessions() as session:

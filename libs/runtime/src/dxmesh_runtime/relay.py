@@ -67,6 +67,12 @@ class Relay:
 
     async def run(self) -> None:
         """Work until cancelled; a broker or database that is away is waited for with capped backoff."""
+        try:
+            await self._run()
+        finally:
+            self.ready.discard()
+
+    async def _run(self) -> None:
         failures = 0
         while True:
             try:
