@@ -24,7 +24,7 @@ from dxmesh_schemas.problem import Problem
 log = structlog.get_logger(__name__)
 _POLL_MS = 250
 _COMMIT_SECONDS = 0.25
-_COMMIT_PATIENCE_SECONDS = 5.0
+_COMMIT_PATIENCE_SECONDS = 2.0
 _BUFFER_GROUPS = 4
 _MAX_BACKOFF_SECONDS = 10.0
 
@@ -119,6 +119,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._pace_seconds = pace_seconds
         self._begun: dict[TopicPartition, float] = {}
         self._handled: dict[TopicPartition, int] = {}  # offsets to be committed
+        self._committing: asyncio.Task[None] | None = None
         self._buffers: dict[TopicPartition, deque[ConsumerRecord]] = defaultdict(deque)
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._ready = Flag(f"consumer {name}")
@@ -138,7 +139,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 finally:
                     self._ready.clear()
                     await self._drop(list(self._tasks))
-                    await self._commit(consumer)
                     await consumer.stop()
         finally:
             self._ready.discard()
@@ -146,6 +146,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let go of what waits; what is under way ends first, and the next owner's inbox absorbs its repeats."""
         self._ready.clear()
+        # an offset of before must never reach a broker that forgot the group: it may have lost its disk, and its log be another one
+        if self._committing is not None:
+            self._committing.cancel()
+        self._handled.clear()
         await self._drop(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -164,8 +168,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         committed = time.monotonic()
         while True:
-            if self._handled and time.monotonic() - committed >= _COMMIT_SECONDS:
-                await self._commit(consumer)
+            under_way = self._committing is not None and not self._committing.done()
+            if self._handled and not under_way and time.monotonic() - committed >= _COMMIT_SECONDS:
+                self._committing = asyncio.create_task(self._commit(consumer))
                 committed = time.monotonic()
             for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_group)).items():
                 buffer = self._buffers[place]
