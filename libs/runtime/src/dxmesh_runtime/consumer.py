@@ -149,8 +149,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         # an offset of before must never reach a broker that forgot the group: it may have lost its disk, and its log be another one
         if self._committing is not None:
             self._committing.cancel()
-        self._handled.clear()
         await self._drop(revoked)
+        self._handled.clear()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Count as ready once the group has said which partitions are ours."""
