@@ -220,3 +220,12 @@ def test_reading_in_blocks_of_any_size_gives_what_reading_record_by_record_gives
         chunks = list(read(path, MediaType.CSV, ABC, options=options))
         assert [row for chunk in chunks for row in chunk.rows.rows()] == rows
         assert [row for chunk in chunks for row in chunk.refused["row"]] == broken
+
+
+def test_delimiters_inside_quotes_do_not_make_up_for_missing_fields(tmp_path: Path) -> None:
+    sent = tmp_path / "sent.csv"
+    sent.write_text('a,b,c\nb,c,d\n"b,c,d\n"\n')
+    items = [DataItem(code=code, name=code, data_type="C") for code in "abc"]
+    chunks = list(read(sent, MediaType.CSV, items))
+    assert [row[1:] for chunk in chunks for row in chunk.rows.rows()] == [("b", "c", "d")]
+    assert [line["rule"] for chunk in chunks for line in chunk.refused.to_dicts()] == ["readable"]

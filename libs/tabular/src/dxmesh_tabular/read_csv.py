@@ -175,9 +175,8 @@ class _Body:
             return not _has_blank_line(block)
         between = block.count(self.delimiter.encode())
         wanted = frame.height * (len(self.names) - 1)
-        if between > wanted:  # some stand inside quotes, and so in cells
-            cells = frame.select(pl.sum_horizontal(pl.all().str.count_matches(self.delimiter, literal=True).sum())).item()
-            between -= cells or 0
+        if b'"' in block:  # those inside quotes stand in cells, and must not make up for missing ones
+            between -= frame.select(pl.sum_horizontal(pl.all().str.count_matches(self.delimiter, literal=True).sum())).item() or 0
         return between == wanted
 
     def _by_records(self) -> Chunk:
