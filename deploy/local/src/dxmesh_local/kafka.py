@@ -108,10 +108,8 @@ class Kafka:
     def start(self, seconds: float = 90.0) -> None:
         """Prepare, launch and wait until the broker answers.
 
-        Raises: what `prepare` raises; PartFailed when it ends or stays silent for `seconds`, or runs already: two on one folder never rest.
+        Raises: what `prepare` raises; PartFailed when it ends or stays silent for `seconds`.
         """
-        if self.process is not None and self.process.poll() is None:
-            raise PartFailed("Kafka", "runs already", self.log)
         self.prepare()
         child = self.launch()
         deadline = time.monotonic() + seconds
