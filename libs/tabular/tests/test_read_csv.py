@@ -13,6 +13,7 @@ from dxmesh_schemas.problem import Invalid, Unreadable, UnsupportedMedia
 from dxmesh_tabular.chunk import ReadOptions
 from dxmesh_tabular.csv_records import take_records
 from dxmesh_tabular.media import MediaType
+from dxmesh_tabular.read_csv import _quotes_are_regular, _quotes_pair
 from dxmesh_tabular.reading import read
 
 A, B, C = (DataItem(code=code, name=code, data_type=DataType.TEXT) for code in "abc")
@@ -229,3 +230,9 @@ def test_delimiters_inside_quotes_do_not_make_up_for_missing_fields(tmp_path: Pa
     chunks = list(read(sent, MediaType.CSV, items))
     assert [row[1:] for chunk in chunks for row in chunk.rows.rows()] == [("b", "c", "d")]
     assert [line["rule"] for chunk in chunks for line in chunk.refused.to_dicts()] == ["readable"]
+
+
+@given(st.text('",|a\r\n', max_size=12).map(lambda text: (text + "\n").encode()), st.sampled_from(",|"))
+def test_quotes_are_proven_alike_in_small_blocks_and_in_large_ones(block: bytes, delimiter: str) -> None:
+    if block.count(b"\r") == block.count(b"\r\n"):  # other blocks are never asked about
+        assert _quotes_are_regular(block, delimiter) == _quotes_pair(block, delimiter)

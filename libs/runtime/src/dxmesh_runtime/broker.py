@@ -52,6 +52,16 @@ def producer(kafka: KafkaSettings, **more: Any) -> AIOKafkaProducer:
     return AIOKafkaProducer(**(options(kafka) | defaults | more))
 
 
+def end_if_cancelled() -> None:
+    """Raise CancelledError when this task was cancelled: a loop calls it each time round.
+
+    aiokafka's close swallows the cancellation of whoever awaits it, and so does `asyncio.wait_for` before Python 3.12 in a race.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def discard(producer: AIOKafkaProducer) -> None:
     """Stop a producer within seconds, whatever state its broker is in; what it could not send by then it never sends.
 

@@ -128,6 +128,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Work until cancelled; a broker that is away is waited for."""
         try:
             while True:
+                broker.end_if_cancelled()
                 await broker.wait_for_topics(self._kafka, self._topics)
                 consumer = broker.consumer(self._kafka, group=self.name)
                 try:
@@ -192,6 +193,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         failures = 0
         size = self._max_group
         while buffer:
+            broker.end_if_cancelled()
             await asyncio.sleep(max(self._begun.get(place, 0.0) + self._pace_seconds - time.monotonic(), 0.0))
             self._begun[place] = time.monotonic()
             records = [buffer[i] for i in range(min(size, len(buffer)))]

@@ -75,6 +75,7 @@ class Relay:
     async def _run(self) -> None:
         failures = 0
         while True:
+            broker.end_if_cancelled()
             try:
                 await self._take_the_lead()
             except _FAILURES as away:
@@ -225,6 +226,7 @@ class Relay:
     async def _watch(self) -> None:
         """Look at the ends of our partitions, with a client made anew each time: one that lived through a lost disk may wait forever."""
         while True:
+            broker.end_if_cancelled()
             await asyncio.sleep(_WATCH_SECONDS)
             acknowledged = dict(self._acknowledged)
             if not acknowledged:

@@ -70,11 +70,13 @@ class Lane:
         gauge = stalled.labels(self._place.partition)
         try:
             while True:
+                broker.end_if_cancelled()
                 try:
                     transactional_id = f"dxmesh-delivery-{self._place.topic}-{self._place.partition}"
                     async with clients.transactional(self._kafka, transactional_id, self._tuning) as producer:
                         await self._resume(producer)
                         while True:
+                            broker.end_if_cancelled()
                             await self._deliver_waiting(producer)
                             failures = 0
                             gauge.set(0)

@@ -55,6 +55,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     async def run(self) -> None:
         try:
             while True:
+                broker.end_if_cancelled()
                 await broker.wait_for_topics(self._kafka, [DispatchOrdered.TOPIC, DeliveryCompleted.TOPIC])
                 try:
                     await self._work()
@@ -82,8 +83,11 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
                         lane.result()
         finally:
             self._ready.clear()
-            await self._stop(list(self._lanes))
-            await self._consumer.stop()
+            try:
+                await self._stop(self._lanes)
+            finally:
+                await self._consumer.stop()
+                await self._stop(self._lanes)  # given to us while the first were ending
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Stop the lanes; what they had not committed is aborted here or by the next owner."""
@@ -100,7 +104,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._ready.set()
 
     async def _stop(self, places: Iterable[TopicPartition]) -> None:
-        lanes = [lane for place in places if (lane := self._lanes.pop(place, None)) is not None]
+        lanes = [lane for place in list(places) if (lane := self._lanes.pop(place, None)) is not None]
         for lane in lanes:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)

@@ -144,6 +144,7 @@ class Mesh:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("delivery ")], "a lane outlived its worker"
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = SECONDS) -> None:
