@@ -22,6 +22,7 @@ ALGORITHMS = ["EdDSA", "Ed25519", "ES256", "RS256", "PS256"]
 _CLOCK_SKEW_SECONDS = 30
 _KEYS_FRESH_SECONDS = 300
 _KEYS_RETRY_SECONDS = 5
+_MOST_VERIFIED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Principals:
         self._settings = settings
         self._keys: KeySet | None = KeySet.import_key_set(json.loads(settings.jwks)) if settings.jwks else None
         self._fixed = self._keys is not None
+        self._verified: dict[str, dict[str, Any]] = {}  # claims of tokens whose signature is good; most callers come again
         self._fetched_at = 0.0
         self._tried_at = 0.0
 
@@ -59,17 +61,26 @@ class Principals:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send `Authorization: Bearer <token>`; tokens come from the issuer's /oauth/token")
+        token = token.strip()
         keys = await self._current_keys()
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = await self._verify(token, keys)
+            if len(self._verified) >= _MOST_VERIFIED:
+                self._verified.clear()
+            self._verified[token] = claims
+        return self._principal(claims)
+
+    async def _verify(self, token: str, keys: KeySet) -> dict[str, Any]:
         try:
-            decoded = jwt.decode(token.strip(), keys, algorithms=ALGORITHMS)
+            return jwt.decode(token, keys, algorithms=ALGORITHMS).claims
         except (JoseError, ValueError) as wrong:
             if not await self._refreshed():
                 raise Unauthenticated(f"the token does not verify: {wrong}") from wrong
-            try:
-                decoded = jwt.decode(token.strip(), await self._current_keys(), algorithms=ALGORITHMS)
-            except (JoseError, ValueError) as still:
-                raise Unauthenticated(f"the token does not verify: {still}") from still
-        return self._principal(decoded.claims)
+        try:
+            return jwt.decode(token, await self._current_keys(), algorithms=ALGORITHMS).claims
+        except (JoseError, ValueError) as still:
+            raise Unauthenticated(f"the token does not verify: {still}") from still
 
     def _principal(self, claims: dict[str, Any]) -> Principal:
         try:
@@ -103,6 +114,7 @@ class Principals:
                 answer = await client.get(self._settings.keys_url)
                 answer.raise_for_status()
                 self._keys = KeySet.import_key_set(answer.json())
+                self._verified.clear()  # a key may have been taken back
         except (httpx.HTTPError, ValueError, JoseError) as wrong:
             log.warning("auth.keys_not_fetched", url=self._settings.keys_url, error=str(wrong))
             return False

@@ -55,7 +55,9 @@ def producer(kafka: KafkaSettings, **more: Any) -> AIOKafkaProducer:
 def end_if_cancelled() -> None:
     """Raise CancelledError when this task was cancelled: a loop calls it each time round.
 
-    aiokafka's close swallows the cancellation of whoever awaits it, and so does `asyncio.wait_for` before Python 3.12 in a race.
+    aiokafka's close swallows the cancellation of whoever awaits it (in a shield it does not), and so does `asyncio.wait_for` before
+    Python 3.12 in a race. Not for a task with a TaskGroup in it: before Python 3.13 a group that failed leaves its task counted as
+    cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -92,7 +94,7 @@ async def record_id(kafka: KafkaSettings, topic: str, partition: int, offset: in
             return None
         return dict(found[0].headers).get("ce_id", b"").decode() or None
     finally:
-        await reader.stop()
+        await asyncio.shield(reader.stop())
 
 
 def consumer(kafka: KafkaSettings, *topics: str, group: str | None = None, **more: Any) -> AIOKafkaConsumer:
@@ -136,7 +138,7 @@ async def ensure_topics(kafka: KafkaSettings, topics: Iterable[str] | Mapping[st
                 raise error(f"topic {name} cannot be created: {message[0] if message else error.__name__}")
         log.info("kafka.topics_created", topics=sorted(missing))
     finally:
-        await admin.close()
+        await asyncio.shield(admin.close())
 
 
 async def wait_for_topics(kafka: KafkaSettings, topics: Iterable[str]) -> None:
@@ -155,7 +157,7 @@ async def wait_for_topics(kafka: KafkaSettings, topics: Iterable[str]) -> None:
                     waited += _TOPIC_POLL_SECONDS
                 return
             finally:
-                await admin.close()
+                await asyncio.shield(admin.close())
         except (KafkaError, OSError) as away:
             log.warning("kafka.away", error=str(away))
             await asyncio.sleep(_TOPIC_POLL_SECONDS * 5)
@@ -168,7 +170,7 @@ async def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple
     try:
         described = await admin.describe_topics(sorted(set(topics) & set(await admin.list_topics())))
     finally:
-        await admin.close()
+        await asyncio.shield(admin.close())
     places = [TopicPartition(topic["topic"], partition["partition"]) for topic in described for partition in topic["partitions"]]
     if not places:
         return {}
@@ -178,4 +180,4 @@ async def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple
         reader.assign(places)
         return {(place.topic, place.partition): end for place, end in (await reader.end_offsets(places)).items()}
     finally:
-        await reader.stop()
+        await asyncio.shield(reader.stop())

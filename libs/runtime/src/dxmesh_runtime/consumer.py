@@ -23,7 +23,8 @@ from dxmesh_schemas.problem import Problem
 
 log = structlog.get_logger(__name__)
 _POLL_MS = 250
-_COMMIT_SECONDS = 0.25
+_COMMIT_SECONDS = 1.0
+_MOST_FETCH_WAIT_SECONDS = 0.25
 _COMMIT_PATIENCE_SECONDS = 2.0
 _BUFFER_GROUPS = 4
 _MAX_BACKOFF_SECONDS = 10.0
@@ -93,8 +94,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     """A Kafka consumer group whose effects are in the database.
 
     The records of a partition are handled in order, as many as wait (at most max_group) in one transaction: inbox claim, handlers,
-    commit; the offset is committed within a quarter of a second after it. Partitions do not wait for each other. `pace_seconds`: how long
-    after the beginning of one group of a partition the next may begin; under load groups grow instead of following each other.
+    commit; the offset is committed within a second after it, for the inbox absorbs repeats. Partitions do not wait for each other.
+    `pace_seconds`: how long after the beginning of one group of a partition the next may begin; under load groups grow instead of
+    following each other, and the broker is asked less often.
     """
 
     def __init__(
@@ -130,7 +132,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             while True:
                 broker.end_if_cancelled()
                 await broker.wait_for_topics(self._kafka, self._topics)
-                consumer = broker.consumer(self._kafka, group=self.name)
+                consumer = broker.consumer(self._kafka, group=self.name, **self._fetching())
                 try:
                     await consumer.start()
                     consumer.subscribe(self._topics, listener=self)
@@ -143,6 +145,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     await consumer.stop()
         finally:
             self._ready.discard()
+
+    def _fetching(self) -> dict[str, int]:
+        """Return how the broker answers: at once when there is something, or, where nobody waits for it, with what has gathered."""
+        if not self._pace_seconds:
+            return {}
+        return {
+            "fetch_min_bytes": broker.MAX_RECORD_BYTES,
+            "fetch_max_wait_ms": int(min(self._pace_seconds, _MOST_FETCH_WAIT_SECONDS) * 1000),
+        }
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let go of what waits; what is under way ends first, and the next owner's inbox absorbs its repeats."""

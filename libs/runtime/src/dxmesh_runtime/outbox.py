@@ -35,6 +35,9 @@ outbox = Table(
     Index("outbox_place", "topic", "partition", "offset", postgresql_where=text("published_at IS NOT NULL")),
 )
 
+ENTRY = ("event_id", "event_type", "source", "topic", "key", "subject", "traceparent", "payload", "created_at")
+"""The columns of a row as it is written; the relay fills in the others."""
+
 
 class EventTooLarge(TooLarge):
     """An event's payload is beyond what a record may hold."""
@@ -52,30 +55,34 @@ async def add(tx: AsyncSession, event: Event, *, now: datetime, subject: str | N
 
 async def add_all(tx: AsyncSession, events: Sequence[Event], *, now: datetime, subject: str | None = None) -> list[Meta]:
     """Write events, in their order, with one statement. Raises: EventTooLarge (413)."""
-    metas: list[Meta] = []
-    rows: list[dict[str, Any]] = []
-    for event in events:
-        payload = event.encode()
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise EventTooLarge(f"{event.TYPE} has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are sent: split the change")
-        meta = Meta(uuid7(), event.TYPE, event.SOURCE, now, subject, current_traceparent())
-        metas.append(meta)
-        rows.append(
-            {
-                "event_id": meta.event_id,
-                "event_type": event.TYPE,
-                "source": event.SOURCE,
-                "topic": event.TOPIC,
-                "key": event.key,
-                "subject": subject,
-                "traceparent": meta.traceparent,
-                "payload": payload,
-                "created_at": now,
-            }
-        )
+    entries = [entry(event, now=now, subject=subject) for event in events]
+    await write(tx, [row for _, row in entries])
+    return [meta for meta, _ in entries]
+
+
+async def write(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows made by `entry`, in their order, with one statement; each may belong to a trace of its own."""
     if rows:
         await tx.execute(insert(outbox), rows)
-    return metas
+
+
+def entry(event: Event, *, now: datetime, subject: str | None = None) -> tuple[Meta, dict[str, Any]]:
+    """Return an event's context and its row, to be written with others, in the current trace. Raises: EventTooLarge (413)."""
+    payload = event.encode()
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise EventTooLarge(f"{event.TYPE} has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are sent: split the change")
+    meta = Meta(uuid7(), event.TYPE, event.SOURCE, now, subject, current_traceparent())
+    return meta, {
+        "event_id": meta.event_id,
+        "event_type": event.TYPE,
+        "source": event.SOURCE,
+        "topic": event.TOPIC,
+        "key": event.key,
+        "subject": subject,
+        "traceparent": meta.traceparent,
+        "payload": payload,
+        "created_at": now,
+    }
 
 
 _NOTIFY = f"""

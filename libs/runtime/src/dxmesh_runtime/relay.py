@@ -29,11 +29,12 @@ _BATCH = 500
 _POLL_SECONDS = 5.0
 _WATCH_SECONDS = 3.0
 _MAINTAIN_SECONDS = 600.0
-_HEAL_SECONDS = 60.0
+_START_SECONDS = 60.0
 _WATCH_PATIENCE_SECONDS = 15.0
 _MAX_BACKOFF_SECONDS = 5.0
 _FAILURES = (KafkaError, OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
+_PENDING = select(outbox).where(outbox.c.published_at.is_(None)).order_by(outbox.c.seq).limit(_BATCH)
 _ACKNOWLEDGE = text(
     'UPDATE outbox SET published_at = :now, partition = a.p, "offset" = a.o '
     "FROM unnest(:seqs, :partitions, :offsets) AS a(s, p, o) WHERE outbox.seq = a.s"
@@ -75,7 +76,6 @@ class Relay:
     async def _run(self) -> None:
         failures = 0
         while True:
-            broker.end_if_cancelled()
             try:
                 await self._take_the_lead()
             except _FAILURES as away:
@@ -106,11 +106,12 @@ class Relay:
         raw = (await connection.get_raw_connection()).driver_connection
         assert raw is not None
         await raw.add_listener(CHANNEL, lambda *_: self._wake.set())
-        await broker.ensure_topics(self._kafka, self._topics)
-        await self._heal()
         producer = broker.producer(self._kafka, linger_ms=0)
-        await producer.start()
         try:
+            async with asyncio.timeout(_START_SECONDS):  # a client that meets a broker in the middle of its start may wait forever
+                await broker.ensure_topics(self._kafka, self._topics)
+                await self._heal()
+                await producer.start()
             self.ready.set()
             self._led = True
             async with asyncio.TaskGroup() as group:
@@ -135,9 +136,8 @@ class Relay:
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
 
     async def _pending(self) -> Sequence[Row[Any]]:
-        async with self._database.sessions() as session:
-            found = await session.execute(select(outbox).where(outbox.c.published_at.is_(None)).order_by(outbox.c.seq).limit(_BATCH))
-            return found.all()
+        async with self._database.autocommit.connect() as connection:
+            return (await connection.execute(_PENDING)).all()
 
     async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row[Any]]) -> None:
         telemetry.outbox_pending.set(len(rows))
@@ -158,8 +158,8 @@ class Relay:
             for row, (_, partition, offset) in zip(rows, acknowledged, strict=False):
                 self._acknowledged[row.topic, partition] = offset
             seqs, partitions, offsets = map(list, zip(*acknowledged, strict=True))
-            async with self._database.sessions.begin() as session:
-                await session.execute(_ACKNOWLEDGE, {"now": utc_now(), "seqs": seqs, "partitions": partitions, "offsets": offsets})
+            async with self._database.autocommit.connect() as connection:
+                await connection.execute(_ACKNOWLEDGE, {"now": utc_now(), "seqs": seqs, "partitions": partitions, "offsets": offsets})
         if failure is not None:
             raise failure
 
@@ -207,9 +207,8 @@ class Relay:
             return event_id
 
     async def _heal(self) -> None:
-        async with asyncio.timeout(_HEAL_SECONDS):
-            lost = await self._lost()
-            replaced = await self._replaced()
+        lost = await self._lost()
+        replaced = await self._replaced()
         lost |= dict.fromkeys(replaced, 0)
         for place in replaced:
             self._acknowledged.pop(place, None)

@@ -300,6 +300,11 @@ async def test_a_relay_that_lost_its_lock_stops_publishing_under_load(database: 
             await session.execute(text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"))
         await waiting
 
+        async def follows() -> bool:
+            return not relay.ready
+
+        await until(follows)  # what it had begun to publish is acknowledged by then
+
         async def piling_up() -> bool:
             return await pending(database) >= 20
 

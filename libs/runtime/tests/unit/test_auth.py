@@ -56,6 +56,16 @@ async def test_a_token_with_a_wrong_claim_is_refused(claims: dict[str, object]) 
         await PRINCIPALS.of("Bearer " + TOKENS.token(uuid4(), "steward", **claims))
 
 
+async def test_a_token_that_was_good_is_refused_once_it_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "Bearer " + TOKENS.token(uuid4(), "steward", exp=int(time.time()) + 60)
+    await PRINCIPALS.of(token)
+    await PRINCIPALS.of(token)
+    later = time.time() + 120
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await PRINCIPALS.of(token)
+
+
 async def test_a_token_signed_by_another_key_is_refused_also_under_our_key_id() -> None:
     good = TOKENS.token(uuid4(), "steward")
     header, payload, _ = good.split(".")

@@ -43,7 +43,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
         objects = ObjectStore.open(settings.object_store.url)
         staging = Staging.open(settings.staging.folder)
         intake = Intake(
-            database.sessions,
+            database,
             objects,
             staging,
             partial(signing.sign_jws, key, typ=ACKNOWLEDGEMENT),

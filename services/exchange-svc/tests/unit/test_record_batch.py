@@ -23,7 +23,12 @@ header = st.tuples(st.text(min_size=1, max_size=20), st.binary(max_size=300))
 
 def piece(rows: list[tuple[bytes | None, bytes | None, int]], headers=HEADERS) -> Piece:
     keys, values, numbers = ([row[at] for row in rows] for at in range(3))
-    return Piece(pl.Series(keys, dtype=pl.Binary), pl.Series(values, dtype=pl.Binary), pl.Series(numbers, dtype=pl.UInt32), tuple(headers))
+    return Piece(
+        pl.Series(keys, dtype=pl.Binary),
+        pl.Series(values, dtype=pl.Binary),
+        pl.Series(numbers, dtype=pl.UInt32),
+        ((len(rows), tuple(headers)),) if rows else (),
+    )
 
 
 def built(builders) -> list[bytes]:
@@ -95,15 +100,19 @@ def test_what_repeats_is_compressed_and_noise_is_sent_as_it_is():
 
 def test_columns_of_nulls_need_no_column():
     rows = pl.Series([1, 2], dtype=pl.UInt32)
-    keyless = read(built(record_batch.pack([Piece(None, pl.Series(["a", "b"]), rows, ())], now_ms=NOW_MS, transactional=True)))
+    keyless = read(
+        built(record_batch.pack([Piece(None, pl.Series(["a", "b"]), rows, ((len(rows), ()),))], now_ms=NOW_MS, transactional=True))
+    )
     assert [record[:2] for record in keyless] == [(None, b"a"), (None, b"b")]
-    deleted = read(built(record_batch.pack([Piece(pl.Series(["中", "b"]), None, rows, ())], now_ms=NOW_MS, transactional=True)))
+    deleted = read(
+        built(record_batch.pack([Piece(pl.Series(["中", "b"]), None, rows, ((len(rows), ()),))], now_ms=NOW_MS, transactional=True))
+    )
     assert [record[:2] for record in deleted] == [("中".encode(), None), (b"b", None)]
 
 
 def test_a_batch_holds_at_most_65536_records():
     rows = pl.int_range(1, 100_001, dtype=pl.UInt32, eager=True)
-    batches = list(record_batch.pack([Piece(None, rows.cast(pl.String), rows, ())], now_ms=NOW_MS, transactional=True))
+    batches = list(record_batch.pack([Piece(None, rows.cast(pl.String), rows, ((len(rows), ()),))], now_ms=NOW_MS, transactional=True))
     assert [batch.record_count() for batch in batches] == [65_536, 34_464]
     assert [record[1] for record in read(built(batches))] == [str(n).encode() for n in range(1, 100_001)]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from dxmesh_runtime import outbox, telemetry
 from dxmesh_runtime.auth import Principal
@@ -24,10 +24,6 @@ from exchange_svc.grant import domain as grants
 from exchange_svc.grant import store as views
 
 Sign = Callable[[Mapping[str, Any]], str]
-
-
-class AlreadyReceived(Exception):
-    """The batch id is in the table: roll back, and answer from the row that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +46,29 @@ class Pushed:
 
 
 async def admit(
-    tx: AsyncSession, resource_id: UUID, batch_id: UUID, *, kind: BatchKind, by: Principal
-) -> tuple[ResourceSnapshot, store.Batch | None]:
-    """Say under which version of the resource a push is taken in, and which batch of that id exists already.
+    connection: AsyncConnection, resource_id: UUID, batch_id: UUID, *, kind: BatchKind, by: Principal
+) -> tuple[ResourceSnapshot, bool]:
+    """Say under which version of the resource a push is taken in, and whether a batch of that id exists already.
 
     Raises: ResourceNotFound (404, also for another's resource), ResourceWithdrawn (409), KeyMissing (422).
     """
-    resource, known = await store.find_target(tx, resource_id, batch_id)
-    if resource is None or resource.provider_id != by.own_organization:
+    target = await store.find_target(connection, resource_id, batch_id)
+    if target is None or target.provider_id != by.own_organization:
         raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
-    snapshot = resource.read()
-    if known is None:
-        if resource.withdrawn_at is not None:
-            raise ResourceWithdrawn(f"resource {snapshot.name} was withdrawn at {resource.withdrawn_at.isoformat()} and takes no batches")
+    snapshot = ResourceSnapshot.model_validate(target.snapshot)
+    if not target.is_known:
+        if target.withdrawn_at is not None:
+            raise ResourceWithdrawn(f"resource {snapshot.name} was withdrawn at {target.withdrawn_at.isoformat()} and takes no batches")
         domain.check_kind(snapshot, kind)
-    return snapshot, known
+    return snapshot, target.is_known
 
 
-async def receive(tx: AsyncSession, resource: ResourceSnapshot, pushed: Pushed, *, sign: Sign, node: str, now: datetime) -> store.Batch:
-    """Enter a batch whose objects are durable, with its signed acknowledgement.
+async def receive(
+    connection: AsyncConnection, resource: ResourceSnapshot, pushed: Pushed, *, sign: Sign, node: str, now: datetime
+) -> store.Batch | None:
+    """Enter a batch whose objects are durable, with its signed acknowledgement; None when its id is taken.
 
-    Raises: AlreadyReceived when the id is taken; the caller rolls back, so the event written first is undone with it.
-    Emits: exchange.batch.received.v1.
+    Emits: exchange.batch.received.v1, in the statement that enters the batch.
     """
     event = BatchReceived(
         resource_id=resource.resource_id,
@@ -88,7 +85,7 @@ async def receive(tx: AsyncSession, resource: ResourceSnapshot, pushed: Pushed, 
         refused=pushed.refused,
         refused_row_count=pushed.refused_row_count,
     )
-    meta = await outbox.add(tx, event, now=now)
+    meta, entry = outbox.entry(event, now=now)
     acknowledgement = sign(
         {
             "batch_id": str(pushed.batch_id),
@@ -103,8 +100,8 @@ async def receive(tx: AsyncSession, resource: ResourceSnapshot, pushed: Pushed, 
             "node": node,
         }
     )
-    row = await store.add(
-        tx,
+    return await store.enter(
+        connection,
         {
             "batch_id": pushed.batch_id,
             "resource_id": resource.resource_id,
@@ -124,10 +121,8 @@ async def receive(tx: AsyncSession, resource: ResourceSnapshot, pushed: Pushed, 
             "rows": pushed.rows.model_dump(),
             "refused": pushed.refused.model_dump() if pushed.refused else None,
         },
+        entry,
     )
-    if row is None:
-        raise AlreadyReceived
-    return row
 
 
 async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentCompleted, Meta]], *, now: datetime) -> None:
@@ -143,7 +138,7 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
     await views.close_unused_views(tx, resources.keys(), now=now)
     open_views = defaultdict(list, await views.list_open_views(tx, resources.keys()))
     versions = await catalog.list_versions(tx, {(row.resource_id, row.resource_version) for row in rows.values()})
-    said: list[tuple[Meta, list[Event]]] = []
+    said: list[tuple[Meta, list[Event]]] = []  # with the trace of the push it goes on in
     for event, meta in assessments:
         row = rows.get(event.batch_id)
         if row is None:
@@ -171,9 +166,11 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
         accepted = _accepted(row, event, tuple(view.view_id for view in order.views) if order else (), now)
         said.append((meta, [accepted, order] if order else [accepted]))
     await tx.flush()
-    for meta, events in said:  # each goes on in the trace of its own push
+    entries = []
+    for meta, events in said:
         with telemetry.continued(meta):
-            await outbox.add_all(tx, events, now=now)
+            entries += [outbox.entry(event, now=now)[1] for event in events]
+    await outbox.write(tx, entries)
 
 
 def _settle(row: store.Batch, event: AssessmentCompleted, now: datetime) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
 from dxmesh_runtime.auth import Principal
-from dxmesh_runtime.db import utc_now
+from dxmesh_runtime.db import Database, utc_now
 from dxmesh_schemas.catalog import ResourceSnapshot
 from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_tabular.batchfile import store_batch
@@ -57,7 +55,7 @@ class Intake:
 
     def __init__(
         self,
-        sessions: async_sessionmaker[AsyncSession],
+        database: Database,
         objects: ObjectStore,
         staging: Staging,
         sign: commands.Sign,
@@ -67,7 +65,7 @@ class Intake:
         inflated_max_bytes: int,
         parse_concurrency: int,
     ) -> None:
-        self._sessions = sessions
+        self._database = database
         self._objects = objects
         self._staging = staging
         self._sign = sign
@@ -85,16 +83,13 @@ class Intake:
         Raises: ResourceNotFound (404), ResourceWithdrawn (409), KeyMissing (422), BatchConflict (409), BodyTooLarge (413),
         DigestMismatch (422), StorageFull (503), and what reading a file raises.
         """
-        async with self._sessions() as tx:
-            await tx.connection(execution_options={"isolation_level": "AUTOCOMMIT"})  # one look: no transaction to begin and end
-            resource, known = await commands.admit(tx, resource_id, batch_id, kind=declared.kind, by=by)
+        async with self._database.autocommit.connect() as connection:
+            resource, is_known = await commands.admit(connection, resource_id, batch_id, kind=declared.kind, by=by)
         if declared.length is not None:
             self._check_size(declared.length)
-        if known is not None:
+        if is_known:
             arrived = await self._arrive(body, None, declared.digests)
-            again = domain.Identity(resource_id, declared.kind.value, arrived.sha256)
-            domain.check_repeat(batch_id, known.identity, again)
-            return known, False
+            return await self._first(batch_id, domain.Identity(resource_id, declared.kind.value, arrived.sha256)), False
         with self._staging.place() as place:
             arrived = await self._arrive(body, place.body, declared.digests)
             small = arrived.byte_count <= _SMALL_BYTES and declared.coding is None and declared.media in _TEXT
@@ -161,18 +156,23 @@ class Intake:
         return self._objects.put_file(f"{prefix}-{sha256[:16]}.parquet", path, row_count=row_count)
 
     async def _enter(self, resource: ResourceSnapshot, pushed: commands.Pushed) -> tuple[store.Batch, bool]:
-        try:
-            async with self._sessions.begin() as tx:
-                return await commands.receive(tx, resource, pushed, sign=self._sign, node=self._node, now=utc_now()), True
-        except commands.AlreadyReceived:
-            async with self._sessions() as tx:
-                first = await store.get(tx, pushed.batch_id)
+        async with self._database.autocommit.connect() as connection:
+            row = await commands.receive(connection, resource, pushed, sign=self._sign, node=self._node, now=utc_now())
+        if row is not None:
+            return row, True
+        async with self._database.sessions() as tx:
+            first = await store.get(tx, pushed.batch_id)
         mine = {ref.key for ref in (pushed.rows, pushed.refused) if ref is not None}
         for key in mine - {document["key"] for document in (first.rows, first.refused) if document is not None}:
             await asyncio.to_thread(self._objects.delete, key)
-        again = domain.Identity(resource.resource_id, pushed.kind.value, pushed.body_sha256)
-        domain.check_repeat(pushed.batch_id, first.identity, again)
-        return first, False
+        return await self._first(pushed.batch_id, domain.Identity(resource.resource_id, pushed.kind.value, pushed.body_sha256)), False
+
+    async def _first(self, batch_id: UUID, again: domain.Identity) -> store.Batch:
+        """Return the batch that has this id, if the push that comes again is the same. Raises: BatchConflict (409)."""
+        async with self._database.sessions() as tx:
+            first = await store.get(tx, batch_id)
+        domain.check_repeat(batch_id, first.identity, again)
+        return first
 
 
 def _keep(path: Path | None, pieces: Sequence[bytes], hashes: Iterable[Any]) -> None:

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, bindparam, select, tuple_
+from sqlalchemy import Index, Insert, UniqueConstraint, bindparam, exists, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.outbox import ENTRY, outbox
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.exchange import ObjectRef
 from exchange_svc.batch.domain import Identity, State
@@ -76,24 +77,40 @@ class Batch(Base):
         return ObjectRef.model_validate(document) if document else None
 
 
-_ADD = insert(Batch).on_conflict_do_nothing(index_elements=["batch_id"]).returning(Batch.batch_id)
-_TARGET = (
-    select(Resource, Batch)
-    .outerjoin(Batch, Batch.batch_id == bindparam("batch_id"))
-    .where(Resource.resource_id == bindparam("resource_id"))
-)
+_RECEIVED = (
+    "batch_id", "resource_id", "resource_version", "provider_id", "provider", "kind", "state", "media_type", "body_sha256",
+    "body_byte_count", "received_count", "refused_row_count", "received_at", "event_id", "acknowledgement", "rows", "refused",
+)  # fmt: skip
+_TARGET = select(
+    Resource.provider_id,
+    Resource.snapshot,
+    Resource.withdrawn_at,
+    exists().where(Batch.batch_id == bindparam("batch_id")).label("is_known"),
+).where(Resource.resource_id == bindparam("resource_id"))
 
 
-async def add(tx: AsyncSession, values: dict[str, Any]) -> Batch | None:
-    """Insert a batch; return None when its id is taken, after the transaction that took it has ended."""
-    added = await tx.execute(_ADD, values)
-    return Batch(**values) if added.first() is not None else None
+def _entering() -> Insert:
+    """Return one statement that inserts a batch, and its event if the batch was inserted: a push costs no more than this round trip."""
+    columns = Batch.__table__.c
+    batch = insert(Batch).values({name: bindparam(f"batch_{name}", type_=columns[name].type) for name in _RECEIVED})
+    entered = batch.on_conflict_do_nothing(index_elements=["batch_id"]).returning(columns["batch_id"]).cte("entered")
+    event = select(*(bindparam(f"event_{name}", type_=outbox.c[name].type) for name in ENTRY)).select_from(entered)
+    return insert(outbox).from_select(ENTRY, event).returning(outbox.c.seq)
 
 
-async def find_target(tx: AsyncSession, resource_id: UUID, batch_id: UUID) -> tuple[Resource | None, Batch | None]:
-    """Return the resource a push is for, and the batch that has its id already."""
-    row = (await tx.execute(_TARGET, {"resource_id": resource_id, "batch_id": batch_id})).one_or_none()
-    return (None, None) if row is None else (row[0], row[1])
+_ENTER = _entering()
+
+
+async def enter(connection: AsyncConnection, batch: dict[str, Any], event: dict[str, Any]) -> Batch | None:
+    """Insert a batch with its event; return None when its id is taken, after the transaction that took it has ended."""
+    values = {f"batch_{name}": value for name, value in batch.items()} | {f"event_{name}": value for name, value in event.items()}
+    entered = await connection.execute(_ENTER, values)
+    return Batch(**batch) if entered.first() is not None else None
+
+
+async def find_target(connection: AsyncConnection, resource_id: UUID, batch_id: UUID) -> Any:
+    """Return of the resource a push is for `provider_id`, `snapshot`, `withdrawn_at`, and `is_known`: whether the batch id is taken."""
+    return (await connection.execute(_TARGET, {"resource_id": resource_id, "batch_id": batch_id})).one_or_none()
 
 
 async def find(tx: AsyncSession, batch_id: UUID) -> Batch | None:

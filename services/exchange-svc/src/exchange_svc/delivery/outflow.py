@@ -5,15 +5,17 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
+
+import polars as pl
 
 from dxmesh_schemas.problem import Problem
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import record_batch, row_batch
 from exchange_svc.delivery.domain import Digest, Unit
 from exchange_svc.delivery.errors import RecordTooLarge
-from exchange_svc.delivery.projection import chunks, opened, pieces
+from exchange_svc.delivery.projection import CHUNK_BYTES, CHUNK_ROWS, chunks, deletes, opened, pieces
 from exchange_svc.delivery.record_batch import BATCH_BYTES, MAX_RECORD_BYTES, Piece
 
 _T = TypeVar("_T")
@@ -72,25 +74,26 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
 
     Raises: RowsMissing, RowsDamaged (503), WrongDispatch.
     """
-    waiting: dict[tuple[str, int], list[tuple[Tally, Piece]]] = {}
+    waiting: dict[tuple[str, int], list[tuple[Piece, list[tuple[Tally, int]]]]] = {}
     sizes: dict[tuple[str, int], int] = {}
 
-    def take(found: tuple[Tally, int, Piece]) -> None:
-        tally, partition, piece = found
-        if piece.longest() > MAX_RECORD_BYTES:
-            raise WrongDispatch(tally.unit, RecordTooLarge(f"a row has {piece.longest()} bytes, a record at most {MAX_RECORD_BYTES}"))
-        frames = piece.frame_bytes()
-        tally.digest.update(partition, frames)
-        place = (tally.unit.view.topic, partition)
-        waiting.setdefault(place, []).append((tally, piece))
-        sizes[place] = sizes.get(place, 0) + len(frames)
+    def take(owners: Sequence[Tally], found: tuple[int, Piece, list[int]]) -> None:
+        partition, piece, counts = found
+        place = (owners[0].unit.view.topic, partition)
+        start = 0
+        for tally, count in zip(owners, counts, strict=True):
+            if count:
+                tally.digest.update(partition, piece.frame_bytes(start, count))
+                start += count
+        waiting.setdefault(place, []).append((piece, list(zip(owners, counts, strict=True))))
+        sizes[place] = sizes.get(place, 0) + len(piece.frame_bytes())
 
     def packed(place: tuple[str, int]) -> list[Parcel]:
         todo = waiting.pop(place)
-        many = sum(len(piece) for _, piece in todo) >= _FEW_ROWS
+        many = sum(len(piece) for piece, _ in todo) >= _FEW_ROWS
         pack = record_batch.pack if columnar and many else row_batch.pack
-        builders = pack([piece for _, piece in todo], now_ms=time.time_ns() // 1_000_000, transactional=True)
-        owners = _owners([(tally, len(piece)) for tally, piece in todo])
+        builders = pack([piece for piece, _ in todo], now_ms=time.time_ns() // 1_000_000, transactional=True)
+        owners = _owners([part for _, parts in todo for part in parts])
         return [Parcel(*place, builder, tuple(owners(builder.record_count()))) for builder in builders]
 
     def flush(least: int) -> Iterator[Parcel]:
@@ -99,17 +102,59 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
         for made in _each(packed, places, size):
             yield from made
 
+    for frame, parts in _frames(store, tallies):
+        owners = [tally for tally, _ in parts]
+        for tally, count in parts:
+            tally.row_count += count
+        topic = owners[0].unit.view.topic
+        found = list(pieces(frame, [(tally.unit, count) for tally, count in parts], partitions[topic]))
+        for _, piece, counts in found:
+            _check_size(piece, owners, counts)
+        list(_each(partial(take, owners), found, frame.estimated_size()))
+        yield from flush(_FLUSH_BYTES)
+    yield from flush(0)
+
+
+def _frames(store: ObjectStore, tallies: Sequence[Tally]) -> Iterator[tuple[pl.DataFrame, list[tuple[Tally, int]]]]:
+    """Yield rows with those they belong to, so many to each; few rows of following units of one view come as one frame."""
+    gathered: list[tuple[pl.DataFrame, Tally]] = []
+
+    def together() -> Iterator[tuple[pl.DataFrame, list[tuple[Tally, int]]]]:
+        if gathered:
+            yield pl.concat([frame for frame, _ in gathered]), [(tally, len(frame)) for frame, tally in gathered]
+            gathered.clear()
+
     for tally in tallies:
         unit = tally.unit
         if not unit.dispatch.rows.row_count:
             continue
         with opened(store, unit.dispatch.rows) as path:
             for frame in chunks(path, list(dict.fromkeys([*unit.view.items, *unit.view.key]))):
-                tally.row_count += len(frame)
-                found = [(tally, partition, piece) for partition, piece in pieces(frame, unit, partitions[unit.view.topic])]
-                list(_each(take, found, frame.estimated_size()))
-                yield from flush(_FLUSH_BYTES)
-    yield from flush(0)
+                full = len(frame) + sum(len(one) for one, _ in gathered) > CHUNK_ROWS or (
+                    frame.estimated_size() + sum(one.estimated_size() for one, _ in gathered) > CHUNK_BYTES
+                )
+                if gathered and (full or not _alike(gathered[0], (frame, tally))):
+                    yield from together()
+                gathered.append((frame, tally))
+    yield from together()
+
+
+def _alike(one: tuple[pl.DataFrame, Tally], other: tuple[pl.DataFrame, Tally]) -> bool:
+    """Say whether the rows of two units can be encoded together."""
+    (frame, tally), (another, its) = one, other
+    return tally.unit.view == its.unit.view and deletes(tally.unit) == deletes(its.unit) and frame.schema == another.schema
+
+
+def _check_size(piece: Piece, owners: Sequence[Tally], counts: Sequence[int]) -> None:
+    """Raise WrongDispatch (for the dispatch whose row it is) when a record is larger than the broker takes."""
+    if piece.longest() <= MAX_RECORD_BYTES:
+        return
+    start = 0
+    for tally, count in zip(owners, counts, strict=True):
+        longest = piece.longest(start, count) if count else 0
+        if longest > MAX_RECORD_BYTES:
+            raise WrongDispatch(tally.unit, RecordTooLarge(f"a row has {longest} bytes, a record at most {MAX_RECORD_BYTES}"))
+        start += count
 
 
 def _owners(todo: Sequence[tuple[Tally, int]]) -> Callable[[int], Iterator[tuple[Tally, int]]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -16,8 +17,10 @@ from exchange_svc.delivery.domain import Unit
 from exchange_svc.delivery.errors import RowsDamaged, RowsMissing
 from exchange_svc.delivery.record_batch import Piece
 
-_CHUNK_BYTES = 4 << 20  # of columns encoded at a time; as records about twice that
-_CHUNK_ROWS = 24_576
+CHUNK_BYTES = 4 << 20
+"""Bytes of columns encoded at a time, about; as records they are twice that."""
+CHUNK_ROWS = 24_576
+"""Rows encoded at a time, at most."""
 _SMALL_ROWS = 1_000  # up to here pyarrow, which has the file open, is quicker than a polars query
 
 
@@ -47,28 +50,54 @@ def chunks(path: Path, items: Sequence[str]) -> Iterator[pl.DataFrame]:
     for rows in groups:
         group = source.slice(start, rows).collect()
         start += rows
-        size = max(min(_CHUNK_ROWS, int(rows * _CHUNK_BYTES / max(group.estimated_size(), 1))), 1)
+        size = max(min(CHUNK_ROWS, int(rows * CHUNK_BYTES / max(group.estimated_size(), 1))), 1)
         yield from group.iter_slices(size)
 
 
-def pieces(frame: pl.DataFrame, unit: Unit, partitions: int) -> Iterator[tuple[int, Piece]]:
-    """Yield (partition, records) of some rows for a view.
+def pieces(frame: pl.DataFrame, units: Sequence[tuple[Unit, int]], partitions: int) -> Iterator[tuple[int, Piece, list[int]]]:
+    """Yield (partition, records, how many of them belong to each unit) of rows that belong to units of one view, so many to each.
 
     Key: the text of the key item, or a JSON array of several; null without key items. Value: a JSON object of the view's items (see
     row_json); null when the batch deletes: without a key such a record says no more than which row of the batch it was.
     Partition: 32-bit Murmur3 (x86, seed 0) of the key's UTF-8, without its sign bit, modulo the number of partitions, as Iceberg's
     bucket transform has it (the same in every version of everything); without a key, the row number modulo their number.
     """
-    view = unit.view
-    key = key_text(frame, view.key) if view.key else None
-    values = (
-        None if unit.dispatch.kind is BatchKind.DELETE else row_json(frame.select(item for item in view.items if item in frame.columns))
-    )
-    headers = (("batch", str(unit.dispatch.batch_id).encode()), ("schema", view.schema_url.encode()))
+    first = units[0][0]
+    key = key_text(frame, first.view.key) if first.view.key else None
+    values = None if deletes(first) else row_json(frame.select(item for item in first.view.items if item in frame.columns))
+    headers = [_headers(unit) for unit, _ in units]
     places = frame[ROW] % partitions if key is None else _bucket(key, partitions).fill_null(frame[ROW] % partitions)
-    for partition in sorted(places.unique()):
-        mine = (places == partition).arg_true()
-        yield partition, Piece(_gather(key, mine), _gather(values, mine), frame[ROW].gather(mine), headers)
+    columns = {ROW: frame[ROW], "key": key, "values": values, "place": places, "unit": _owners([count for _, count in units])}
+    records = pl.DataFrame({name: column for name, column in columns.items() if column is not None})
+    parts = records.partition_by("place", as_dict=True, include_key=False, maintain_order=True)
+    for (partition,), mine in sorted(parts.items()):
+        found = {column.name: column for column in mine.get_columns()}
+        counts = _counts(found.get("unit"), len(mine), len(units))
+        runs = tuple((count, head) for count, head in zip(counts, headers, strict=True) if count)
+        yield partition, Piece(found.get("key"), found.get("values"), found[ROW], runs), counts
+
+
+def _owners(counts: Sequence[int]) -> pl.Series | None:
+    """Return for each row the place of its unit; None when there is but one."""
+    if len(counts) == 1:
+        return None
+    return pl.select(pl.int_range(len(counts), dtype=pl.UInt32).repeat_by(pl.Series(counts)).explode()).to_series()
+
+
+def _counts(owners: pl.Series | None, rows: int, units: int) -> list[int]:
+    if owners is None:
+        return [rows]
+    ends = [0, *owners.search_sorted(pl.int_range(1, units + 1, dtype=pl.UInt32, eager=True), side="left")]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def deletes(unit: Unit) -> bool:
+    """Say whether a unit's records have no value."""
+    return unit.dispatch.kind is BatchKind.DELETE
+
+
+def _headers(unit: Unit) -> tuple[tuple[str, bytes], ...]:
+    return (("batch", str(unit.dispatch.batch_id).encode()), ("schema", unit.view.schema_url.encode()))
 
 
 def key_text(frame: pl.DataFrame, items: Sequence[str]) -> pl.Series:
@@ -91,7 +120,3 @@ def _plain(json: pl.Series) -> pl.Series:
 def _bucket(key: pl.Series, partitions: int) -> pl.Series:
     hashed = pl.select(pl.lit(key)._mm3_hash()).to_series()
     return (hashed.cast(pl.Int64) & 0x7FFFFFFF) % partitions
-
-
-def _gather(column: pl.Series | None, rows: pl.Series) -> pl.Series | None:
-    return None if column is None else column.gather(rows)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -26,8 +27,9 @@ _ZSTD = 4
 _TRANSACTIONAL = 0x10
 _ZSTD_LEVEL = 1  # measured: as fast as the negative levels, and smaller than level 3 on rows of one table
 _MOST_RECORDS = 65_536  # so that an offset delta takes three bytes at most
-_FEW = 24  # up to here the columns cost more than the rows: a small batch is one row, and there are many of them
+_FEW = 96  # up to here the columns cost more than the rows: a small batch is one row, and there are many of them
 
+Headers = tuple[tuple[str, bytes], ...]
 BATCH_BYTES = 4 << 20
 """Size to which a batch is filled at most, before compression."""
 MAX_MESSAGE_BYTES = 32 << 20
@@ -40,14 +42,14 @@ MAX_RECORD_BYTES = 31 << 20
 class Piece:
     """Records of one batch of rows for one partition, as columns of n_rows.
 
-    keys, values: text or binary, None for a column of nulls, nulls allowed within. rows: row numbers. headers: the same for all, in order;
-    the header `row` follows them with the row's number as decimal text.
+    keys, values: text or binary, None for a column of nulls, nulls allowed within. rows: row numbers. headers: runs of (how many
+    records, their headers in order), together as many as there are; the header `row` follows with the row's number as decimal text.
     """
 
     keys: pl.Series | None
     values: pl.Series | None
     rows: pl.Series
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[int, Headers], ...]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,21 +61,27 @@ class Piece:
             return pa.array(map(frame, _bytes(self.keys, len(self)), _bytes(self.values, len(self))), pa.large_binary())
         return _join(*_framed(self.keys, len(self)), *_framed(self.values, len(self)))
 
-    def frame_bytes(self) -> memoryview:
-        """Return all frames, one after the other."""
-        return _data(self.frames)
+    def frame_bytes(self, start: int = 0, count: int | None = None) -> memoryview:
+        """Return the frames of some records, or of all, one after the other."""
+        return _data(self.frames.slice(start, count))
 
-    def longest(self) -> int:
-        """Return the bytes of the longest frame."""
-        return int(pc.max(pc.binary_length(self.frames)).as_py() or 0)
+    def longest(self, start: int = 0, count: int | None = None) -> int:
+        """Return the bytes of the longest frame of some records, or of all."""
+        return int(pc.max(pc.binary_length(self.frames.slice(start, count))).as_py() or 0)
 
     def tail(self) -> tuple[Any, ...]:
-        """Return what follows the frames, as columns to join: the headers common to all, then the row's number."""
-        headers = [_text(name.encode()) + _text(value) for name, value in self.headers]
-        fixed = _varint(len(headers) + 1) + b"".join(headers) + _text(b"row")
+        """Return what follows the frames, as columns to join: the headers, then the row's number."""
+        fixed = [(count, _fixed(headers)) for count, headers in self.headers]
         if len(self) <= _FEW:
-            return (pa.array([fixed + _text(b"%d" % row) for row in self.rows], pa.large_binary()),)
-        return (_constant(fixed), *_framed(self.rows.cast(pl.String), len(self)))
+            before = chain.from_iterable([head] * count for count, head in fixed)
+            return (pa.array([head + _text(b"%d" % row) for head, row in zip(before, self.rows, strict=True)], pa.large_binary()),)
+        heads = [_constant(head) if len(fixed) == 1 else pa.repeat(_constant(head), count) for count, head in fixed]
+        return (heads[0] if len(heads) == 1 else pa.concat_arrays(heads), *_framed(self.rows.cast(pl.String), len(self)))
+
+
+def _fixed(headers: Headers) -> bytes:
+    texts = [_text(name.encode()) + _text(value) for name, value in headers]
+    return _varint(len(texts) + 1) + b"".join(texts) + _text(b"row")
 
 
 def frame(key: bytes | None, value: bytes | None) -> bytes:

@@ -1,6 +1,7 @@
 """Kafka record batches made row by row through aiokafka's own builder: slower than `record_batch`, and free of private names."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 
 import polars as pl
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -14,9 +15,10 @@ def pack(pieces: Sequence[Piece], *, now_ms: int, transactional: bool, batch_byt
     """Make the record batches of one partition from pieces in order; the same records as `record_batch.pack` makes."""
     builder = None
     for piece in pieces:
-        headers = list(piece.headers)
-        for key, value, row in zip(_column(piece.keys, len(piece)), _column(piece.values, len(piece)), piece.rows.to_list(), strict=True):
-            record = {"timestamp": now_ms, "key": key, "value": value, "headers": [*headers, ("row", str(row).encode())]}
+        headers = chain.from_iterable(repeat(headers, count) for count, headers in piece.headers)
+        keys, values = _column(piece.keys, len(piece)), _column(piece.values, len(piece))
+        for key, value, row, head in zip(keys, values, piece.rows.to_list(), headers, strict=True):
+            record = {"timestamp": now_ms, "key": key, "value": value, "headers": [*head, ("row", b"%d" % row)]}
             if builder is not None and builder.append(**record) is None:
                 yield builder
                 builder = None

@@ -60,10 +60,12 @@ async def assess(tx: AsyncSession, bench: Bench, received: Sequence[tuple[BatchR
         (_completed(books[_place(batch)].resource, batch, verdicts[batch.batch_id], now), meta) for batch, meta in waiting.values()
     ]
     await store.add(tx, [_row(event, waiting[event.batch_id][0]) for event, _ in completed])
+    entries = []
     for event, meta in completed:
         with telemetry.continued(meta):
-            await outbox.add(tx, event, now=now)
+            entries.append(outbox.entry(event, now=now)[1])
         _count(event)
+    await outbox.write(tx, entries)
 
 
 async def get_visible(tx: AsyncSession, assessment_id: UUID, who: Principal) -> store.Assessment:
