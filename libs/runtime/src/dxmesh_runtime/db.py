@@ -56,7 +56,7 @@ def connect(settings: DatabaseSettings) -> Database:
     engine = create_async_engine(
         settings.url,
         pool_size=settings.pool_size,
-        max_overflow=settings.pool_size,
+        max_overflow=0,  # a connection opened for one use and closed again costs more than waiting for one
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
     )

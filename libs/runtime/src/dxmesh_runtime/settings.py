@@ -17,7 +17,7 @@ class DatabaseSettings(Group):
     """PostgreSQL: one database per service."""
 
     url: str
-    pool_size: int = Field(default=5, ge=1)
+    pool_size: int = Field(default=10, ge=2, description="connections at most; they are opened as they are needed, and kept")
 
 
 class KafkaSettings(Group):

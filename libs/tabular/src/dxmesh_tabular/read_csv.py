@@ -161,7 +161,9 @@ class _Body:
         if not block or (quoted and not _quotes_are_regular(block, self.delimiter)):
             return None
         try:
-            frame = pl.read_csv(block, has_header=False, separator=self.delimiter, schema=self.schema, infer_schema=False)
+            frame = pl.read_csv(
+                block, has_header=False, separator=self.delimiter, schema=self.schema, infer_schema=False, credential_provider=None
+            )
         except PolarsError:  # a line with too many fields, or bytes that are not UTF-8: named record by record
             return None
         if not self._has_every_field(block, frame):

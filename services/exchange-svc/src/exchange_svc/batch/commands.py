@@ -55,7 +55,7 @@ async def admit(
     target = await store.find_target(connection, resource_id, batch_id)
     if target is None or target.provider_id != by.own_organization:
         raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
-    snapshot = ResourceSnapshot.model_validate(target.snapshot)
+    snapshot = await catalog.get_version(connection, resource_id, target.version)
     if not target.is_known:
         if target.withdrawn_at is not None:
             raise ResourceWithdrawn(f"resource {snapshot.name} was withdrawn at {target.withdrawn_at.isoformat()} and takes no batches")

@@ -83,7 +83,7 @@ _RECEIVED = (
 )  # fmt: skip
 _TARGET = select(
     Resource.provider_id,
-    Resource.snapshot,
+    Resource.version,
     Resource.withdrawn_at,
     exists().where(Batch.batch_id == bindparam("batch_id")).label("is_known"),
 ).where(Resource.resource_id == bindparam("resource_id"))
@@ -109,7 +109,7 @@ async def enter(connection: AsyncConnection, batch: dict[str, Any], event: dict[
 
 
 async def find_target(connection: AsyncConnection, resource_id: UUID, batch_id: UUID) -> Any:
-    """Return of the resource a push is for `provider_id`, `snapshot`, `withdrawn_at`, and `is_known`: whether the batch id is taken."""
+    """Return of the resource a push is for `provider_id`, `version`, `withdrawn_at`, and `is_known`: whether the batch id is taken."""
     return (await connection.execute(_TARGET, {"resource_id": resource_id, "batch_id": batch_id})).one_or_none()
 
 

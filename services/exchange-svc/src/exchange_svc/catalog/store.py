@@ -1,18 +1,21 @@
 """The replica's tables: organizations, resources and each of their versions."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Index, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound
 from exchange_svc.rows import Base
+
+_MOST_VERSIONS = 500
+_versions: dict[tuple[UUID, int], ResourceSnapshot] = {}
 
 
 class Organization(Base):
@@ -124,8 +127,23 @@ async def lock_resources(tx: AsyncSession, resource_ids: Collection[UUID]) -> di
     return {row.resource_id: row for row in await tx.scalars(query)}
 
 
-async def list_versions(tx: AsyncSession, wanted: Collection[tuple[UUID, int]]) -> Mapping[tuple[UUID, int], ResourceSnapshot]:
-    """Return the snapshots of (resource_id, version) pairs; a pair that was never published is left out."""
-    query = select(ResourceVersion).where(tuple_(ResourceVersion.resource_id, ResourceVersion.version).in_(wanted))
-    rows: Sequence[ResourceVersion] = (await tx.scalars(query)).all() if wanted else []
-    return {(row.resource_id, row.version): ResourceSnapshot.model_validate(row.snapshot) for row in rows}
+async def get_version(connection: AsyncConnection, resource_id: UUID, version: int) -> ResourceSnapshot:
+    """Return a version that was published."""
+    return (await list_versions(connection, [(resource_id, version)]))[resource_id, version]
+
+
+async def list_versions(
+    tx: AsyncConnection | AsyncSession, wanted: Collection[tuple[UUID, int]]
+) -> Mapping[tuple[UUID, int], ResourceSnapshot]:
+    """Return the snapshots of (resource_id, version) pairs; a pair that was never published is left out.
+
+    A version never changes, so those asked for of late are kept in memory.
+    """
+    missing = [place for place in wanted if place not in _versions]
+    if missing:
+        columns = (ResourceVersion.resource_id, ResourceVersion.version)
+        rows = await tx.execute(select(*columns, ResourceVersion.snapshot).where(tuple_(*columns).in_(missing)))
+        if len(_versions) + len(missing) > _MOST_VERSIONS:
+            _versions.clear()
+        _versions.update(((row.resource_id, row.version), ResourceSnapshot.model_validate(row.snapshot)) for row in rows)
+    return {place: _versions[place] for place in wanted if place in _versions}
