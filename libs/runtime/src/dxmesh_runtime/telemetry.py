@@ -12,6 +12,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
@@ -45,7 +46,8 @@ def _add_trace(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.
 def set_up(settings: TelemetrySettings, service: str) -> None:
     """Configure logs of this process and of its libraries, and traces; call it once, first."""
     set_up_logs(settings)
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    sampler = ParentBased(ALWAYS_ON) if settings.otlp_endpoint else ALWAYS_OFF  # without a receiver, only the ids are needed
+    provider = TracerProvider(resource=Resource.create({"service.name": service}), sampler=sampler)
     if settings.otlp_endpoint:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.otlp_endpoint.rstrip("/") + "/v1/traces")))
     trace.set_tracer_provider(provider)

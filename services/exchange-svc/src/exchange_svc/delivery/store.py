@@ -30,16 +30,22 @@ class Delivery(Base):
     completed_at: Mapped[datetime]
 
 
+_COLUMNS = [column.key for column in Delivery.__table__.columns]
+_ENTRY = insert(Delivery)
+_RECORD = _ENTRY.on_conflict_do_update(
+    index_elements=["batch_id", "view_id"],
+    set_={name: _ENTRY.excluded[name] for name in _COLUMNS if name not in ("batch_id", "view_id")},
+    where=Delivery.completed_at < _ENTRY.excluded.completed_at,
+)
+
+
 async def record(tx: AsyncSession, events: Iterable[DeliveryCompleted]) -> None:
     """Enter deliveries; one that is done anew, after a broker lost its disk, takes the place of the first."""
     newest = {(event.batch_id, event.view_id): event for event in events}
     if not newest:
         return
-    columns = [column.key for column in Delivery.__table__.columns]
-    entry = insert(Delivery).values([{name: getattr(event, name) for name in columns} for event in newest.values()])
-    replaced = {name: entry.excluded[name] for name in columns if name not in ("batch_id", "view_id")}
-    later = Delivery.completed_at < entry.excluded.completed_at
-    await tx.execute(entry.on_conflict_do_update(index_elements=["batch_id", "view_id"], set_=replaced, where=later))
+    connection = await tx.connection()
+    await connection.execute(_RECORD, [{name: getattr(event, name) for name in _COLUMNS} for event in newest.values()])
 
 
 async def list_of_batch(tx: AsyncSession, batch_id: UUID) -> Sequence[Delivery]:
