@@ -24,7 +24,7 @@ from dxmesh_schemas.problem import Problem
 log = structlog.get_logger(__name__)
 _POLL_MS = 250
 _COMMIT_SECONDS = 1.0
-_MOST_FETCH_WAIT_SECONDS = 0.25
+_MOST_FETCH_WAIT_SECONDS = 0.5
 _COMMIT_PATIENCE_SECONDS = 2.0
 _BUFFER_GROUPS = 4
 _MAX_BACKOFF_SECONDS = 10.0

@@ -14,7 +14,7 @@ from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.settings import Settings
 from exchange_svc.table import consumers as tables
 
-_RECORD_SECONDS = 0.1  # between two groups of deliveries that are noted: nobody waits for the note
+_RECORD_SECONDS = 0.5  # between two groups of deliveries that are noted: nobody waits for the note
 _FOLD_SECONDS = 1.0  # between two folds of a partition: a commit to a Delta table costs the same for one batch and for a hundred
 
 
