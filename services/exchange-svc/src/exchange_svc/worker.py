@@ -15,7 +15,7 @@ from exchange_svc.settings import Settings
 from exchange_svc.table import consumers as tables
 
 _RECORD_SECONDS = 0.5  # between two groups of deliveries that are noted: nobody waits for the note
-_FOLD_SECONDS = 1.0  # between two folds of a partition: a commit to a Delta table costs the same for one batch and for a hundred
+_FOLD_SECONDS = 2.0  # between two folds of a partition: a commit to a Delta table costs the same for one batch and for a hundred
 
 
 def consumers(settings: Settings, database: Database) -> list[Consumer]:
