@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from opentelemetry import trace
 from opentelemetry.propagate import extract
@@ -103,5 +104,10 @@ def build(settings: ServiceSettings, *, name: str, title: str, routers: Sequence
     app.include_router(health.router())
     for router in routers:
         app.include_router(router)
+
+    @app.get("/", include_in_schema=False)
+    async def front() -> RedirectResponse:  # of a service that has no page of its own there
+        return RedirectResponse("/dashboard")
+
     app.add_middleware(Observe)
     return app

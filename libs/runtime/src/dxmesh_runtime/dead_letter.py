@@ -15,22 +15,26 @@ _REASON_BYTES = 2000
 _POLL_MS = 250
 
 
-async def park(kafka: KafkaSettings, consumer: str, record: ConsumerRecord, error: BaseException) -> None:
-    """Send a record to its topic's dead letters, with why; return once the broker has it."""
-    topic = record.topic.removesuffix(SUFFIX) + SUFFIX
-    await broker.ensure_topics(kafka, [topic])
-    headers = [(name, value) for name, value in record.headers if not name.startswith("dlt_")]
-    headers += [
+def headers(consumer: str, record: ConsumerRecord, error: BaseException) -> list[tuple[str, bytes]]:
+    """Return the headers of a parked record: its own, and who could not handle it, why, and where it came from."""
+    return [
+        *((name, value) for name, value in record.headers if not name.startswith("dlt_")),
         ("dlt_consumer", consumer.encode()),
         ("dlt_reason", str(error).encode()[:_REASON_BYTES]),
         ("dlt_error", type(error).__name__.encode()),
         ("dlt_place", f"{record.topic}/{record.partition}/{record.offset}".encode()),
         ("dlt_at", utc_now().isoformat().encode()),
     ]
+
+
+async def park(kafka: KafkaSettings, consumer: str, record: ConsumerRecord, error: BaseException) -> None:
+    """Send a record to its topic's dead letters, with why; return once the broker has it."""
+    topic = record.topic.removesuffix(SUFFIX) + SUFFIX
+    await broker.ensure_topics(kafka, [topic])
     producer = broker.producer(kafka)
     await producer.start()
     try:
-        await producer.send_and_wait(topic, record.value, record.key, headers=headers)
+        await producer.send_and_wait(topic, record.value, record.key, headers=headers(consumer, record, error))
     finally:
         await producer.stop()
     telemetry.dead_letters.labels(consumer, record.topic).inc()

@@ -32,7 +32,7 @@ def read(path: Path, media: MediaType, items: Sequence[DataItem], *, options: Re
     Unreadable (400) for a file that is empty or not what it says, UnsupportedMedia (415) for its encoding, TooLarge (413).
     """
     if path.stat().st_size == 0:
-        raise Unreadable("the body is empty")
+        raise Unreadable("the body is empty: send the file as the body of the request")
     chosen = options or ReadOptions()
     rows = 0
     for chunk in _READERS[media](path, items, chosen):

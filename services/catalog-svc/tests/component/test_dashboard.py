@@ -34,3 +34,8 @@ async def test_this_machine_may_look_when_it_is_allowed(node: Any) -> None:
     settings = node.settings.model_copy(update={"dashboard": DashboardSettings(loopback_open=True)})
     async with serving(create_app(settings)) as client:
         assert (await client.get("/dashboard", headers={"Host": "127.0.0.1"})).status_code == 200
+
+
+async def test_the_bare_address_leads_to_the_dashboard(node: Any) -> None:
+    answer = await node.client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/dashboard")

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from prometheus_client import Counter, Gauge, Histogram
 
-from dxmesh_runtime import broker, telemetry
+from dxmesh_runtime import broker, dead_letter, telemetry
 from dxmesh_runtime.consumer import read, wrong_data
 from dxmesh_runtime.db import utc_now
 from dxmesh_runtime.settings import KafkaSettings
@@ -199,7 +199,7 @@ class Lane:
 
     @property
     def _dead_letters(self) -> str:
-        return f"{self._place.topic}.dlt"
+        return f"{self._place.topic}{dead_letter.SUFFIX}"
 
     async def _send_rows(self, producer: AIOKafkaProducer, bundle: Bundle) -> list[Tally]:
         """Send the rows of a bundle, making the next record batch while the last one is on its way."""
@@ -252,12 +252,5 @@ class Lane:
 
     async def _send_parked(self, producer: AIOKafkaProducer, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
         for record, error in parked:
-            headers = [(name, value) for name, value in record.headers if not name.startswith("dlt_")]
-            headers += [
-                ("dlt_consumer", GROUP.encode()),
-                ("dlt_reason", str(error).encode()[:2000]),
-                ("dlt_error", type(error).__name__.encode()),
-                ("dlt_place", f"{record.topic}/{record.partition}/{record.offset}".encode()),
-                ("dlt_at", utc_now().isoformat().encode()),
-            ]
+            headers = dead_letter.headers(GROUP, record, error)
             await (await producer.send(self._dead_letters, record.value, record.key, headers=headers))
