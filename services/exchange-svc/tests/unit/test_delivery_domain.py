@@ -144,16 +144,16 @@ def test_a_key_stays_on_its_partition_in_every_version_of_everything():
     """The first hash is the example of the Iceberg specification, Appendix B: murmur3_x86_32("iceberg") = 1210000089."""
     frame = pl.DataFrame({"row_": pl.Series([1, 2, 3], dtype=pl.UInt32), "code": ["iceberg", "330602001", "越城区"], "name": ["", "", ""]})
     for partitions in (1, 3, 7, 100):
-        places = {key: partition for partition, piece in pieces(frame, unit(), partitions) for key in piece.keys}
+        places = {key: partition for partition, piece, _ in pieces(frame, [(unit(), 3)], partitions) for key in piece.keys}
         assert places["iceberg"] == 1210000089 % partitions
     spread = pl.DataFrame({"row_": pl.int_range(1, 3001, dtype=pl.UInt32, eager=True)}).with_columns(
         code=pl.col("row_").cast(pl.String), name=pl.lit("")
     )
-    assert all(900 < len(piece) < 1100 for _, piece in pieces(spread, unit(), 3))
+    assert all(900 < len(piece) < 1100 for _, piece, _ in pieces(spread, [(unit(), 3000)], 3))
 
 
 def test_a_deletion_without_a_key_names_only_the_row():
     view = VIEW.model_copy(update={"key": ()})
-    [(partition, piece)] = pieces(FRAME.head(1), unit(kind=BatchKind.DELETE, view=view), 3)
+    [(partition, piece, _)] = pieces(FRAME.head(1), [(unit(kind=BatchKind.DELETE, view=view), 1)], 3)
     assert (partition, piece.keys, piece.values, piece.rows.to_list()) == (1, None, None, [4])
     assert bytes(piece.frame_bytes()) == b"\x01\x01"

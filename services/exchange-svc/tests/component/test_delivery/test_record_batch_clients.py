@@ -39,7 +39,7 @@ def piece() -> Piece:
         pl.Series(keys, dtype=pl.Binary),
         pl.Series(values, dtype=pl.Binary),
         pl.int_range(1, len(CELLS) + 1, dtype=pl.UInt32, eager=True),
-        HEADERS,
+        ((len(CELLS), HEADERS),),
     )
 
 
