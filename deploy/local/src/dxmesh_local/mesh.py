@@ -143,7 +143,10 @@ class Mesh:
     def kill(self, part: str, signal_number: int = signal.SIGKILL) -> int:
         """Kill a part with -9 and return the pid it had; the supervisor starts it again."""
         pid = self.pids[part]
+        identity = self._state().parts[part].identity
         os.kill(pid, signal_number)
+        while signal_number == signal.SIGKILL and identity.alive():  # a large process takes a moment to be gone
+            time.sleep(_POLL_SECONDS)
         return pid
 
     def pause(self, part: str) -> None:
