@@ -143,9 +143,8 @@ class Mesh:
     def kill(self, part: str, signal_number: int = signal.SIGKILL) -> int:
         """Kill a part with -9 and return the pid it had; the supervisor starts it again."""
         pid = self.pids[part]
-        identity = self._state().parts[part].identity
         os.kill(pid, signal_number)
-        while signal_number == signal.SIGKILL and identity.alive():  # a large process takes a moment to be gone
+        while signal_number == signal.SIGKILL and self.pids.get(part) == pid:  # a large process takes a moment to be gone
             time.sleep(_POLL_SECONDS)
         return pid
 
