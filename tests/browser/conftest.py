@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
@@ -75,6 +76,7 @@ def _worked(city: City, files: Path) -> City:
     negative = [_street(number) for number in range(1_201, 1_300)] + [_street(1_300, people=-5_000)]
     partly = push(streets, csv_of(negative, files / "partly.csv"), kind="upsert")
     assert (partly.accepted_count, partly.quarantined_count) == (99, 1), partly
+    until(lambda: _rows_opened(node, STREETS) == city.streets, 60, "the streets are not opened: the parks must be the newer dataset")
     push(parks, csv_of(({"park": f"公园{number}"} for number in range(8)), files / "parks.csv"))
     bad, _ = provider.client.push(parks, csv_of(({"park": "长" * 40 + str(number)} for number in range(3)), files / "bad.csv"))
     assert provider.client.wait(bad.batch_id).state == "rejected"
@@ -85,6 +87,11 @@ def _worked(city: City, files: Path) -> City:
     urls = {name: getattr(profile, name).rstrip("/") for name in ("catalog", "exchange", "quality", "open_data", "audit")}
     city.urls.update(urls)
     return city
+
+
+def _rows_opened(node: Node, title: str) -> int:
+    found = httpx.get(f"{node.profile.open_data.rstrip('/')}/api/3/action/package_search", params={"q": title}).json()["result"]["results"]
+    return int(next((extra["value"] for one in found for extra in one["extras"] if extra["key"] == "row_count"), 0))
 
 
 @dataclass
