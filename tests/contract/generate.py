@@ -32,7 +32,7 @@ def modules(package: str) -> Iterator[ModuleType]:
 def problem_classes() -> list[type[Problem]]:
     """Return every problem of every package, by status and slug."""
     found: set[type[Problem]] = set()
-    for package in ("dxmesh_schemas", "dxmesh_runtime", "dxmesh_tabular", *PACKAGES):
+    for package in ("dxmesh_schemas", "dxmesh_runtime", "dxmesh_tabular", "dxmesh_clocks", *PACKAGES):
         for module in modules(package):
             for _, kind in inspect.getmembers(module, inspect.isclass):
                 if issubclass(kind, Problem):
