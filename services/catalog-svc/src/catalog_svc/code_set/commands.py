@@ -1,37 +1,167 @@
 """What changes code sets."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import re
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.code_set import domain, store
+from catalog_svc.code_set.domain import About
+from catalog_svc.code_set.entry import Entry, day_of, in_force
 from catalog_svc.code_set.errors import CodeSetInvalid
 from dxmesh_runtime import outbox
 from dxmesh_schemas.catalog_events import CodeSetPublished
 
+Pointer = Callable[[int, str], str]
+"""From the index of an entry and its field to the JSON pointer the sender knows it by."""
 
-async def publish(tx: AsyncSession, name: str, *, title: str, codes: Sequence[str], now: datetime) -> tuple[store.CodeSetVersion, bool]:
-    """Put a code set in force; return its version and whether it is new. The same title and codes, in any order, are the same version.
 
+class Put(NamedTuple):
+    """What came of putting a source's entries: the version, whether it is new, and the entries left out."""
+
+    version: store.CodeSetVersion
+    is_new: bool
+    refused: list[domain.Fault]
+
+
+async def publish(
+    tx: AsyncSession, name: str, *, about: About, entries: Sequence[Entry], pointer: Pointer, by: str, now: datetime
+) -> tuple[store.CodeSetVersion, bool]:
+    """Put a code set in force; return its version and whether it is new. The same content, in any order, is the same version.
+
+    Raises: CodeSetInvalid (422).
+    Emits: catalog.code_set.published.v1, with the codes in force today, when the version is new.
+    """
+    outer = await _outer(tx, name, about)
+    settled = domain.settle(entries, about.kind, outer)
+    _refuse(_named(settled, domain.entry_faults(settled, outer=outer), pointer))
+    row = await store.lock(tx, name, title=about.title, now=now)
+    return await _advance(tx, row, about, settled, by=by, now=now)
+
+
+async def put_sources(
+    tx: AsyncSession,
+    name: str,
+    *,
+    sources: Collection[str],
+    about: Callable[[About | None], About],
+    entries: Sequence[Entry],
+    pointer: Pointer,
+    skip_bad: bool,
+    by: str,
+    now: datetime,
+) -> Put:
+    """Put what some sources say in place of what they said before, beside what the others say.
+
+    `about` makes what the set is from what it was; `skip_bad` leaves faulty entries out and names them, else one refuses all.
     Raises: CodeSetInvalid (422).
     Emits: catalog.code_set.published.v1, when the version is new.
     """
-    _refuse(domain.faults(codes))
+    row = await store.lock(tx, name, title=name, now=now)
+    own = about((await store.get_version(tx, name)).about if row.version else None)
+    outer = await _outer(tx, name, own)
+    others = [entry for _, entry in await store.entries_now(tx, name) if entry.source not in sources]
+    places, refused = list(range(len(entries))), list[domain.Fault]()
+    while True:
+        settled = domain.settle([*(entries[place] for place in places), *others], own.kind, outer)
+        kept = places
+
+        def where(index: int, field: str, kept: list[int] = kept) -> str:
+            return pointer(kept[index], field) if index < len(kept) else f"/sources/{others[index - len(kept)].source}"
+
+        found = domain.entry_faults(settled, outer=outer, limit=len(settled) if skip_bad else domain.MAX_FAULTS)
+        bad = {index for index, _, _ in found}
+        if not found:
+            break
+        if not skip_bad or any(index >= len(places) for index in bad):
+            _refuse(_named(settled, found[: domain.MAX_FAULTS], where))
+        refused += _named(settled, found, where)
+        places = [place for index, place in enumerate(places) if index not in bad]
+    version, is_new = await _advance(tx, row, own, settled, by=by, now=now)
+    return Put(version, is_new, refused)
+
+
+async def bring_into_force(tx: AsyncSession, name: str, *, now: datetime) -> store.CodeSetVersion | None:
+    """Make a version with today's codes, when a code began or ended since the last one; None when nothing changed.
+
+    Emits: catalog.code_set.published.v1.
+    """
+    title = (await store.get_version(tx, name)).title
     row = await store.lock(tx, name, title=title, now=now)
-    if row.version > 0:
-        current = await store.get_version(tx, name, row.version)
-        if current.title == title and len(current.codes) == len(codes) and set(current.codes) == set(codes):
-            return current, False
-    row.title, row.version, row.code_count, row.published_at = title, row.version + 1, len(codes), now
-    event = CodeSetPublished(name=name, version=row.version, title=title, codes=tuple(codes))
+    about = (await store.get_version(tx, name)).about
+    entries = [entry for _, entry in await store.entries_now(tx, name)]
+    version, is_new = await _advance(tx, row, about, entries, by=None, now=now)
+    return version if is_new else None
+
+
+async def _outer(tx: AsyncSession, name: str, about: About) -> set[str]:
+    """Return the codes of the parent set. Raises: CodeSetInvalid (422) when it has none."""
+    if about.parent_set is None:
+        return set()
+    codes = await store.codes_now(tx, about.parent_set) if about.parent_set != name else set()
+    if not codes:
+        _refuse([("/parent_set", f"{about.parent_set!r} is no other code set that is known; publish it first, or leave it out")])
+    return codes
+
+
+def _named(entries: Sequence[Entry], faults: Sequence[domain.EntryFault], pointer: Pointer) -> list[domain.Fault]:
+    """Return faults by the pointers the sender knows; what a fault says of another entry is put the same way."""
+
+    def other(found: re.Match[str]) -> str:
+        return pointer(int(found[1]), "code")
+
+    return [
+        (pointer(index, field), re.sub(r"/entries/(\d+)", other, f"{entries[index].code[:50]!r} {what}")) for index, field, what in faults
+    ]
+
+
+async def _advance(
+    tx: AsyncSession, row: store.CodeSet, about: About, entries: Sequence[Entry], *, by: str | None, now: datetime
+) -> tuple[store.CodeSetVersion, bool]:
+    """Write the next version of a locked set, unless it would say what the newest one says."""
+    today = day_of(now)
+    codes = in_force(entries, today, leading_source=about.leading_source)
+    if by is not None:  # what the calendar changes is never refused
+        _refuse_size(codes, len(entries), about, today)
+    current = await store.get_version(tx, row.name) if row.version else None
+    stored = await store.entries_now(tx, row.name) if row.version else []
+    wanted, held = set(entries), {entry for _, entry in stored}
+    if current is not None and current.about == about and wanted == held and set(codes) == set(current.codes):
+        return current, False
+    row.title, row.version, row.code_count, row.kind, row.published_at = about.title, row.version + 1, len(codes), about.kind.value, now
+    event = CodeSetPublished(name=row.name, version=row.version, title=about.title, codes=tuple(codes))
     fault = domain.event_fault(event)
     _refuse([fault] if fault else [])
-    version = store.CodeSetVersion(name=name, version=row.version, title=title, codes=list(codes), published_at=now)
+    version = store.CodeSetVersion(
+        name=row.name,
+        version=row.version,
+        title=about.title,
+        codes=codes,
+        published_at=now,
+        kind=about.kind.value,
+        standard=about.standard,
+        parent_set=about.parent_set,
+        leading_source=about.leading_source,
+        codes_on=today,
+        entry_count=len(entries),
+        published_by=by,
+    )
     tx.add(version)
     await tx.flush()
+    gone = [entry_id for entry_id, entry in stored if entry not in wanted]
+    fresh = [entry for entry in entries if entry not in held]
+    await store.change_entries(tx, row.name, version=row.version, gone=gone, fresh=fresh)
     await outbox.add(tx, event, now=now)
     return version, True
+
+
+def _refuse_size(codes: Sequence[str], entry_count: int, about: About, today: date) -> None:
+    fault = domain.size_fault(codes, entry_count, today)
+    if fault is not None and not codes and about.leading_source is not None:
+        fault = f"{fault}; the leading source {about.leading_source!r} alone decides what is in force"
+    _refuse([("/codes", fault)] if fault else [])
 
 
 def _refuse(faults: Sequence[domain.Fault]) -> None:

@@ -1,6 +1,6 @@
 """The problems of code sets."""
 
-from dxmesh_schemas.problem import Invalid, NotFound
+from dxmesh_schemas.problem import Invalid, NotFound, TooLarge
 
 
 class CodeSetNotFound(NotFound):
@@ -9,7 +9,25 @@ class CodeSetNotFound(NotFound):
     slug, title = "code-set-not-found", "There is no such code set"
 
 
+class CodeNotFound(NotFound):
+    """The code set has no such code, in force or retired."""
+
+    slug, title = "code-not-found", "The code set has no such code"
+
+
+class ShippedSetNotFound(NotFound):
+    """No code set of that name comes with the service."""
+
+    slug, title = "shipped-code-set-not-found", "No such code set is shipped"
+
+
 class CodeSetInvalid(Invalid):
     """A code is wrong, doubled, or all together are too many; `errors` says which."""
 
     slug, title = "code-set-invalid", "The code set is not valid"
+
+
+class CodeFileTooLarge(TooLarge):
+    """The file of codes is larger than what is taken in at a time."""
+
+    slug, title = "code-file-too-large", "The file of codes is too large"
