@@ -1,6 +1,6 @@
 """The catalogue's words: organizations, systems, resources, items (编制指南 发改高技〔2017〕1272号; 政务数据共享条例 Art. 13-15)."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
@@ -34,6 +34,54 @@ class OrganizationKind(StrEnum):
     DEPARTMENT = "department"
     PUBLIC_UTILITY = "public_utility"
     SOCIAL_BODY = "social_body"
+
+
+class OfficerRole(StrEnum):
+    """Who answers for an organization's data: 首席数据官, 数据管理员, 共享工作机构 (GDSR Art. 11)."""
+
+    CDO = "cdo"
+    STEWARD = "steward"
+    SHARING_UNIT = "sharing_unit"
+
+
+class Officer(Snapshot):
+    """A term of office, now or to come."""
+
+    role: OfficerRole
+    holder: str = Field(description="a client id or account name")
+    since: date = Field(description="the first day, China time")
+    until: date | None = Field(default=None, description="the first day on which the office is no longer held; null: open")
+
+
+class Licence(Snapshot):
+    """What lets a public utility or social body do what its data come from."""
+
+    title: str
+    number: str
+    valid_until: date | None = Field(default=None, description="the last day it is good; null: without end")
+
+
+class Contract(Licence):
+    """What the data of a public utility or social body are had by."""
+
+    shared_use: bool = Field(default=False, description="统采共用: bought once, for the use of all departments")
+
+
+class SystemKind(StrEnum):
+    """Who runs a system: the organization itself, or the nation, province or city above it (国垂, 省垂, 市垂)."""
+
+    OWN = "own"
+    NATION = "nation"
+    PROVINCE = "province"
+    CITY = "city"
+
+
+class SystemState(StrEnum):
+    """Where a system stands."""
+
+    PLANNED = "planned"
+    IN_SERVICE = "in_service"
+    RETIRED = "retired"
 
 
 class SharingType(StrEnum):

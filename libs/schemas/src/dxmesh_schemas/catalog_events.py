@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from dxmesh_schemas.catalog import Level, OrganizationKind, ResourceSnapshot
+from pydantic import Field
+
+from dxmesh_schemas.catalog import Contract, Level, Licence, Officer, OrganizationKind, ResourceSnapshot, SystemKind, SystemState
 from dxmesh_schemas.event import Event
 
 _SOURCE = "/catalog-svc"
@@ -22,6 +24,10 @@ class OrganizationEvent(Event):
     level: Level
     division_code: str
     kind: OrganizationKind
+    parent_id: UUID | None = None
+    licence: Licence | None = None
+    contract: Contract | None = None
+    officers: tuple[Officer, ...] = Field(default=(), description="who holds an office now or will; ended terms are left out")
 
 
 class OrganizationRegistered(OrganizationEvent):
@@ -45,6 +51,11 @@ class SystemEvent(Event):
     system_id: UUID
     organization_id: UUID
     name: str
+    kind: SystemKind | None = None
+    state: SystemState | None = None
+    on_gov_cloud: bool | None = None
+    is_main_system: bool = False
+    sector: str | None = None
 
 
 class SystemRegistered(SystemEvent):

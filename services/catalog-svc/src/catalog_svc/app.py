@@ -12,10 +12,14 @@ from catalog_svc.code_set import routes as code_sets
 from catalog_svc.credential import commands as credential_commands
 from catalog_svc.credential import routes as credentials
 from catalog_svc.credential.hashing import SecretChecks
+from catalog_svc.lineage import routes as lineage
+from catalog_svc.officer import routes as officers
 from catalog_svc.organization import routes as organizations
 from catalog_svc.resource import routes as resources
+from catalog_svc.sector import routes as sectors
 from catalog_svc.settings import Settings
 from catalog_svc.system import routes as systems
+from catalog_svc.taxonomy import routes as taxonomies
 from catalog_svc.token import issuer as token_issuer
 from catalog_svc.token import routes as tokens
 from dxmesh_runtime import app as http
@@ -23,6 +27,7 @@ from dxmesh_runtime import signing
 from dxmesh_runtime.db import Database, utc_now
 
 _ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, code_sets.router, dashboard.router]
+_ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -1,12 +1,24 @@
-"""Rules of organizations: the unified social credit code and the division code."""
+"""Rules of organizations: the unified social credit code, the division code, and what each kind must or may show."""
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Annotated
+from uuid import UUID
 
+from pydantic import BeforeValidator
+
+from dxmesh_schemas.catalog import Contract, Licence, OrganizationKind
+
+Fault = tuple[str, str]
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC = re.compile(r"[1-9ANY][0-9A-HJ-NPQRTUWXY][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}")
 _WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
 _INNER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 DIVISION = re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}([0-9]{3}([0-9]{3})?)?)?)?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CHINA = timezone(timedelta(hours=8))  # one zone all year, so no zone database is needed
 
 
 def check_uscc(code: str) -> str:
@@ -33,3 +45,52 @@ def check_division_code(code: str) -> str:
     if not DIVISION.fullmatch(code):
         raise ValueError("is not 2, 4, 6, 9 or 12 half-width digits")
     return code
+
+
+def check_day(value: object) -> object:
+    """Return what may be read as a day. Raises ValueError for a number, a time, or another way of writing it."""
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise ValueError("is not a day; write it as 2026-01-31")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(check_day)]
+"""A day of the calendar in China, as text YYYY-MM-DD (ISO 8601)."""
+
+
+def day_of(now: datetime) -> date:
+    """Return the day it is in China at a time."""
+    return now.astimezone(_CHINA).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """By what an organization's kind lets its data be here."""
+
+    kind: OrganizationKind
+    licence: Licence | None = None
+    contract: Contract | None = None
+
+
+def faults(entry: Standing, *, before: Standing | None, today: date) -> list[Fault]:
+    """Return (JSON pointer, what is wrong and what to do) for every rule of the kind that is broken.
+
+    A paper that lapsed since it was entered stays; one that is entered must be good today.
+    """
+    return [*_paper("licence", entry, before, today), *_paper("contract", entry, before, today)]
+
+
+def _paper(field: str, entry: Standing, before: Standing | None, today: date) -> Iterator[Fault]:
+    paper: Licence | None = getattr(entry, field)
+    if paper is None:
+        return
+    if entry.kind is OrganizationKind.DEPARTMENT:
+        yield f"/{field}", "belongs to public utilities and social bodies, and this is a department; send null or another kind"
+    known = before is not None and getattr(before, field) == paper
+    if not known and paper.valid_until is not None and paper.valid_until < today:
+        yield f"/{field}/valid_until", f"ended on {paper.valid_until}; enter the {field} that is good today"
+
+
+def loop(organization_id: UUID, above: Sequence[UUID]) -> bool:
+    """Say whether an organization would stand under itself, given its new parent and all above that."""
+    return organization_id in above

@@ -1,12 +1,18 @@
 """The problems of organizations."""
 
-from dxmesh_schemas.problem import Conflict, NotFound
+from dxmesh_schemas.problem import Conflict, Invalid, NotFound
 
 
 class OrganizationNotFound(NotFound):
     """No organization has this id."""
 
     slug, title = "organization-not-found", "There is no such organization"
+
+
+class OrganizationInvalid(Invalid):
+    """A rule of organizations is broken; `errors` says which and where."""
+
+    slug, title = "organization-invalid", "The organization's entry is not valid"
 
 
 class UsccTaken(Conflict):

@@ -1,0 +1,147 @@
+"""Taxonomies over HTTP: base databases, domain warehouses and theme databases."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict
+
+from catalog_svc.media import BODY_PROBLEMS, json_body
+from catalog_svc.taxonomy import commands, store
+from catalog_svc.taxonomy.domain import TaxonomyCode, TaxonomyKind
+from catalog_svc.taxonomy.errors import (
+    TaxonomyCodeTaken,
+    TaxonomyInvalid,
+    TaxonomyNameTaken,
+    TaxonomyNotFound,
+    TaxonomyRetired,
+    TaxonomyUsed,
+)
+from dxmesh_runtime.auth import Authority, Who
+from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_text, cut
+from dxmesh_runtime.problems import problems
+from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.text import Name, Paragraph, Reason, Search
+
+router = APIRouter(prefix="/v1/taxonomies", tags=["taxonomies"], dependencies=[Depends(json_body)])
+
+
+class TaxonomyChange(BaseModel):
+    """What of an entry may change; what is left out is emptied."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Name
+    description: Paragraph | None = None
+    lead_organization_id: UUID | None = None
+    parent_id: UUID | None = None
+
+
+class TaxonomyIn(TaxonomyChange):
+    """An entry to make."""
+
+    code: TaxonomyCode
+    kind: TaxonomyKind
+
+
+class TaxonomyOut(BaseModel):
+    """A base database, domain warehouse or theme database."""
+
+    model_config = ConfigDict(from_attributes=True)
+    taxonomy_id: UUID
+    code: str
+    name: str
+    kind: TaxonomyKind
+    description: str | None
+    lead_organization_id: UUID | None
+    parent_id: UUID | None
+    created_at: datetime
+    changed_at: datetime
+    retired_at: datetime | None
+    retired_by: str | None
+    retirement_reason: str | None
+
+
+class RetirementIn(BaseModel):
+    """Why an entry is taken out of use."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=TaxonomyOut,
+    responses=problems(*BODY_PROBLEMS, TaxonomyCodeTaken, TaxonomyNameTaken, TaxonomyInvalid, Forbidden),
+)
+async def add(body: TaxonomyIn, _: Authority, tx: Tx) -> store.Taxonomy:
+    """Enter a base database, domain warehouse or theme database (the data authority)."""
+    return await commands.add(
+        tx,
+        code=body.code,
+        name=body.name,
+        kind=body.kind,
+        description=body.description,
+        lead_organization_id=body.lead_organization_id,
+        parent_id=body.parent_id,
+        now=utc_now(),
+    )
+
+
+@router.get("", response_model=Page[TaxonomyOut], responses=problems(CursorInvalid))
+async def list_taxonomies(
+    _: Who,
+    tx: Tx,
+    kind: Annotated[TaxonomyKind | None, Query()] = None,
+    q: Annotated[Search | None, Query(description="finds by name or code")] = None,
+    parent: Annotated[UUID | None, Query(description="those directly under this entry")] = None,
+    lead: Annotated[UUID | None, Query(description="organization id")] = None,
+    retired: Annotated[bool, Query(description="show retired entries too")] = False,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Slice[store.Taxonomy]:
+    """List the entries by code."""
+    rows = await store.list_page(tx, kind=kind, q=q, parent=parent, lead=lead, retired_too=retired, after=after_text(cursor), limit=limit)
+    return cut(rows, limit, lambda row: row.code_key)
+
+
+@router.get("/{taxonomy_id}", response_model=TaxonomyOut, responses=problems(TaxonomyNotFound))
+async def get_taxonomy(taxonomy_id: UUID, _: Who, tx: Tx) -> store.Taxonomy:
+    """Return an entry, a retired one too."""
+    return await store.get(tx, taxonomy_id)
+
+
+@router.put(
+    "/{taxonomy_id}",
+    response_model=TaxonomyOut,
+    responses=problems(*BODY_PROBLEMS, TaxonomyNotFound, TaxonomyRetired, TaxonomyNameTaken, TaxonomyInvalid, Forbidden),
+)
+async def change(taxonomy_id: UUID, body: TaxonomyChange, _: Authority, tx: Tx) -> store.Taxonomy:
+    """Change an entry's name, lead or place (the data authority)."""
+    return await commands.change(
+        tx,
+        taxonomy_id,
+        name=body.name,
+        description=body.description,
+        lead_organization_id=body.lead_organization_id,
+        parent_id=body.parent_id,
+        now=utc_now(),
+    )
+
+
+@router.post(
+    "/{taxonomy_id}/retirement",
+    response_model=TaxonomyOut,
+    responses=problems(*BODY_PROBLEMS, TaxonomyNotFound, TaxonomyRetired, TaxonomyUsed, Forbidden),
+)
+async def retire(taxonomy_id: UUID, body: RetirementIn, who: Authority, tx: Tx) -> store.Taxonomy:
+    """Take an entry out of use, with the reason (the data authority)."""
+    return await commands.retire(tx, taxonomy_id, reason=body.reason, by=who, now=utc_now())
+
+
+@router.delete("/{taxonomy_id}", status_code=204, responses=problems(TaxonomyNotFound, TaxonomyUsed, Forbidden))
+async def delete(taxonomy_id: UUID, _: Authority, tx: Tx) -> None:
+    """Delete an entry that nothing ever used (the data authority)."""
+    await commands.delete(tx, taxonomy_id)
