@@ -11,7 +11,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer
 
-from dxmesh_client import Client, ProblemAnswer, Profile
+from dxmesh_client import Client, ProblemAnswer, Profile, publication
 from dxmesh_client.models import Grant
 from dxmesh_local.mesh import Mesh
 
@@ -56,11 +56,11 @@ class Node:
         self._numbers = iter(range(10_000_001, 10_100_000))
 
     def department(self, name: str, *roles: str) -> Department:
-        """Register an organization and return it with a steward's client."""
+        """Register an organization and return it with a client that enters and approves for it."""
         organizations = f"{self.profile.catalog}/v1/organizations"
         body = {"name": name, "uscc": uscc(next(self._numbers)), "level": "city", "division_code": "3306", "kind": "department"}
         found = self.authority.call("POST", organizations, json=body).json()
-        credential = {"name": "tests", "roles": list(roles) or ["steward"]}
+        credential = {"name": "tests", "roles": list(roles) or ["steward", "cdo"]}
         made = self.authority.call("POST", f"{organizations}/{found['organization_id']}/credentials", json=credential).json()
         profile = self.profile.as_client(made["client_id"], made["client_secret"])
         return Department(UUID(found["organization_id"]), Client(profile, patience_seconds=self._patience))
@@ -77,10 +77,11 @@ class Node:
             "items": items,
             "update_cycle": "DAILY",
             "standing_consent": {"approved_by": _APPROVER},
+            "steward": "数据管理员",
             **fields,
         }
         found = provider.client.call("POST", f"{catalog}/v1/resources", json=body).json()
-        self.authority.call("POST", f"{catalog}/v1/resources/{found['resource_id']}/publish")
+        publication.put_in_force(provider.client, self.authority, found["resource_id"], assessed_by=_APPROVER)
         resource_id = UUID(found["resource_id"])
         for url in (
             f"{self.profile.exchange}/v1/resources/{resource_id}/batches",

@@ -112,7 +112,9 @@ def authority(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Person:
 def _department(authority: Person, tmp_path_factory: pytest.TempPathFactory, name: str, number: int) -> Person:
     given = ["--name", name, "--uscc", uscc(number), "--division-code", "3306", "--level", "city", "--kind", "department"]
     organization = authority("org", "register", *given, "--json").json
-    made = authority("--json", "org", "credential", organization["organization_id"], "--name", "命令行", "--role", "steward").json
+    made = authority(
+        "--json", "org", "credential", organization["organization_id"], "--name", "命令行", "--role", "steward", "--role", "cdo"
+    ).json
     person = _person(tmp_path_factory, "department")
     node_file = person.folder / "node.json"
     addresses = json.loads(authority.profile.read_bytes())
@@ -149,13 +151,29 @@ def resource_id(node: Node, authority: Person, provider: Person) -> str:
         "update_cycle": "DAILY",
         "sharing_type": "CONDITIONAL",
         "sharing_condition": "限执法使用",
+        "sharing_purposes": ["ADMINISTRATIVE_BASIS"],
+        "sharing_reason": "含执法过程信息",
+        "steward": "命令行数据管理员",
     }
     (provider.folder / "resource.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     draft = provider("resource", "draft", "resource.json", "--json").json
     found: str = draft["resource_id"]
+    authority("resource", "publish", found).failed(1, "409")
+    assert provider("resource", "submit", found, "--reason", "年度编目", "--json").json["responsible_role"] == "cdo"
+    authority("resource", "approve", found, "--assessed-by", "x").failed(1, "403")
+    provider("resource", "return", found, "--reason", "x", "--fault", "summary").failed(1, "/field=")
+    assert (
+        provider("resource", "return", found, "--reason", "补正", "--fault", "/summary=写明范围", "--json").json["draft_state"] == "draft"
+    )
+    provider("resource", "submit", found)
+    assert provider("resource", "approve", found, "--assessed-by", "保密办", "--json").json["draft_state"] == "approved"
     provider("resource", "publish", found).failed(1, "403")
     assert authority("resource", "publish", found, "--json").json["version"] == 1
     assert provider("resource", "show", found, "--json").json["name"] == "命令行台账"
+    steps = [step["step"] for step in provider("resource", "steps", found, "--json").json]
+    assert steps == ["drafted", "submitted", "returned", "submitted", "approved", "published"]
+    assert "not breaking" in provider("resource", "diff", found, "1", "1").out
+    provider("resource", "diff", found).failed(1, "404")
     assert found in {one["resource_id"] for one in provider("resource", "list", "--q", "命令行", "--json").json}
     until(lambda: provider("batch", "list", found).code == 0, 60, "exchange-svc does not know the resource")
     return found

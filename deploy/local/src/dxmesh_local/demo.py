@@ -18,7 +18,7 @@ import httpx
 import polars as pl
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from dxmesh_client import Client, ProblemAnswer, Profile
+from dxmesh_client import Client, ProblemAnswer, Profile, publication
 from dxmesh_client.models import Batch
 
 PROVIDER = {"name": "示例市民政局", "uscc": "11330600002577014T", "level": "city", "division_code": "3306", "kind": "department"}
@@ -76,7 +76,7 @@ def _departments(authority: Client, story: Story) -> Iterator[tuple[Client, Clie
     for name, fields in (("provider", PROVIDER), ("requester", REQUESTER)):
         organization = _find_or_make(authority, "organizations", "uscc", fields)
         url = f"{authority.profile.catalog}/v1/organizations/{organization['organization_id']}/credentials"
-        made = authority.call("POST", url, json={"name": f"demo {name}", "roles": ["steward"]}).json()
+        made = authority.call("POST", url, json={"name": f"demo {name}", "roles": ["steward", "cdo"]}).json()
         profile = authority.profile.as_client(made["client_id"], made["client_secret"])
         path = story.folder / f"{name}.json"
         path.write_text(profile.model_dump_json(indent=1))
@@ -115,7 +115,7 @@ def _register(authority: Client, provider: Client, story: Story) -> dict[str, UU
         entry = _find_or_make(provider, "resources", "name", fields)
         resources[name] = UUID(entry["resource_id"])
         if entry["state"] != "published":
-            authority.call("POST", f"{authority.profile.catalog}/v1/resources/{entry['resource_id']}/publish")
+            publication.put_in_force(provider, authority, entry["resource_id"], assessed_by=APPROVER)
         _known(provider, resources[name])
         story.say(f"   {fields['name']}: {len(fields['items'])} items, key {', '.join(fields['key'])}, {resources[name]}")
     return resources

@@ -7,6 +7,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from dxmesh_schemas.catalog_attributes import (
+    Census,
+    FormatClass,
+    NonSharingBasis,
+    ResourceKind,
+    Sensitivity,
+    SharingChannel,
+    SharingMode,
+    UsePurpose,
+    Video,
+)
+
 ItemCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 """An item's column name in files, records and tables."""
 DivisionCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}([0-9]{2}([0-9]{2}([0-9]{3}([0-9]{3})?)?)?)?$")]
@@ -186,6 +198,11 @@ class DataItem(Snapshot):
     sharing_type: SharingType = SharingType.UNCONDITIONAL
     open_type: OpenType = OpenType.UNCONDITIONAL
     data_level: int = Field(default=1, ge=1, le=4)
+    sharing_condition: str | None = Field(default=None, max_length=4000, description="on what condition a CONDITIONAL item is shared")
+    open_condition: str | None = Field(default=None, max_length=4000, description="on what condition a CONDITIONAL item is open")
+    sensitivity: Sensitivity | None = None
+    update_frequency: UpdateCycle | None = Field(default=None, description="when it differs from the resource's update cycle")
+    dictionary: str | None = Field(default=None, max_length=200, description="the dictionary its values come from, such as GB/T 2261.1")
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Self:
@@ -239,6 +256,30 @@ class ResourceSnapshot(Snapshot):
     standing_consent: StandingConsent | None = None
     schema_url: str
     published_at: datetime
+    kind: ResourceKind = ResourceKind.DATA
+    provider_unit: str | None = Field(default=None, description="the unit within the provider (内部部门)")
+    steward: str | None = Field(default=None, description="the post that keeps the entry current")
+    format_class: FormatClass | None = None
+    format_type: str | None = None
+    format_note: str | None = None
+    sharing_scope: str | None = Field(default=None, description="who may have it on condition")
+    sharing_purposes: tuple[UsePurpose, ...] = ()
+    sharing_reason: str | None = Field(default=None, description="why it is shared less than unconditionally")
+    sharing_channel: SharingChannel | None = None
+    sharing_mode: SharingMode | None = None
+    non_sharing_basis: NonSharingBasis | None = None
+    open_condition: str | None = None
+    related_codes: tuple[str, ...] = ()
+    use_conditions: str | None = None
+    data_category: str | None = None
+    data_level: int | None = Field(default=None, ge=1, le=4, description="the highest of its items', or higher")
+    is_important: bool = False
+    is_core: bool = False
+    census: Census | None = None
+    business_item: str | None = None
+    authority_source: str | None = Field(default=None, description="what makes the provider this data's source")
+    division_code: str | None = None
+    video: Video | None = None
 
     def item(self, code: str) -> DataItem | None:
         """Return the item of that code, if the resource has it."""

@@ -6,7 +6,18 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dxmesh_schemas.catalog import Contract, Level, Licence, Officer, OrganizationKind, ResourceSnapshot, SystemKind, SystemState
+from dxmesh_schemas.catalog import (
+    Contract,
+    Level,
+    Licence,
+    Officer,
+    OrganizationKind,
+    OrganizationRef,
+    ResourceSnapshot,
+    Snapshot,
+    SystemKind,
+    SystemState,
+)
 from dxmesh_schemas.event import Event
 
 _SOURCE = "/catalog-svc"
@@ -101,6 +112,62 @@ class ResourceWithdrawn(ResourceEvent):
     withdrawn_at: datetime
 
 
+class ResourceSubmitted(ResourceEvent):
+    """A draft waits for its department's approval; what it says is not told before it is published."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.submitted.v1"
+    version: int = Field(ge=1, description="the version it is to become")
+    revision: int
+    provider: OrganizationRef
+    submitted_at: datetime
+    submitted_by: str
+
+
+class ResourceApproved(ResourceEvent):
+    """The department's head approved a draft (GDSR Art. 13); it waits for the data authority's review."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.approved.v1"
+    version: int = Field(ge=1, description="the version it is to become")
+    revision: int
+    provider: OrganizationRef
+    approved_at: datetime
+    approved_by: str
+
+
+class ResourceReturned(ResourceEvent):
+    """A draft went back to its steward, with all its faults in one notice; an announced version is thereby called off."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.returned.v1"
+    version: int = Field(ge=1, description="the version it was to become")
+    revision: int
+    provider: OrganizationRef
+    reason: str
+    fault_count: int
+    was_announced: bool
+    returned_at: datetime
+    returned_by: str
+
+
+class TouchedGrant(Snapshot):
+    """A grant that a breaking change touches."""
+
+    grant_id: UUID
+    requester_id: UUID
+    requester_name: str
+    items: tuple[str, ...] = Field(description="its items that are removed, retyped or narrowed; all when the whole resource is touched")
+
+
+class ResourceChangeAnnounced(ResourceEvent):
+    """A breaking change of a resource in use comes in force later; until then the version in force stays so."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.change_announced.v1"
+    resource: ResourceSnapshot = Field(description="the coming version")
+    effective_at: datetime
+    announced_at: datetime
+    broken_items: tuple[str, ...]
+    grants: tuple[TouchedGrant, ...]
+
+
 class CodeSetPublished(Event):
     """A version of a code set is in force; it carries all its codes (at most 20,000)."""
 
@@ -112,3 +179,21 @@ class CodeSetPublished(Event):
     version: int
     title: str
     codes: tuple[str, ...]
+
+
+class EditionPublished(Event):
+    """A year's catalogue is published for good: what it holds, the SHA-256 of its content, and the node's signature over both."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.edition.published.v1"
+    TOPIC: ClassVar[str] = "dxmesh.catalog.edition"
+    KEY: ClassVar[str] = "year"
+    SOURCE: ClassVar[str] = _SOURCE
+    year: int
+    title: str
+    resource_count: int
+    item_count: int
+    shareable_item_count: int
+    content_sha256: str
+    content_byte_count: int
+    signature: str
+    published_at: datetime

@@ -16,8 +16,11 @@ from catalog_svc.lineage import routes as lineage
 from catalog_svc.officer import routes as officers
 from catalog_svc.organization import routes as organizations
 from catalog_svc.resource import routes as resources
+from catalog_svc.resource.domain import SCHEMES
 from catalog_svc.sector import routes as sectors
 from catalog_svc.settings import Settings
+from catalog_svc.step import routes as steps
+from catalog_svc.step.domain import Policy
 from catalog_svc.system import routes as systems
 from catalog_svc.taxonomy import routes as taxonomies
 from catalog_svc.token import issuer as token_issuer
@@ -26,14 +29,14 @@ from dxmesh_runtime import app as http
 from dxmesh_runtime import signing
 from dxmesh_runtime.db import Database, utc_now
 
-_ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, code_sets.router, dashboard.router]
+_ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, steps.router, code_sets.router, dashboard.router]
 _ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
 
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the app; with a signing key it issues tokens and trusts its own, else it trusts the issuer of the settings."""
     issuer = _issuer(settings)
-    public_url = settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}"
+    public_url = settings.public_url
 
     @asynccontextmanager
     async def state(database: Database) -> AsyncIterator[dict[str, Any]]:
@@ -43,7 +46,13 @@ def create_app(settings: Settings) -> FastAPI:
                 await credential_commands.ensure_bootstrap(
                     tx, checks, settings.bootstrap.client_id, settings.bootstrap.client_secret.get_secret_value(), now=utc_now()
                 )
-        yield {"secret_checks": checks, "issuer": issuer, "public_url": public_url}
+        yield {
+            "secret_checks": checks,
+            "issuer": issuer,
+            "public_url": public_url,
+            "code_scheme": SCHEMES[settings.resource.code_scheme],
+            "publication_policy": Policy(notice_days=settings.resource.notice_days),
+        }
 
     if issuer is not None:
         # its own keys are at hand: asking itself over HTTP would fail until it serves

@@ -1,8 +1,9 @@
 """The settings of catalog-svc."""
 
 import re
+from typing import Literal
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from dxmesh_runtime.settings import Group, ServiceSettings, SigningSettings
 
@@ -37,9 +38,27 @@ class TokenSettings(Group):
     lifetime_seconds: int = 900
 
 
+class ResourceSettings(Group):
+    """What the jurisdiction decides about resources."""
+
+    code_scheme: Literal["national", "provider"] = Field(default="national", description="how resource codes are made")
+    notice_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="calendar days between the announcement of a change that breaks grants and its coming in force",
+    )
+
+
 class Settings(ServiceSettings):
     """Without `signing` the node trusts another OIDC issuer and this service issues no tokens."""
 
     signing: SigningSettings | None = None
     bootstrap: BootstrapSettings | None = None
     token: TokenSettings = TokenSettings()
+    resource: ResourceSettings = ResourceSettings()
+
+    @property
+    def public_url(self) -> str:
+        """Return the address this service is known by."""
+        return self.server.public_url or f"http://{self.server.host}:{self.server.port}"

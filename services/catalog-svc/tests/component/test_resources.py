@@ -6,6 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
+from catalog_svc.resource.definition import Definition
 from catalog_svc.resource.store import ResourceVersion
 from dxmesh_schemas.catalog_events import ResourceChanged, ResourcePublished, ResourceWithdrawn
 
@@ -15,6 +16,12 @@ BASIS = {"kind": "law", "title": "中华人民共和国数据安全法", "articl
 
 async def publish(node: Any, resource_id: str, **headers: str) -> Any:
     return await node.client.post(f"/v1/resources/{resource_id}/publish", headers=node.authority | headers)
+
+
+async def reviewed(node: Any, draft: Any) -> Any:
+    """Submit and approve a draft, then let the authority publish it; return the last answer."""
+    await node.put_in_force(draft, "approval")
+    return await publish(node, draft["resource_id"])
 
 
 async def of_kind(node: Any, kind: type) -> list[Any]:
@@ -28,7 +35,7 @@ async def test_a_draft_is_entered_published_and_told_to_the_mesh(node: Any) -> N
     assert draft["resource_code"] == "33010201/000001"
     assert draft["sharing_type"] == "UNCONDITIONAL"
     assert [item["required"] for item in draft["items"]] == [True, True, False]
-    answer = await publish(node, draft["resource_id"])
+    answer = await reviewed(node, draft)
     assert answer.status_code == 200, answer.text
     made = answer.json()
     assert (made["state"], made["version"], made["has_draft"]) == ("published", 1, False)
@@ -68,7 +75,7 @@ async def test_a_second_version_is_a_change_and_the_first_stays_as_it_was(node: 
     assert (changed.json()["name"], changed.json()["has_draft"], changed.json()["version"]) == ("街道名录", True, 1)
     others = (await node.client.get(path, headers=node.headers(None))).json()
     assert (others["name"], others["has_draft"], len(others["items"])) == (made["name"], False, 3)
-    assert (await publish(node, made["resource_id"])).json()["version"] == 2
+    assert (await reviewed(node, made)).json()["version"] == 2
     assert (await node.client.get(f"{path}/versions/1", headers=node.authority)).json() == first
     assert (await node.client.get(path, headers=node.headers(None))).json()["name"] == "街道名录"
     [event] = await of_kind(node, ResourceChanged)
@@ -86,6 +93,7 @@ async def test_publishing_what_did_not_change_is_a_conflict(node: Any, is_proble
 
 async def test_two_publications_at_once_make_one_version(node: Any) -> None:
     draft = await node.resource(*await node.provider())
+    await node.put_in_force(draft, "approval")
     answers = await asyncio.gather(*(publish(node, draft["resource_id"]) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
     assert len(await of_kind(node, ResourcePublished)) == 1
@@ -137,7 +145,7 @@ async def test_anothers_draft_is_answered_like_one_that_does_not_exist(node: Any
     for headers in (node.steward(organization), node.headers(organization["organization_id"], "auditor"), node.authority):
         assert (await node.client.get(path, headers=headers)).status_code == 200
         assert len((await node.client.get("/v1/resources", headers=headers)).json()["items"]) == 1
-    await publish(node, draft["resource_id"])
+    await reviewed(node, draft)
     is_problem(await node.client.put(path, json=good_entry(system), headers=node.steward(other)), 403, "forbidden")
     is_problem(await node.client.post(f"{path}/withdrawal", json={"reason": "x"}, headers=node.steward(other)), 403, "forbidden")
 
@@ -186,6 +194,41 @@ async def test_entering_a_resource_needs_a_steward_and_a_system_of_ones_own(node
         ({"sharing_type": "NOT_SHARED"}, "/non_sharing_basis"),
         ({"sharing_type": "NOT_SHARED", "non_sharing_basis": BASIS | {"kind": "local_regulation"}}, "/non_sharing_basis/kind"),
         ({"sharing_type": "NOT_SHARED", "non_sharing_basis": BASIS | {"article": ""}}, "/non_sharing_basis/article"),
+        ({"sharing_type": "NOT_SHARED", "non_sharing_basis": BASIS | {"article": "全文"}}, "/non_sharing_basis/article"),
+        ({"sharing_type": "NOT_SHARED", "non_sharing_basis": BASIS | {"title": "《浙江省公共数据条例》"}}, "/non_sharing_basis/title"),
+        ({"provider_unit": " "}, "/provider_unit"),
+        ({"steward": "\u200b"}, "/steward"),
+        ({"kind": "audio"}, "/kind"),
+        ({"kind": "video"}, "/video"),
+        ({"video": {"code": "33060000001310000001", "longitude": 120.58, "latitude": 30.0}}, "/video"),
+        ({"kind": "video", "video": {"code": "1", "longitude": 72.9, "latitude": 30.0}}, "/video/longitude"),
+        ({"kind": "video", "video": {"code": "1", "longitude": 136.1, "latitude": 30.0}}, "/video/longitude"),
+        ({"kind": "video", "video": {"code": "1", "longitude": 120.58, "latitude": 2.9}}, "/video/latitude"),
+        ({"kind": "video", "video": {"code": "1", "longitude": 120.58, "latitude": 54.1}}, "/video/latitude"),
+        ({"kind": "video", "video": {"code": "1", "longitude": 120.58}}, "/video/latitude"),
+        ({"kind": "video", "video": {"code": "镜头", "longitude": 120.58, "latitude": 30.0}}, "/video/code"),
+        ({"kind": "video", "video": {"longitude": 120.58, "latitude": 30.0}}, "/video/code"),
+        ({"format_class": "PAPER"}, "/format_class"),
+        ({"format_class": "DATABASE"}, "/format_type"),
+        ({"format_class": "SPREADSHEET", "format_type": "Oracle"}, "/format_type"),
+        ({"format_class": "DATABASE", "format_type": "Oracle", "sharing_mode": "FILE"}, "/sharing_mode"),
+        ({"format_class": "ELECTRONIC_FILE", "format_type": "pdf", "sharing_mode": "API"}, "/sharing_mode"),
+        ({"sharing_mode": "FAX"}, "/sharing_mode"),
+        ({"sharing_channel": "PIGEON"}, "/sharing_channel"),
+        ({"sharing_purposes": ["FUN"]}, "/sharing_purposes/0"),
+        ({"data_level": 5}, "/data_level"),
+        ({"data_level": 0}, "/data_level"),
+        ({"is_important": "perhaps"}, "/is_important"),
+        ({"census": {"total_gb": -0.1}}, "/census/total_gb"),
+        ({"census": {"shared_rows_10k": -1}}, "/census/shared_rows_10k"),
+        ({"census": {"rows": 1}}, "/census/rows"),
+        ({"census": {"open_gb": "many"}}, "/census/open_gb"),
+        ({"related_codes": ["街道"]}, "/related_codes/0"),
+        ({"division_code": "33060"}, "/division_code"),
+        ({"data_category": "Ａ类"}, "/data_category"),
+        ({"business_item": ""}, "/business_item"),
+        ({"use_conditions": "a\x00"}, "/use_conditions"),
+        ({"authority_source": "a\u202eb"}, "/authority_source"),
         ({"sharing_type": "CONDITIONAL"}, "/sharing_condition"),
         ({"sharing_type": "SOMETIMES"}, "/sharing_type"),
         ({"standing_consent": {"approved_by": ""}}, "/standing_consent/approved_by"),
@@ -230,6 +273,14 @@ async def test_a_broken_rule_is_answered_with_its_field(
         ({"reference": {"resource_id": NOBODY, "item": "a"}}, "/items/3/reference/resource_id"),
         ({"requird": True}, "/items/3/requird"),
         ({"data_type": "N", "minimum": 3, "maximum": 2}, "/items/3/maximum"),
+        ({"sensitivity": "HIGH"}, "/items/3/sensitivity"),
+        ({"update_frequency": "HOURLY"}, "/items/3/update_frequency"),
+        ({"sharing_condition": "限查验"}, "/items/3/sharing_condition"),
+        ({"open_condition": "限科研"}, "/items/3/open_condition"),
+        ({"dictionary": " "}, "/items/3/dictionary"),
+        ({"dictionary": "GB/T 2261.1", "data_type": "I"}, "/items/3/dictionary"),
+        ({"dictionary": "x" * 201}, "/items/3/dictionary"),
+        ({"data_level": 5}, "/items/3/data_level"),
     ],
 )
 async def test_a_broken_rule_of_an_item_is_answered_with_its_field(
@@ -261,17 +312,18 @@ async def test_an_item_may_refer_to_a_published_resource_and_to_its_own(
     body = good_entry(system, items=items)
     refused = await node.client.post("/v1/resources", json=body, headers=node.steward(organization))
     assert is_problem(refused, 422)["errors"][0]["pointer"] == "/items/1/reference/resource_id"
-    await publish(node, draft["resource_id"])
+    await reviewed(node, draft)
     made = await node.made("/v1/resources", body, node.steward(organization))
     own = {"resource_id": made["resource_id"], "item": "street_code"}
     body["items"].append(good_item("parent", reference=own))
     path = f"/v1/resources/{made['resource_id']}"
     assert (await node.client.put(path, json=body, headers=node.steward(organization))).status_code == 200
+    await node.put_in_force(made, "approval")
     withdrawn = await node.client.post(f"/v1/resources/{draft['resource_id']}/withdrawal", json={"reason": "x"}, headers=node.authority)
     assert withdrawn.status_code == 200
     refused = await publish(node, made["resource_id"])
     assert is_problem(refused, 422)["errors"][0]["pointer"] == "/items/1/reference/resource_id"
-    assert (await node.client.get(path, headers=node.steward(organization))).json()["state"] == "draft"
+    assert (await node.client.get(path, headers=node.steward(organization))).json()["state"] == "approved"
 
 
 async def test_a_name_is_taken_once_per_provider_however_it_is_written(node: Any, is_problem: Any, good_entry: Any) -> None:
@@ -297,7 +349,8 @@ async def test_two_drafts_of_one_name_are_not_both_published(node: Any, is_probl
         path = f"/v1/resources/{made['resource_id']}"
         renamed = await node.client.put(path, json=good_entry(system, name="丙名录"), headers=node.steward(organization))
         assert renamed.status_code == 200, renamed.text
-    assert (await publish(node, one["resource_id"])).status_code == 200
+    await node.put_in_force(other, "approval")
+    assert (await reviewed(node, one)).status_code == 200
     is_problem(await publish(node, other["resource_id"]), 409, "resource-name-taken")
 
 
@@ -310,7 +363,7 @@ async def test_codes_count_up_by_class_and_follow_a_draft_to_another_class(node:
     path = f"/v1/resources/{other['resource_id']}"
     moved = await node.client.put(path, json=good_entry(system, name="另册", class_path="3/30"), headers=node.steward(organization))
     assert moved.json()["resource_code"] == "330000/000004"
-    await publish(node, other["resource_id"])
+    await reviewed(node, other)
     fixed = await node.client.put(path, json=good_entry(system, name="另册", class_path="1/01"), headers=node.steward(organization))
     assert fixed.status_code == 422
     assert fixed.json()["errors"][0]["pointer"] == "/class_path"
@@ -332,6 +385,7 @@ async def test_a_change_is_made_on_the_revision_that_was_read_or_not_at_all(node
             200,
             412,
         )
+    await node.put_in_force(draft, "approval")
     is_problem(await publish(node, draft["resource_id"], **{"If-Match": tag}), 412, "revision-passed")
     fresh = (await node.client.get(path, headers=headers)).headers["etag"]
     assert (await publish(node, draft["resource_id"], **{"If-Match": fresh})).status_code == 200
@@ -354,6 +408,7 @@ async def test_a_definition_too_large_for_an_event_is_refused_when_it_is_publish
     organization, system = await node.provider()
     items = [good_item(f"c{n}", name=f"项{n}", description="长" * 400) for n in range(1000)]
     draft = await node.resource(organization, system, items=items, key=[])
+    await node.put_in_force(draft, "approval")
     assert is_problem(await publish(node, draft["resource_id"]), 422, "resource-invalid")["errors"][0]["pointer"] == "/items"
     assert await of_kind(node, ResourcePublished) == []
     async with node.sessions() as tx:
@@ -383,15 +438,20 @@ async def test_resources_are_found_by_text_and_provider(node: Any) -> None:
 
 async def test_what_is_read_can_be_written_back(node: Any, good_entry: Any) -> None:
     organization, system = await node.provider()
-    made = await node.resource(organization, system, standing_consent={"approved_by": "局长"})
-    fields = set(good_entry(system)) | {
-        "sharing_type",
-        "sharing_condition",
-        "non_sharing_basis",
-        "open_type",
-        "open_theme",
-        "standing_consent",
-    }
+    made = await node.resource(
+        organization,
+        system,
+        standing_consent={"approved_by": "局长"},
+        format_class="DATABASE",
+        format_type="mysql",
+        sharing_mode="API",
+        census={"total_gb": 1.5, "total_rows_10k": 3},
+        related_codes=["330000/000009"],
+        division_code="330602",
+        provider_unit="区划地名科",
+    )
+    assert (made["format_type"], made["data_level"], made["census"]["shared_gb"]) == ("MySQL", 1, 0)
+    fields = set(Definition.model_fields) - {"is_classified"}
     body = {name: value for name, value in made.items() if name in fields}
     again = await node.client.put(f"/v1/resources/{made['resource_id']}", json=body, headers=node.steward(organization))
     assert again.status_code == 200, again.text

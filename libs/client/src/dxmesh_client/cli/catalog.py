@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from dxmesh_client.cli.output import say, show, show_all
+from dxmesh_client.cli.output import show, show_all
 from dxmesh_client.client import Client
 from dxmesh_client.errors import ClientError
 
@@ -51,7 +51,7 @@ def org_register(
 def org_credential(
     organization_id: UUID,
     name: Annotated[str, typer.Option(help="what uses it")],
-    role: Annotated[list[str], typer.Option(help="steward, operator, auditor or authority; may be repeated")],
+    role: Annotated[list[str], typer.Option(help="steward, cdo, operator, auditor or authority; may be repeated")],
 ) -> None:
     """Make a credential for an organization (authority); the secret is shown this once."""
     with Client() as client:
@@ -93,15 +93,6 @@ def resource_draft(file: Annotated[Path, typer.Argument(help="the resource as a 
     """Enter a data resource as a draft of your organization."""
     with Client() as client:
         show(client.call("POST", f"{client.profile.catalog}/v1/resources", json=_document(file)).json())
-
-
-@resource.command("publish")
-def resource_publish(resource_id: UUID) -> None:
-    """Publish a draft (authority)."""
-    with Client() as client:
-        found = client.call("POST", f"{client.profile.catalog}/v1/resources/{resource_id}/publish").json()
-        say(f"version {found.get('version')} is in force")
-        show(found)
 
 
 @resource.command("withdraw")

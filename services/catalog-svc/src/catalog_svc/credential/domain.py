@@ -5,9 +5,10 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a client may do: act for its department, operate the node, read the audit, or decide as the level's data authority."""
+    """What a client may do: enter for its department, approve for it, operate the node, read the audit, decide as the data authority."""
 
     STEWARD = "steward"
+    CDO = "cdo"
     OPERATOR = "operator"
     AUDITOR = "auditor"
     AUTHORITY = "authority"

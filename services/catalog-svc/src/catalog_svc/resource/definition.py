@@ -1,33 +1,65 @@
 """The shapes of a data resource's entry: as its steward writes it, and as it is kept once the rules have passed it."""
 
-from enum import StrEnum
+import re
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from dxmesh_schemas.catalog import DataItem, ItemCode, OpenType, SharingType, Snapshot, StandingConsent, UpdateCycle
+from dxmesh_schemas.catalog import DataItem, DivisionCode, ItemCode, OpenType, SharingType, Snapshot, StandingConsent, UpdateCycle
+from dxmesh_schemas.catalog_attributes import (
+    BasisKind,
+    Census,
+    FormatClass,
+    NonSharingBasis,
+    ResourceKind,
+    SharingChannel,
+    SharingMode,
+    UsePurpose,
+    Video,
+)
 from dxmesh_schemas.text import Name, Paragraph, Reason
 
 ClassPath = Annotated[str, StringConstraints(pattern=r"^[123](/[0-9]{2}(/[0-9]{3}(/[0-9A-Za-z]{1,12})?)?)?$")]
 """类/项/目/细目: 1 base, 2 theme or 3 department; two digits; three digits; up to twelve characters (编制指南 section 3)."""
+ResourceCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z/._-]{1,64}$")]
+_NUMBER = re.compile("[0-9一二三四五六七八九十百零〇]")
 
 
-class BasisKind(StrEnum):
-    """What may forbid sharing (GDSR Art. 14): nothing below a State Council decision."""
+def _basis_kind(value: object) -> object:
+    if isinstance(value, str) and value not in set(BasisKind):
+        raise ValueError(
+            f"{value[:60]!r} cannot forbid sharing: only one of {', '.join(BasisKind)} can; local regulations, rules and policy papers"
+            " cannot (GDSR Art. 14): name the law that says so, or share the resource"
+        )
+    return value
 
-    LAW = "law"
-    ADMINISTRATIVE_REGULATION = "administrative_regulation"
-    STATE_COUNCIL_DECISION = "state_council_decision"
+
+def _numbered(value: str) -> str:
+    if not _NUMBER.search(value):
+        raise ValueError("names no article; write its number, such as 第三十八条")
+    return value
 
 
-class NonSharingBasis(BaseModel):
-    """不予共享依据: the provision that forbids sharing."""
+class BasisIn(NonSharingBasis):
+    """The provision that forbids sharing, as it is sent: of one of exactly three kinds, with its article."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    kind: BasisKind
+    kind: Annotated[BasisKind, BeforeValidator(_basis_kind)]
     title: Name
-    article: Name
+    article: Annotated[Name, AfterValidator(_numbered)]
+
+
+class CensusIn(Census):
+    """The census numbers as they are sent: a misspelt one is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VideoIn(Video):
+    """A camera as it is sent: a misspelt field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ConsentIn(BaseModel):
@@ -51,14 +83,41 @@ class Definition(BaseModel):
     name: Name
     summary: Reason
     class_path: ClassPath
+    kind: ResourceKind = ResourceKind.DATA
+    provider_unit: Annotated[Name | None, Field(description="the unit within the provider (内部部门)")] = None
+    steward: Annotated[Name | None, Field(description="the post that keeps the entry current; needed from submission on")] = None
     items: Annotated[tuple[ItemIn, ...], Field(min_length=1, max_length=1000)]
     key: Annotated[tuple[ItemCode, ...], Field(max_length=20)] = ()
+    format_class: FormatClass | None = None
+    format_type: Annotated[Name | None, Field(description="a type of the guide's dictionary, or `other` with a note")] = None
+    format_note: Paragraph | None = None
     sharing_type: Annotated[SharingType | None, Field(description="the strictest of the items' when left out")] = None
     sharing_condition: Paragraph | None = None
-    non_sharing_basis: NonSharingBasis | None = None
+    sharing_scope: Annotated[Paragraph | None, Field(description="who may have it on condition")] = None
+    sharing_purposes: Annotated[
+        tuple[UsePurpose, ...], Field(max_length=4, description="what it may be used for; needed for CONDITIONAL from submission on")
+    ] = ()
+    sharing_reason: Annotated[
+        Paragraph | None, Field(description="why it, or an item of it, is shared less than unconditionally; needed from submission on")
+    ] = None
+    sharing_channel: SharingChannel | None = None
+    sharing_mode: SharingMode | None = None
+    non_sharing_basis: BasisIn | None = None
     open_type: OpenType = OpenType.CLOSED
+    open_condition: Paragraph | None = None
     open_theme: Name | None = None
     update_cycle: UpdateCycle
+    related_codes: Annotated[tuple[ResourceCode, ...], Field(max_length=100)] = ()
+    use_conditions: Paragraph | None = None
+    data_category: Name | None = None
+    data_level: Annotated[int | None, Field(ge=1, le=4, description="the highest of the items' when left out")] = None
+    is_important: bool = False
+    is_core: bool = False
+    census: CensusIn | None = None
+    business_item: Name | None = None
+    authority_source: Annotated[Paragraph | None, Field(description="what makes the provider this data's source")] = None
+    division_code: DivisionCode | None = None
+    video: VideoIn | None = None
     max_quarantined_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
     is_classified: bool = False
     standing_consent: ConsentIn | None = None
@@ -71,14 +130,37 @@ class Settled(Snapshot):
     name: str
     summary: str
     class_path: str
+    kind: ResourceKind = ResourceKind.DATA
+    provider_unit: str | None = None
+    steward: str | None = None
     items: tuple[DataItem, ...]
     key: tuple[str, ...]
+    format_class: FormatClass | None = None
+    format_type: str | None = None
+    format_note: str | None = None
     sharing_type: SharingType
     sharing_condition: str | None
+    sharing_scope: str | None = None
+    sharing_purposes: tuple[UsePurpose, ...] = ()
+    sharing_reason: str | None = None
+    sharing_channel: SharingChannel | None = None
+    sharing_mode: SharingMode | None = None
     non_sharing_basis: NonSharingBasis | None
     open_type: OpenType
+    open_condition: str | None = None
     open_theme: str | None
     update_cycle: UpdateCycle
+    related_codes: tuple[str, ...] = ()
+    use_conditions: str | None = None
+    data_category: str | None = None
+    data_level: int | None = None
+    is_important: bool = False
+    is_core: bool = False
+    census: Census | None = None
+    business_item: str | None = None
+    authority_source: str | None = None
+    division_code: str | None = None
+    video: Video | None = None
     max_quarantined_ratio: float
     is_classified: bool
     standing_consent: StandingConsent | None

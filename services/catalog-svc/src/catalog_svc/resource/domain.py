@@ -1,40 +1,39 @@
-"""A data resource's states, its code, and the snapshot that a published version is."""
+"""A data resource's state, and what a published version is made of."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from catalog_svc.resource import attribute_rules
+from catalog_svc.resource.codes import NATIONAL, PROVIDER, SCHEMES, CodeScheme
 from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.errors import IllegalTransition
-from catalog_svc.resource.rules import effective_sharing
+from catalog_svc.resource.rules import effective_level, effective_sharing
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, SharingType, StandingConsent
 
+__all__ = ["NATIONAL", "PROVIDER", "SCHEMES", "CodeScheme", "State", "refuse_change", "settle", "shareable_count", "snapshot", "withdraw"]
 MAX_EVENT_BYTES = 900 * 1024
 """A record must stay below Kafka's usual 1 MiB with its headers."""
 
 
 class State(StrEnum):
-    """Where a resource stands."""
+    """Where a resource stands; once published it stays so while a later version is drafted, submitted and approved."""
 
     DRAFT = "draft"
+    SUBMITTED = "submitted"
+    APPROVED = "approved"
     PUBLISHED = "published"
     WITHDRAWN = "withdrawn"
+
+
+KNOWN_TO_ALL = (State.PUBLISHED, State.WITHDRAWN)
+"""The states in which a resource is more than its provider's and the data authority's business."""
 
 
 def refuse_change(state: State) -> None:
     """Raise IllegalTransition (409) when a resource takes no new definition."""
     if state is State.WITHDRAWN:
         raise IllegalTransition("the resource is withdrawn; register a new one instead", state=state.value)
-
-
-def publish(state: State, *, has_draft: bool) -> State:
-    """Return the state after publication: a draft is there and the resource is not withdrawn. Raises: IllegalTransition (409)."""
-    refuse_change(state)
-    if not has_draft:
-        raise IllegalTransition("nothing changed since the version in force; PUT a new definition first", state=state.value)
-    return State.PUBLISHED
 
 
 def withdraw(state: State) -> State:
@@ -44,27 +43,10 @@ def withdraw(state: State) -> State:
     return State.WITHDRAWN
 
 
-@dataclass(frozen=True, slots=True)
-class CodeScheme:
-    """How resource codes are made; provinces publish their own (DB12/T 1233, DB15/T 1875, DB23/T 2838)."""
-
-    prefix: Callable[[str], str]  # class path → 前段码, which counts its own numbers
-    code: Callable[[str, int], str]  # prefix, number → resource code
-
-
-def _national_prefix(class_path: str) -> str:
-    kind, section, subsection, detail = (class_path.split("/") + ["00", "000", ""][class_path.count("/") :])[:4]
-    return f"{kind}{section}{subsection}{detail}"
-
-
-NATIONAL = CodeScheme(prefix=_national_prefix, code=lambda prefix, number: f"{prefix}/{number:06d}")
-"""类(1) 项(2) 目(3) 细目, "/", 顺序码 of six digits or more (编制指南 section 4); a level that is left out is zeros."""
-
-
 def settle(entry: Definition, *, before: Settled | None, now: datetime) -> Settled:
-    """Return the entry with nothing left open: sharing type derived, key items required, consent dated.
+    """Return the entry with nothing left open: sharing type and level derived, key items required, consent dated.
 
-    A consent keeps its date while its approver stays the same.
+    A consent keeps its date while its approver stays the same. Empty texts count as left out.
     """
     key = set(entry.key)
     items = tuple(DataItem.model_validate(item.model_dump() | {"required": item.required or item.code in key}) for item in entry.items)
@@ -74,23 +56,15 @@ def settle(entry: Definition, *, before: Settled | None, now: datetime) -> Settl
         earlier = before.standing_consent if before is not None else None
         kept = earlier if earlier is not None and earlier.approved_by == approved_by else None
         consent = kept or StandingConsent(approved_by=approved_by, approved_at=now)
-    return Settled(
-        system_id=entry.system_id,
-        name=entry.name,
-        summary=entry.summary,
-        class_path=entry.class_path,
-        items=items,
-        key=entry.key,
-        sharing_type=effective_sharing(entry),
-        sharing_condition=entry.sharing_condition or None,
-        non_sharing_basis=entry.non_sharing_basis,
-        open_type=entry.open_type,
-        open_theme=entry.open_theme,
-        update_cycle=entry.update_cycle,
-        max_quarantined_ratio=entry.max_quarantined_ratio,
-        is_classified=entry.is_classified,
-        standing_consent=consent,
-    )
+    said = {name: None if value == "" else value for name, value in entry.model_dump().items()}
+    derived = {
+        "items": items,
+        "sharing_type": effective_sharing(entry),
+        "data_level": effective_level(entry),
+        "format_type": attribute_rules.format_type(entry),
+        "standing_consent": consent,
+    }
+    return Settled.model_validate(said | derived)
 
 
 def shareable_count(items: tuple[DataItem, ...]) -> int:
@@ -106,25 +80,14 @@ def schema_url(public_url: str, resource_id: UUID, version: int) -> str:
 def snapshot(
     entry: Settled, *, resource_id: UUID, resource_code: str, version: int, provider: OrganizationRef, public_url: str, now: datetime
 ) -> ResourceSnapshot:
-    """Return a version as other services keep it."""
-    return ResourceSnapshot(
-        resource_id=resource_id,
-        version=version,
-        resource_code=resource_code,
-        name=entry.name,
-        summary=entry.summary,
-        class_path=entry.class_path,
-        provider=provider,
-        system_id=entry.system_id,
-        items=entry.items,
-        key=entry.key,
-        sharing_type=entry.sharing_type,
-        sharing_condition=entry.sharing_condition,
-        open_type=entry.open_type,
-        open_theme=entry.open_theme,
-        update_cycle=entry.update_cycle,
-        max_quarantined_ratio=entry.max_quarantined_ratio,
-        standing_consent=entry.standing_consent,
-        schema_url=schema_url(public_url, resource_id, version),
-        published_at=now,
-    )
+    """Return a version as other services keep it; `now` is when it comes in force."""
+    said = {name: getattr(entry, name) for name in Settled.model_fields if name in ResourceSnapshot.model_fields}
+    given = {
+        "resource_id": resource_id,
+        "version": version,
+        "resource_code": resource_code,
+        "provider": provider,
+        "schema_url": schema_url(public_url, resource_id, version),
+        "published_at": now,
+    }
+    return ResourceSnapshot.model_validate(said | given)

@@ -10,16 +10,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from catalog_svc.media import BODY_PROBLEMS, json_body
-from catalog_svc.organization import store as organizations
-from catalog_svc.resource import commands, domain, json_schema, store
-from catalog_svc.resource.definition import Definition, NonSharingBasis, Settled
-from catalog_svc.resource.domain import State
+from catalog_svc.resource import commands, diff, domain, json_schema, profile, shapes, store
+from catalog_svc.resource.definition import Definition
+from catalog_svc.resource.domain import CodeScheme, State
 from catalog_svc.resource.errors import IllegalTransition, ResourceInvalid, ResourceNameTaken, ResourceNotFound, RevisionPassed
-from dxmesh_runtime.auth import Authority, Who
+from catalog_svc.resource.shapes import ResourceHead, ResourceOut
+from catalog_svc.step.domain import DraftState
+from dxmesh_runtime.auth import Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_id, after_number, cut
 from dxmesh_runtime.problems import problems
-from dxmesh_schemas.catalog import DataItem, OpenType, OrganizationRef, ResourceSnapshot, SharingType, StandingConsent, UpdateCycle
+from dxmesh_schemas.catalog import ResourceSnapshot
 from dxmesh_schemas.problem import Forbidden
 from dxmesh_schemas.text import Reason, Search
 
@@ -32,6 +33,11 @@ async def _public_url(request: Request) -> str:
     return url
 
 
+async def _scheme(request: Request) -> CodeScheme:
+    scheme: CodeScheme = request.state.code_scheme
+    return scheme
+
+
 async def _revisions(if_match: Annotated[str | None, Header(max_length=1000)] = None) -> list[int] | None:
     """Return the revisions If-Match admits, None for any; weak and foreign tags admit none (RFC 9110 section 13.1.1)."""
     if if_match is None or if_match.strip() == "*":
@@ -40,46 +46,13 @@ async def _revisions(if_match: Annotated[str | None, Header(max_length=1000)] = 
 
 
 PublicUrl = Annotated[str, Depends(_public_url)]
+Scheme = Annotated[CodeScheme, Depends(_scheme)]
 Revisions = Annotated[list[int] | None, Depends(_revisions)]
 Version = Annotated[int, Path(ge=1, le=2_147_483_647)]
 
 
-class ResourceHead(BaseModel):
-    """A data resource without its items."""
-
-    resource_id: UUID
-    resource_code: str
-    state: State
-    version: int | None
-    has_draft: bool
-    provider: OrganizationRef
-    system_id: UUID
-    name: str
-    summary: str
-    sharing_type: SharingType
-    open_type: OpenType
-    update_cycle: UpdateCycle
-    item_count: int
-    shareable_item_count: int
-    created_at: datetime
-    changed_at: datetime
-    published_at: datetime | None
-    withdrawn_at: datetime | None
-
-
-class ResourceOut(ResourceHead):
-    """A data resource: its provider and the data authority see the draft that waits, all others what is in force."""
-
-    class_path: str
-    items: tuple[DataItem, ...]
-    key: tuple[str, ...]
-    sharing_condition: str | None
-    non_sharing_basis: NonSharingBasis | None
-    open_theme: str | None
-    max_quarantined_ratio: float
-    standing_consent: StandingConsent | None
-    schema_url: str | None
-    withdrawal_reason: str | None
+class _SchemaAnswer(JSONResponse):
+    media_type = json_schema.MEDIA_TYPE
 
 
 class WithdrawalIn(BaseModel):
@@ -98,48 +71,12 @@ class VersionHead(BaseModel):
     schema_url: str
 
 
-def _head(row: store.Resource, organization: organizations.Organization, *, sees_draft: bool) -> dict[str, Any]:
-    return {
-        "resource_id": row.resource_id,
-        "resource_code": row.resource_code,
-        "state": row.state,
-        "version": row.version or None,
-        "has_draft": row.draft is not None and sees_draft,
-        "provider": commands.provider_ref(organization),
-        "system_id": row.system_id,
-        "name": row.name,
-        "summary": row.summary,
-        "sharing_type": row.sharing_type,
-        "open_type": row.open_type,
-        "update_cycle": row.update_cycle,
-        "item_count": row.item_count,
-        "shareable_item_count": row.shareable_item_count,
-        "created_at": row.created_at,
-        "changed_at": row.changed_at,
-        "published_at": row.published_at,
-        "withdrawn_at": row.withdrawn_at,
-    }
-
-
-async def _out(tx: Tx, row: store.Resource, who: Who, public_url: str, response: Response) -> ResourceOut:
-    sees_draft = commands.reads_draft(who, row.organization_id)
-    shown = row.draft if row.draft is not None and sees_draft else row.definition
-    assert shown is not None, "a resource has a draft or a definition, and a draft alone is seen by its provider only"
-    entry = Settled.model_validate(shown)
-    response.headers["ETag"] = f'"{row.revision}"'
-    head = _head(row, await organizations.get(tx, row.organization_id), sees_draft=sees_draft)
-    own = {name: getattr(entry, name) for name in Settled.model_fields if name in ResourceOut.model_fields}
-    counts = {"item_count": len(entry.items), "shareable_item_count": domain.shareable_count(entry.items)}
-    url = domain.schema_url(public_url, row.resource_id, row.version) if row.version else None
-    return ResourceOut(**(head | own | counts), schema_url=url, withdrawal_reason=row.withdrawal_reason)
-
-
 @router.post("", status_code=201, responses=problems(*BODY_PROBLEMS, ResourceInvalid, ResourceNameTaken, Forbidden))
-async def create(body: Definition, who: Who, public_url: PublicUrl, tx: Tx, response: Response) -> ResourceOut:
+async def create(body: Definition, who: Who, public_url: PublicUrl, scheme: Scheme, tx: Tx, response: Response) -> ResourceOut:
     """Enter a data resource as a draft."""
-    row = await commands.create(tx, body, by=who, now=utc_now())
+    row = await commands.create(tx, body, by=who, now=utc_now(), scheme=scheme)
     response.headers["Location"] = f"/v1/resources/{row.resource_id}"
-    return await _out(tx, row, who, public_url, response)
+    return await shapes.out(tx, row, who, public_url, response)
 
 
 @router.get("", responses=problems(CursorInvalid))
@@ -149,6 +86,7 @@ async def list_resources(
     q: Annotated[Search | None, Query(description="finds by name, summary or resource code")] = None,
     provider: Annotated[UUID | None, Query(description="organization id")] = None,
     state: Annotated[State | None, Query(description="withdrawn ones are left out unless asked for")] = None,
+    draft_state: Annotated[DraftState | None, Query(description="drafts the caller may see that stand there")] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Page[ResourceHead]:
@@ -158,6 +96,7 @@ async def list_resources(
         drafts_of=who.organization_id,
         all_drafts=who.has("authority"),
         state=state,
+        draft_state=draft_state.value if draft_state is not None else None,
         provider=provider,
         q=q,
         after=after_id(cursor),
@@ -165,16 +104,22 @@ async def list_resources(
     )
     page = cut(rows, limit, lambda pair: pair[0].resource_id)
     heads = [
-        ResourceHead(**_head(row, organization, sees_draft=commands.reads_draft(who, row.organization_id)))
+        ResourceHead(**shapes.head(row, organization, sees_draft=commands.reads_draft(who, row.organization_id)))
         for row, organization in page.items
     ]
     return Page(items=heads, next_cursor=page.next_cursor)
 
 
+@router.get("/profile.json", response_class=_SchemaAnswer)
+async def get_profile() -> JSONResponse:
+    """Return the JSON Schema (2020-12) an entry must keep, with the dictionary of formats and the modes that fit each; public."""
+    return _SchemaAnswer(profile.of(), headers={"Cache-Control": "public, max-age=3600"})
+
+
 @router.get("/{resource_id}", responses=problems(ResourceNotFound))
 async def get_resource(resource_id: UUID, who: Who, public_url: PublicUrl, tx: Tx, response: Response) -> ResourceOut:
     """Return a data resource; its ETag goes into If-Match of the next change."""
-    return await _out(tx, await commands.get_visible(tx, resource_id, by=who), who, public_url, response)
+    return await shapes.out(tx, await commands.get_visible(tx, resource_id, by=who), who, public_url, response)
 
 
 @router.put(
@@ -182,30 +127,29 @@ async def get_resource(resource_id: UUID, who: Who, public_url: PublicUrl, tx: T
     responses=problems(*BODY_PROBLEMS, ResourceNotFound, ResourceInvalid, ResourceNameTaken, IllegalTransition, RevisionPassed, Forbidden),
 )
 async def replace(
-    resource_id: UUID, body: Definition, who: Who, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response
+    resource_id: UUID,
+    body: Definition,
+    who: Who,
+    revisions: Revisions,
+    public_url: PublicUrl,
+    scheme: Scheme,
+    tx: Tx,
+    response: Response,
 ) -> ResourceOut:
     """Write the next version as a draft; with If-Match only on the revision that was read."""
-    row = await commands.replace(tx, resource_id, body, by=who, revisions=revisions, now=utc_now())
-    return await _out(tx, row, who, public_url, response)
+    row = await commands.replace(tx, resource_id, body, by=who, revisions=revisions, now=utc_now(), scheme=scheme)
+    return await shapes.out(tx, row, who, public_url, response)
 
 
 @router.post(
-    "/{resource_id}/publish",
-    responses=problems(ResourceNotFound, ResourceInvalid, ResourceNameTaken, IllegalTransition, RevisionPassed, Forbidden),
+    "/{resource_id}/withdrawal", responses=problems(*BODY_PROBLEMS, ResourceNotFound, IllegalTransition, RevisionPassed, Forbidden)
 )
-async def publish(
-    resource_id: UUID, who: Authority, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response
+async def withdraw(
+    resource_id: UUID, body: WithdrawalIn, who: Who, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response
 ) -> ResourceOut:
-    """Put the draft in force (the data authority); with If-Match only the revision that was reviewed."""
-    row = await commands.publish(tx, resource_id, by=who, revisions=revisions, public_url=public_url, now=utc_now())
-    return await _out(tx, row, who, public_url, response)
-
-
-@router.post("/{resource_id}/withdrawal", responses=problems(*BODY_PROBLEMS, ResourceNotFound, IllegalTransition, Forbidden))
-async def withdraw(resource_id: UUID, body: WithdrawalIn, who: Who, public_url: PublicUrl, tx: Tx, response: Response) -> ResourceOut:
     """Take a resource out of force for good, with the reason."""
-    row = await commands.withdraw(tx, resource_id, reason=body.reason, by=who, now=utc_now())
-    return await _out(tx, row, who, public_url, response)
+    row = await commands.withdraw(tx, resource_id, reason=body.reason, by=who, revisions=revisions, now=utc_now())
+    return await shapes.out(tx, row, who, public_url, response)
 
 
 @router.get("/{resource_id}/versions", responses=problems(ResourceNotFound, CursorInvalid))
@@ -234,8 +178,11 @@ async def get_version(resource_id: UUID, version: Version, _: Who, tx: Tx) -> di
     return (await store.get_version(tx, resource_id, version)).snapshot
 
 
-class _SchemaAnswer(JSONResponse):
-    media_type = json_schema.MEDIA_TYPE
+@router.get("/{resource_id}/versions/{version}/diff/{other}", responses=problems(ResourceNotFound))
+async def get_diff(resource_id: UUID, version: Version, other: Version, _: Who, tx: Tx) -> diff.Diff:
+    """Return what differs from one published version to another: fields, and items added, removed, retyped, narrowed, widened."""
+    before, after = [await store.get_version(tx, resource_id, number) for number in (version, other)]
+    return diff.of(ResourceSnapshot.model_validate(before.snapshot), ResourceSnapshot.model_validate(after.snapshot))
 
 
 @router.get("/{resource_id}/versions/{version}/schema.json", response_class=_SchemaAnswer, responses=problems(ResourceNotFound))

@@ -1,33 +1,15 @@
 """The rules an entry must keep, each naming the field it is broken in (编制指南 发改高技〔2017〕1272号, 政务数据共享条例 Art. 13-15)."""
 
-import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated
-from uuid import UUID
+from collections.abc import Iterator, Sequence
 
-from pydantic import StringConstraints, TypeAdapter
-from pydantic_core import SchemaError
-
+from catalog_svc.resource import attribute_rules, item_rules
 from catalog_svc.resource.definition import Definition, Settled
+from catalog_svc.resource.facts import Facts, Fault
 from dxmesh_schemas import text
-from dxmesh_schemas.catalog import DataItem, DataType, OpenType, SharingType
+from dxmesh_schemas.catalog import OpenType, SharingType
 
-Fault = tuple[str, str]
+__all__ = ["Facts", "Fault", "effective_level", "effective_sharing", "faults", "missing", "strictest"]
 _STRICTNESS = (SharingType.UNCONDITIONAL, SharingType.CONDITIONAL, SharingType.NOT_SHARED)
-_MAX_ENUMERATION = 1000
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the rules must know beyond the entry itself."""
-
-    system_name: str | None  # None: the provider has no such system
-    code_sets: Mapping[str, int] = field(default_factory=dict)  # name → newest version
-    referenced: Mapping[UUID, Sequence[DataItem]] = field(default_factory=dict)  # published resources → their items
-    resource_id: UUID | None = None
-    published: Settled | None = None  # the version in force
 
 
 def faults(entry: Definition | Settled, facts: Facts) -> list[Fault]:
@@ -37,11 +19,17 @@ def faults(entry: Definition | Settled, facts: Facts) -> list[Fault]:
         *_naming(entry, facts),
         *_sharing(entry),
         *_opening(entry),
+        *_grading(entry),
+        *attribute_rules.faults(entry, facts, effective_sharing(entry)),
         *_key(entry),
-        *_distinct(entry.items),
-        *(fault for index, item in enumerate(entry.items) for fault in _item(index, item, entry, facts)),
+        *item_rules.faults(entry, facts),
         *_continuity(entry, facts),
     ]
+
+
+def missing(entry: Definition | Settled) -> list[Fault]:
+    """Return what a draft may still lack and a submission may not (GDSR Art. 13-14): a steward, and the reasons of any restriction."""
+    return list(_missing(entry))
 
 
 def strictest(kinds: Sequence[SharingType]) -> SharingType:
@@ -54,11 +42,29 @@ def effective_sharing(entry: Definition | Settled) -> SharingType:
     return entry.sharing_type or strictest([item.sharing_type for item in entry.items])
 
 
+def effective_level(entry: Definition | Settled) -> int:
+    """Return the resource's level: as declared, or else the highest of its items'."""
+    return entry.data_level or max(item.data_level for item in entry.items)
+
+
+def _missing(entry: Definition | Settled) -> Iterator[Fault]:
+    if not entry.steward:
+        yield "/steward", "is missing: name the post that keeps the entry current"
+    kinds = {effective_sharing(entry), *(item.sharing_type for item in entry.items)}
+    # the basis is the reason of what is not shared at all
+    if SharingType.CONDITIONAL in kinds and not entry.sharing_reason:
+        yield "/sharing_reason", "is missing: sharing is the rule, so say why the resource, or an item of it, is shared on condition"
+    if effective_sharing(entry) is SharingType.CONDITIONAL and not entry.sharing_purposes:
+        yield "/sharing_purposes", "is missing: CONDITIONAL names what the data may be used for (GDSR Art. 14)"
+    if entry.open_type is OpenType.CONDITIONAL and not entry.open_condition:
+        yield "/open_condition", "is missing: CONDITIONAL opening names its condition"
+
+
 def _naming(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
     if entry.is_classified:
         yield "/is_classified", "state and work secrets do not belong in the catalogue (GDSR Art. 3); do not enter this resource"
     if facts.system_name is None:
-        yield "/system_id", "is not a system of the provider; register it first under /v1/systems"
+        yield "/system_id", "is no system of the provider that is planned or in service; register it first under /v1/systems"
     elif text.comparable(entry.name) == text.comparable(facts.system_name):
         yield "/name", "is just the system's name; say what data the resource holds"
 
@@ -80,16 +86,20 @@ def _sharing(entry: Definition | Settled) -> Iterator[Fault]:
         yield "/non_sharing_basis", f"belongs to NOT_SHARED, and this resource is {sharing}; leave it out"
     if sharing is SharingType.CONDITIONAL and not entry.sharing_condition:
         yield "/sharing_condition", "is missing: CONDITIONAL needs the scope and purposes of use (GDSR Art. 14)"
-    if sharing is not SharingType.CONDITIONAL and entry.sharing_condition:
-        yield (
-            "/sharing_condition",
-            f"belongs to CONDITIONAL, and this resource is {sharing}; leave it out (GDSR Art. 15: no added conditions)",
-        )
+    if sharing is not SharingType.CONDITIONAL:
+        for field in ("sharing_condition", "sharing_scope", "sharing_purposes"):
+            if getattr(entry, field):
+                yield (
+                    f"/{field}",
+                    f"belongs to CONDITIONAL, and this resource is {sharing}; leave it out (GDSR Art. 15: no added conditions)",
+                )
     if sharing is not SharingType.UNCONDITIONAL and entry.standing_consent is not None:
         yield "/standing_consent", f"belongs to UNCONDITIONAL, and this resource is {sharing}; leave it out"
 
 
 def _opening(entry: Definition | Settled) -> Iterator[Fault]:
+    if entry.open_condition and entry.open_type is not OpenType.CONDITIONAL:
+        yield "/open_condition", f"belongs to CONDITIONAL, and this resource is {entry.open_type} to the public; leave it out"
     if entry.open_type is OpenType.CLOSED:
         return
     if effective_sharing(entry) is SharingType.NOT_SHARED:
@@ -101,6 +111,20 @@ def _opening(entry: Definition | Settled) -> Iterator[Fault]:
         yield "/open_type", f"is {entry.open_type} while every item is CLOSED; open an item or write CLOSED"
 
 
+def _grading(entry: Definition | Settled) -> Iterator[Fault]:
+    """数据分类分级 (DSL Art. 21): important and core data are never granted by a machine, and never opened."""
+    of_items = max(item.data_level for item in entry.items)
+    if entry.data_level is not None and entry.data_level < of_items:
+        yield "/data_level", f"is {entry.data_level} while an item is of level {of_items}; write {of_items}, or leave it out"
+    if not (entry.is_important or entry.is_core):
+        return
+    grade = "core" if entry.is_core else "important"
+    if entry.standing_consent is not None:
+        yield "/standing_consent", f"{grade} data are granted by a person each time; leave it out"
+    if entry.open_type is not OpenType.CLOSED:
+        yield "/open_type", f"is {entry.open_type}; {grade} data are not opened to the public: write CLOSED"
+
+
 def _key(entry: Definition | Settled) -> Iterator[Fault]:
     codes = {item.code for item in entry.items}
     for index, code in enumerate(entry.key):
@@ -108,105 +132,6 @@ def _key(entry: Definition | Settled) -> Iterator[Fault]:
             yield f"/key/{index}", f"{code} is not an item of the resource"
         if code in entry.key[:index]:
             yield f"/key/{index}", f"{code} stands in the key twice"
-
-
-def _distinct(items: Sequence[DataItem]) -> Iterator[Fault]:
-    # tables hold columns by name without regard to case
-    for label, values in (("code", [item.code.lower() for item in items]), ("name", [text.comparable(item.name) for item in items])):
-        doubled = {value for value, count in Counter(values).items() if count > 1}
-        first: dict[str, int] = {}
-        for index, value in enumerate(values):
-            if value in doubled and first.setdefault(value, index) != index:
-                yield f"/items/{index}/{label}", f"is the same as that of item {first[value]}; each item needs its own"
-
-
-def _item(index: int, item: DataItem, entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
-    at = f"/items/{index}"
-    if item.code.endswith("_"):
-        yield f"{at}/code", "ends in an underscore; such columns belong to the node"
-    if (character := text.full_width(item.name)) is not None:
-        yield f"{at}/name", f"holds the full-width {character!r}; write it half-width"
-    for label, bound in (("minimum", item.minimum), ("maximum", item.maximum)):
-        if bound is not None and not math.isfinite(bound):
-            yield f"{at}/{label}", "is not a finite number"
-    if item.minimum is not None and item.maximum is not None and item.minimum > item.maximum:
-        yield f"{at}/maximum", "is below the minimum"
-    if item.pattern is not None and (wrong := _pattern_fault(item.pattern)) is not None:
-        yield f"{at}/pattern", wrong
-    yield from _enumeration(at, item)
-    yield from _code_set(at, item, facts)
-    yield from _reference(at, item, entry, facts)
-
-
-def _pattern_fault(pattern: str) -> str | None:
-    """Compile by the engine the values are checked with (Rust regex: linear time, without look-around and backreferences)."""
-    if not pattern:
-        return "is empty; leave it out"
-    for form in (pattern, f"^(?:{pattern})$"):
-        try:
-            TypeAdapter(Annotated[str, StringConstraints(pattern=form)])
-        except SchemaError as wrong:
-            reason = str(wrong).strip().splitlines()[-1].removeprefix("error: ").strip()
-            return f"is no regular expression of Rust's syntax (no look-around, no backreferences): {reason}"
-    return None
-
-
-def _enumeration(at: str, item: DataItem) -> Iterator[Fault]:
-    if item.enumeration is None:
-        return
-    if not 1 <= len(item.enumeration) <= _MAX_ENUMERATION:
-        yield f"{at}/enumeration", f"has {len(item.enumeration)} values; give 1 to {_MAX_ENUMERATION}, or use a code set"
-        return
-    for place, value in enumerate(item.enumeration):
-        if not value.strip():
-            yield f"{at}/enumeration/{place}", "is empty; a value that may be missing is an item that is not required"
-        if value in item.enumeration[:place]:
-            yield f"{at}/enumeration/{place}", "stands in the list twice"
-
-
-def _code_set(at: str, item: DataItem, facts: Facts) -> Iterator[Fault]:
-    if item.code_set is None:
-        return
-    if not item.data_type.is_text:
-        yield f"{at}/code_set", f"applies to text items (C, M, G); {item.code} is of type {item.data_type.value}"
-    newest = facts.code_sets.get(item.code_set.name)
-    if newest is None:
-        yield f"{at}/code_set/name", f"no code set {item.code_set.name!r} is known; publish it first under /v1/code-sets"
-    elif item.code_set.version is not None and item.code_set.version > newest:
-        yield f"{at}/code_set/version", f"the newest version of {item.code_set.name!r} is {newest}"
-
-
-def _reference(at: str, item: DataItem, entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
-    if item.reference is None:
-        return
-    own = item.reference.resource_id == facts.resource_id
-    items = entry.items if own else facts.referenced.get(item.reference.resource_id)
-    if items is None:
-        yield f"{at}/reference/resource_id", "is neither a published resource nor this one"
-        return
-    target = next((other for other in items if other.code == item.reference.item), None)
-    if target is None:
-        yield f"{at}/reference/item", f"the resource has no item {item.reference.item}"
-    elif own and target.code == item.code:
-        yield f"{at}/reference/item", "names the item itself"
-    elif _storage(target) != _storage(item):
-        yield (
-            f"{at}/reference/item",
-            f"is of type {target.data_type.value}, this item of type {item.data_type.value}: their values never match",
-        )
-
-
-def _storage(item: DataItem) -> tuple[str, int | None]:
-    """Return what decides how values are kept: text types alike, exact numbers by their scale."""
-    if item.data_type.is_text:
-        return "text", None
-    if item.data_type is DataType.MONEY:
-        return "exact", 2 if item.scale is None else item.scale
-    if item.data_type is DataType.NUMBER and item.scale is not None:
-        return "exact", item.scale
-    if item.data_type in (DataType.NUMBER, DataType.DOUBLE, DataType.FLOAT):
-        return "floating", None
-    return item.data_type.value, None
 
 
 def _continuity(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
@@ -218,10 +143,12 @@ def _continuity(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
             "/class_path",
             f"must stay {facts.published.class_path}, as the resource code was made from it; register another resource instead",
         )
+    if entry.kind != facts.published.kind:
+        yield "/kind", f"must stay {facts.published.kind}; register another resource instead"
     before = {item.code: item for item in facts.published.items}
     for index, item in enumerate(entry.items):
         old = before.get(item.code)
-        if old is not None and _storage(old) != _storage(item):
+        if old is not None and item_rules.storage(old) != item_rules.storage(item):
             yield (
                 f"/items/{index}/data_type",
                 f"{item.code} is kept as type {old.data_type.value} already; give the new form a new item code",

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.definition import Settled
-from catalog_svc.resource.domain import State, shareable_count
+from catalog_svc.resource.domain import KNOWN_TO_ALL, State, shareable_count
 from catalog_svc.resource.errors import ResourceNotFound
 from catalog_svc.rows import Base
 from dxmesh_schemas.text import comparable
@@ -25,6 +25,7 @@ class Resource(Base):
     __table_args__ = (
         Index("resource_name", "organization_id", "name_key", unique=True, postgresql_where=text("state <> 'withdrawn'")),
         Index("ix_resource_system_id", "system_id"),
+        Index("ix_resource_effective_at", "effective_at", postgresql_where=text("effective_at IS NOT NULL")),
     )
     resource_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     organization_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
@@ -48,6 +49,8 @@ class Resource(Base):
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     withdrawn_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     withdrawal_reason: Mapped[str | None] = mapped_column(Text)
+    draft_state: Mapped[str | None] = mapped_column(Text)  # where the draft stands; null without one
+    effective_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # when an announced draft comes in force
 
     def show(self, entry: Settled) -> None:
         """Set the columns that lists, searches and totals read from an entry."""
@@ -117,6 +120,7 @@ async def list_page(
     drafts_of: UUID | None,
     all_drafts: bool,
     state: State | None,
+    draft_state: str | None = None,
     provider: UUID | None,
     q: str | None,
     after: UUID | None,
@@ -130,8 +134,12 @@ async def list_page(
     query = query.order_by(Resource.resource_id).limit(limit + 1)
     query = query.where(Resource.state != State.WITHDRAWN.value if state is None else Resource.state == state.value)
     if not all_drafts:
-        visible = Resource.state != State.DRAFT.value
+        visible = Resource.state.in_(KNOWN_TO_ALL)
         query = query.where(visible if drafts_of is None else or_(visible, Resource.organization_id == drafts_of))
+    if draft_state is not None:
+        query = query.where(Resource.draft_state == draft_state)
+        if not all_drafts:
+            query = query.where(Resource.organization_id == drafts_of)
     if provider is not None:
         query = query.where(Resource.organization_id == provider)
     if q:
@@ -141,6 +149,12 @@ async def list_page(
     if after is not None:
         query = query.where(Resource.resource_id > after)
     return (await tx.execute(query)).all()
+
+
+async def list_due(tx: AsyncSession, *, now: datetime, limit: int) -> Sequence[UUID]:
+    """Return the resources whose announced version is to come in force by now, the longest due first."""
+    query = select(Resource.resource_id).where(Resource.effective_at <= now).order_by(Resource.effective_at).limit(limit)
+    return (await tx.scalars(query)).all()
 
 
 async def get_version(tx: AsyncSession, resource_id: UUID, version: int) -> ResourceVersion:

@@ -55,7 +55,7 @@ class Issuer:
             "grant_types_supported": ["client_credentials"],
             "response_types_supported": [],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "scopes_supported": ["auditor", "authority", "operator", "steward"],
+            "scopes_supported": ["auditor", "authority", "cdo", "operator", "steward"],
         }
 
 

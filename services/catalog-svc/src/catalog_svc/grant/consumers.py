@@ -1,0 +1,21 @@
+"""What the catalogue keeps of grants that begin and end."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog_svc.grant import store
+from dxmesh_runtime.consumer import Handlers
+from dxmesh_schemas.event import Meta
+from dxmesh_schemas.exchange import GrantActivated, GrantTerminated
+
+
+async def on_grant_activated(tx: AsyncSession, event: GrantActivated, meta: Meta) -> None:  # noqa: ARG001
+    """Keep who reads the resource."""
+    await store.put(tx, event)
+
+
+async def on_grant_terminated(tx: AsyncSession, event: GrantTerminated, meta: Meta) -> None:  # noqa: ARG001
+    """Forget it: a change of the resource touches it no more."""
+    await store.end(tx, event.grant_id)
+
+
+HANDLERS: Handlers = {GrantActivated: on_grant_activated, GrantTerminated: on_grant_terminated}

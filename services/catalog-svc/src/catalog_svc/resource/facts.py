@@ -1,0 +1,23 @@
+"""What the rules must know beyond the entry itself, and what they answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from catalog_svc.resource.definition import Settled
+from dxmesh_schemas.catalog import DataItem
+
+Fault = tuple[str, str]
+"""A JSON pointer, and what is wrong there and what to do."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rules must know beyond the entry itself."""
+
+    system_name: str | None  # None: the provider has no such system
+    code_sets: Mapping[str, int] = field(default_factory=dict)  # name → newest version
+    referenced: Mapping[UUID, Sequence[DataItem]] = field(default_factory=dict)  # published resources → their items
+    resource_id: UUID | None = None
+    resource_code: str | None = None
+    published: Settled | None = None  # the version in force

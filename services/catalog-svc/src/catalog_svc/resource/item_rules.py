@@ -1,0 +1,140 @@
+"""The rules an item of an entry must keep, each naming the field it is broken in."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import StringConstraints, TypeAdapter
+from pydantic_core import SchemaError
+
+from catalog_svc.resource.definition import Definition, Settled
+from catalog_svc.resource.facts import Facts, Fault
+from dxmesh_schemas import text
+from dxmesh_schemas.catalog import DataItem, DataType, OpenType, SharingType
+from dxmesh_schemas.catalog_attributes import Sensitivity
+
+_MAX_ENUMERATION = 1000
+_KEPT_FROM_THE_PUBLIC = (Sensitivity.PERSONAL, Sensitivity.SENSITIVE_PERSONAL, Sensitivity.TRADE_SECRET)
+
+
+def faults(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
+    """Yield (JSON pointer, what is wrong and what to do) for every rule of an item that is broken."""
+    yield from _distinct(entry.items)
+    for index, item in enumerate(entry.items):
+        yield from _item(index, item, entry, facts)
+
+
+def _distinct(items: Sequence[DataItem]) -> Iterator[Fault]:
+    # tables hold columns by name without regard to case
+    for label, values in (("code", [item.code.lower() for item in items]), ("name", [text.comparable(item.name) for item in items])):
+        doubled = {value for value, count in Counter(values).items() if count > 1}
+        first: dict[str, int] = {}
+        for index, value in enumerate(values):
+            if value in doubled and first.setdefault(value, index) != index:
+                yield f"/items/{index}/{label}", f"is the same as that of item {first[value]}; each item needs its own"
+
+
+def _item(index: int, item: DataItem, entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
+    at = f"/items/{index}"
+    if item.code.endswith("_"):
+        yield f"{at}/code", "ends in an underscore; such columns belong to the node"
+    if (character := text.full_width(item.name)) is not None:
+        yield f"{at}/name", f"holds the full-width {character!r}; write it half-width"
+    for label, bound in (("minimum", item.minimum), ("maximum", item.maximum)):
+        if bound is not None and not math.isfinite(bound):
+            yield f"{at}/{label}", "is not a finite number"
+    if item.minimum is not None and item.maximum is not None and item.minimum > item.maximum:
+        yield f"{at}/maximum", "is below the minimum"
+    if item.pattern is not None and (wrong := _pattern_fault(item.pattern)) is not None:
+        yield f"{at}/pattern", wrong
+    yield from _terms(at, item, entry)
+    yield from _enumeration(at, item)
+    yield from _code_set(at, item, facts)
+    yield from _reference(at, item, entry, facts)
+
+
+def _terms(at: str, item: DataItem, entry: Definition | Settled) -> Iterator[Fault]:
+    """How an item is shared and opened."""
+    if item.sharing_condition and item.sharing_type is not SharingType.CONDITIONAL:
+        yield f"{at}/sharing_condition", f"belongs to CONDITIONAL, and this item is {item.sharing_type}; leave it out"
+    if item.open_condition and item.open_type is not OpenType.CONDITIONAL:
+        yield f"{at}/open_condition", f"belongs to CONDITIONAL, and this item is {item.open_type} to the public; leave it out"
+    if entry.open_type is not OpenType.CLOSED and item.open_type is not OpenType.CLOSED and item.sensitivity in _KEPT_FROM_THE_PUBLIC:
+        yield f"{at}/open_type", f"is {item.open_type} while its sensitivity is {item.sensitivity}: write CLOSED, or open it masked"
+    if item.dictionary is not None:
+        if not item.dictionary.strip():
+            yield f"{at}/dictionary", "is empty; leave it out or name the dictionary"
+        elif not item.data_type.is_text:
+            yield f"{at}/dictionary", f"applies to text items (C, M, G); {item.code} is of type {item.data_type.value}"
+
+
+def _pattern_fault(pattern: str) -> str | None:
+    """Compile by the engine the values are checked with (Rust regex: linear time, without look-around and backreferences)."""
+    if not pattern:
+        return "is empty; leave it out"
+    for form in (pattern, f"^(?:{pattern})$"):
+        try:
+            TypeAdapter(Annotated[str, StringConstraints(pattern=form)])
+        except SchemaError as wrong:
+            reason = str(wrong).strip().splitlines()[-1].removeprefix("error: ").strip()
+            return f"is no regular expression of Rust's syntax (no look-around, no backreferences): {reason}"
+    return None
+
+
+def _enumeration(at: str, item: DataItem) -> Iterator[Fault]:
+    if item.enumeration is None:
+        return
+    if not 1 <= len(item.enumeration) <= _MAX_ENUMERATION:
+        yield f"{at}/enumeration", f"has {len(item.enumeration)} values; give 1 to {_MAX_ENUMERATION}, or use a code set"
+        return
+    for place, value in enumerate(item.enumeration):
+        if not value.strip():
+            yield f"{at}/enumeration/{place}", "is empty; a value that may be missing is an item that is not required"
+        if value in item.enumeration[:place]:
+            yield f"{at}/enumeration/{place}", "stands in the list twice"
+
+
+def _code_set(at: str, item: DataItem, facts: Facts) -> Iterator[Fault]:
+    if item.code_set is None:
+        return
+    if not item.data_type.is_text:
+        yield f"{at}/code_set", f"applies to text items (C, M, G); {item.code} is of type {item.data_type.value}"
+    newest = facts.code_sets.get(item.code_set.name)
+    if newest is None:
+        yield f"{at}/code_set/name", f"no code set {item.code_set.name!r} is known; publish it first under /v1/code-sets"
+    elif item.code_set.version is not None and item.code_set.version > newest:
+        yield f"{at}/code_set/version", f"the newest version of {item.code_set.name!r} is {newest}"
+
+
+def _reference(at: str, item: DataItem, entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
+    if item.reference is None:
+        return
+    own = item.reference.resource_id == facts.resource_id
+    items = entry.items if own else facts.referenced.get(item.reference.resource_id)
+    if items is None:
+        yield f"{at}/reference/resource_id", "is neither a published resource nor this one"
+        return
+    target = next((other for other in items if other.code == item.reference.item), None)
+    if target is None:
+        yield f"{at}/reference/item", f"the resource has no item {item.reference.item}"
+    elif own and target.code == item.code:
+        yield f"{at}/reference/item", "names the item itself"
+    elif storage(target) != storage(item):
+        yield (
+            f"{at}/reference/item",
+            f"is of type {target.data_type.value}, this item of type {item.data_type.value}: their values never match",
+        )
+
+
+def storage(item: DataItem) -> tuple[str, int | None]:
+    """Return what decides how values are kept: text types alike, exact numbers by their scale."""
+    if item.data_type.is_text:
+        return "text", None
+    if item.data_type is DataType.MONEY:
+        return "exact", 2 if item.scale is None else item.scale
+    if item.data_type is DataType.NUMBER and item.scale is not None:
+        return "exact", item.scale
+    if item.data_type in (DataType.NUMBER, DataType.DOUBLE, DataType.FLOAT):
+        return "floating", None
+    return item.data_type.value, None
