@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -95,7 +96,9 @@ def test_ctrl_c_at_any_moment_of_a_first_start_leaves_no_process(server_folder: 
     mesh = Mesh(server_folder / f"interrupted-{seconds}")
     argv = [sys.executable, "-m", "dxmesh_local", "up"]
     environment = {**os.environ, **mesh.ports.environment(), "DXMESH_HOME": str(mesh.home.root)}
-    starting = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # a shell starts what runs in the background with SIGINT ignored; at a terminal it is not
+    at_terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    starting = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=at_terminal)
     with pytest.raises(subprocess.TimeoutExpired):
         starting.wait(seconds)
     starting.send_signal(signal.SIGINT)
