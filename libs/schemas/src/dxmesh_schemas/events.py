@@ -1,9 +1,20 @@
 """Every event of the mesh in one import, so that the registry is complete."""
 
-from dxmesh_schemas import audit, catalog_events, exchange, open_data, quality
+from dxmesh_schemas import audit, catalog_deadlines, catalog_events, exchange, open_data, quality
 from dxmesh_schemas.event import Event, event_class, event_classes
 
-__all__ = ["Event", "audit", "catalog_events", "event_class", "event_classes", "exchange", "open_data", "quality", "topics"]
+__all__ = [
+    "Event",
+    "audit",
+    "catalog_deadlines",
+    "catalog_events",
+    "event_class",
+    "event_classes",
+    "exchange",
+    "open_data",
+    "quality",
+    "topics",
+]
 
 
 def topics() -> list[str]:

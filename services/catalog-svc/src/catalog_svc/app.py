@@ -12,7 +12,9 @@ from catalog_svc.code_set import routes as code_sets
 from catalog_svc.credential import commands as credential_commands
 from catalog_svc.credential import routes as credentials
 from catalog_svc.credential.hashing import SecretChecks
+from catalog_svc.duty import routes as duties
 from catalog_svc.lineage import routes as lineage
+from catalog_svc.mount import routes as mounts
 from catalog_svc.officer import routes as officers
 from catalog_svc.organization import routes as organizations
 from catalog_svc.resource import routes as resources
@@ -31,6 +33,7 @@ from dxmesh_runtime.db import Database, utc_now
 
 _ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, steps.router, code_sets.router, dashboard.router]
 _ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
+_ROUTERS += [duties.router, mounts.router]  # the stale report has a form of its own, so it comes before the others
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -50,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
             "secret_checks": checks,
             "issuer": issuer,
             "public_url": public_url,
+            "deadlines": settings.policy.read(),
             "code_scheme": SCHEMES[settings.resource.code_scheme],
             "publication_policy": Policy(notice_days=settings.resource.notice_days),
         }

@@ -1,10 +1,12 @@
 """The settings of catalog-svc."""
 
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from dxmesh_clocks.policy import Policy, local, regulation
 from dxmesh_runtime.settings import Group, ServiceSettings, SigningSettings
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
@@ -50,6 +52,30 @@ class ResourceSettings(Group):
     )
 
 
+class PolicySettings(Group):
+    """How long the deadlines of this node's jurisdiction are."""
+
+    file: Path | None = Field(default=None, description="JSON; without it the regulation's values, which a local one may only shorten")
+
+    @field_validator("file")
+    @classmethod
+    def _good_policy(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            cls._read(value)
+        return value
+
+    @staticmethod
+    def _read(file: Path) -> Policy:
+        try:
+            return local(file.read_bytes())
+        except OSError as wrong:
+            raise ValueError(f"{file} cannot be read: {wrong.strerror}") from wrong
+
+    def read(self) -> Policy:
+        """Return the policy. Raises ValueError when the file changed for the worse since it was checked."""
+        return regulation() if self.file is None else self._read(self.file)
+
+
 class Settings(ServiceSettings):
     """Without `signing` the node trusts another OIDC issuer and this service issues no tokens."""
 
@@ -57,6 +83,7 @@ class Settings(ServiceSettings):
     bootstrap: BootstrapSettings | None = None
     token: TokenSettings = TokenSettings()
     resource: ResourceSettings = ResourceSettings()
+    policy: PolicySettings = PolicySettings()
 
     @property
     def public_url(self) -> str:

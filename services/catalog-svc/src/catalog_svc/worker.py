@@ -3,17 +3,24 @@
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from catalog_svc.duty.worker import tell_in_time
 from catalog_svc.grant import consumers as grants
+from catalog_svc.mount import consumers as mounts
 from catalog_svc.settings import Settings
 from catalog_svc.step.worker import run_notices
 from dxmesh_runtime import worker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database
 
+_NOTE_SECONDS = 0.5  # between two groups of accepted batches that are noted: nobody waits for the note
+
 
 def consumers(settings: Settings, database: Database) -> list[Consumer]:
     """Return this service's consumers."""
-    return [Consumer("catalog", settings.kafka, database, {**grants.HANDLERS})]
+    return [
+        Consumer("catalog", settings.kafka, database, {**grants.HANDLERS}),
+        Consumer("catalog-mounts", settings.kafka, database, mounts.HANDLERS, pace_seconds=_NOTE_SECONDS),
+    ]
 
 
 async def run(settings: Settings) -> None:
@@ -23,6 +30,7 @@ async def run(settings: Settings) -> None:
         return [
             *(consumer.run() for consumer in consumers(settings, database)),
             run_notices(database, public_url=settings.public_url),
+            tell_in_time(database),
         ]
 
     await worker.run_worker(settings, name="catalog-svc", tasks=tasks)

@@ -1,0 +1,17 @@
+"""What catalog-svc hears of exchange-svc: which resources batches were accepted for."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog_svc.mount import commands
+from dxmesh_runtime.consumer import Group, Handlers, Incoming
+from dxmesh_schemas.exchange import BatchAccepted
+
+
+async def on_accepted(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
+    """Keep the newest accepted batch of each resource."""
+    await commands.note_batches(tx, [item.event for item in incoming if isinstance(item.event, BatchAccepted)])
+
+
+HANDLERS: Handlers = {BatchAccepted: Group(on_accepted)}
