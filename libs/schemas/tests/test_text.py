@@ -17,6 +17,19 @@ def test_a_name_with_full_width_letters_or_digits_is_told_what_to_write(name: st
         text.check_name(name)
 
 
+@pytest.mark.parametrize(("name", "letter"), [("GІS 系统", "І"), ("ОА OAА", "А"), ("ΑPP", "Α"), ("wοrk", "ο")])
+def test_a_name_that_mixes_latin_letters_with_others_that_look_like_them_is_refused(name: str, letter: str) -> None:
+    with pytest.raises(ValueError, match=f"{letter}.*(CYRILLIC|GREEK) .* among Latin letters"):
+        text.check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["μm 级监测", "ΔT 数据", "АБВ 俄文资料", "α粒子", "ئۇيغۇر 语资料", "བོད་ཡིག", "ᠮᠣᠩᠭᠣᠯ", "GIS一张图", "Ⅲ期", "한국어 AB"]
+)
+def test_other_scripts_stand_in_names_by_right(name: str) -> None:
+    assert text.check_name(name) == name
+
+
 def test_chinese_full_width_punctuation_and_rare_characters_stay() -> None:
     assert text.check_name(" 绍兴市（越城区）民政局𠮷 ") == "绍兴市（越城区）民政局𠮷"
 

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _LAYOUT = frozenset("\n\t")
 _FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+_LIKE_LATIN = "\u0391\u0392\u0395-\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf\u0400-\u052f"  # Greek, Cyrillic
+_MIXED = re.compile(f"[A-Za-z](?P<after>[{_LIKE_LATIN}])|(?P<before>[{_LIKE_LATIN}])[A-Za-z]")
 
 
 def unseen(text: str, *, layout: bool = False) -> str | None:
@@ -29,6 +31,16 @@ def full_width(text: str) -> str | None:
     return found.group() if found else None
 
 
+def mixed_scripts(text: str) -> str | None:
+    """Return the first Cyrillic or Latin-looking Greek letter that stands beside a Latin one, or None.
+
+    Two such names look the same and are not (Unicode TS 39 section 5). Letters of other scripts may stand beside Chinese,
+    and Greek ones that look like no Latin letter beside Latin ones, as in μm.
+    """
+    found = _MIXED.search(text)
+    return (found["after"] or found["before"]) if found else None
+
+
 def comparable(name: str) -> str:
     """Return what two names are compared by: NFKC (Unicode Annex 15), case folded, runs of blanks as one."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
@@ -43,6 +55,8 @@ def check_name(text: str) -> str:
         raise ValueError(f"holds {character}, a character that cannot be seen; remove it")
     if (character := full_width(stripped)) is not None:
         raise ValueError(f"holds the full-width {character!r}; write {unicodedata.normalize('NFKC', character)!r}")
+    if (character := mixed_scripts(stripped)) is not None:
+        raise ValueError(f"holds {character!r} ({unicodedata.name(character)}) among Latin letters; write the Latin one it looks like")
     return stripped
 
 

@@ -1,11 +1,14 @@
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from catalog_svc.organization import store
 from dxmesh_schemas.catalog_events import OrganizationChanged, OrganizationRegistered, SystemChanged, SystemRegistered
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
+UTILITY, SOCIAL = {"kind": "public_utility"}, {"kind": "social_body"}
 
 
 async def test_registering_an_organization_tells_the_mesh(node: Any, make_code: Any) -> None:
@@ -50,12 +53,33 @@ async def test_a_changed_entry_is_told_once_and_the_same_again_not(node: Any, is
         ({"name": "民\u200b政局"}, "/name"),
         ({"name": "民\u0000政局"}, "/name"),
         ({"name": "局" * 201}, "/name"),
+        ({"name": "民政局１科"}, "/name"),
+        ({"name": "民政局Ａ"}, "/name"),
+        ({"name": "民政\ufeff局"}, "/name"),
+        ({"name": "G\u0406S 中心"}, "/name"),
         ({"name": 5}, "/name"),
         ({"level": "village"}, "/level"),
         ({"division_code": "33060"}, "/division_code"),
         ({"division_code": "３３06"}, "/division_code"),
         ({"kind": "firm"}, "/kind"),
         ({"extra": 1}, "/extra"),
+        ({"parent_id": NOBODY}, "/parent_id"),
+        ({"parent_id": "x"}, "/parent_id"),
+        ({"licence": {"title": "供水特许经营", "number": "1"}}, "/licence"),
+        ({"contract": {"title": "数据采购", "number": "1"}}, "/contract"),
+        (UTILITY | {"licence": {"number": "1"}}, "/licence/title"),
+        (UTILITY | {"licence": {"title": "x\u200b", "number": "1"}}, "/licence/title"),
+        (UTILITY | {"licence": {"title": "x", "number": ""}}, "/licence/number"),
+        (UTILITY | {"licence": {"title": "x", "number": " 1"}}, "/licence/number"),
+        (UTILITY | {"licence": {"title": "x", "number": "１"}}, "/licence/number"),
+        (UTILITY | {"licence": {"title": "x", "number": "1" * 101}}, "/licence/number"),
+        (UTILITY | {"licence": {"title": "x", "number": "1", "valid_until": "2020-01-01"}}, "/licence/valid_until"),
+        (UTILITY | {"licence": {"title": "x", "number": "1", "valid_until": "2027-02-29"}}, "/licence/valid_until"),
+        (UTILITY | {"licence": {"title": "x", "number": "1", "valid_until": 4102444800}}, "/licence/valid_until"),
+        (UTILITY | {"licence": {"title": "x", "number": "1", "shared_use": True}}, "/licence/shared_use"),
+        (UTILITY | {"licence": "x"}, "/licence"),
+        (SOCIAL | {"contract": {"title": "x", "number": "1", "valid_until": "2020-01-01"}}, "/contract/valid_until"),
+        (SOCIAL | {"contract": {"title": "x", "number": "1", "shared_use": "perhaps"}}, "/contract/shared_use"),
     ],
 )
 async def test_a_wrong_field_is_refused_by_name(strict_node: Any, is_problem: Any, change: dict[str, Any], pointer: str) -> None:
@@ -99,6 +123,82 @@ async def test_only_the_authority_registers_organizations(strict_node: Any, is_p
             await strict_node.client.post("/v1/organizations", json=body, headers=strict_node.headers(NOBODY, *roles)), 403, "forbidden"
         )
     is_problem(await strict_node.client.post("/v1/organizations", json=body), 401, "unauthenticated")
+
+
+def put(node: Any, organization: dict[str, Any], **changes: Any) -> Any:
+    kept = ("name", "level", "division_code", "kind")
+    body = {name: organization[name] for name in kept} | changes
+    return node.client.put(f"/v1/organizations/{organization['organization_id']}", json=body, headers=node.authority)
+
+
+async def test_organizations_stand_under_each_other_and_never_in_a_loop(node: Any, is_problem: Any) -> None:
+    top = await node.organization("市政府")
+    under = await node.organization("市民政局", parent_id=top["organization_id"])
+    lowest = await node.organization("婚姻登记处", parent_id=under["organization_id"])
+    assert lowest["parent_id"] == under["organization_id"]
+    for parent in (top, under, lowest):
+        refused = is_problem(await put(node, top, parent_id=parent["organization_id"]), 422, "organization-invalid")
+        assert [error["pointer"] for error in refused["errors"]] == ["/parent_id"]
+        assert "loop" in refused["detail"]
+    is_problem(await put(node, top, parent_id=NOBODY), 422, "organization-invalid")
+    assert (await put(node, lowest, parent_id=top["organization_id"])).json()["parent_id"] == top["organization_id"]
+    found = (await node.client.get("/v1/organizations", params={"parent": top["organization_id"]}, headers=node.authority)).json()
+    assert [one["name"] for one in found["items"]] == ["市民政局", "婚姻登记处"]
+    assert (await put(node, lowest)).json()["parent_id"] == top["organization_id"], "what is left out stays"
+    assert (await put(node, lowest, parent_id=None)).json()["parent_id"] is None
+    assert (await node.events())[-1].parent_id is None
+
+
+async def test_two_moves_of_organizations_at_once_never_close_a_loop(node: Any) -> None:
+    first, second = await node.organization("甲局"), await node.organization("乙局")
+    answers = await asyncio.gather(
+        put(node, first, parent_id=second["organization_id"]), put(node, second, parent_id=first["organization_id"])
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 422]
+
+
+async def test_public_utilities_and_social_bodies_show_by_what_their_data_are_had(node: Any, is_problem: Any) -> None:
+    licence = {"title": "供水特许经营许可", "number": "特许-2020-07", "valid_until": "2049-12-31"}
+    contract = {"title": "社会数据采购", "number": "采-001", "valid_until": None, "shared_use": True}
+    water = await node.organization("供水公司", **UTILITY, licence=licence)
+    firm = await node.organization("数据协会", **SOCIAL, contract=contract)
+    assert (water["licence"], water["contract"]) == (licence, None)
+    assert (firm["licence"], firm["contract"]) == (None, contract)
+    told = await node.events()
+    assert [event.model_dump(mode="json")["licence"] for event in told] == [licence, None]
+    assert [event.model_dump(mode="json")["contract"] for event in told] == [None, contract]
+    refused = is_problem(await put(node, water, kind="department"), 422, "organization-invalid")
+    assert [error["pointer"] for error in refused["errors"]] == ["/licence"]
+    assert (await put(node, water, kind="department", licence=None)).json()["licence"] is None
+    both = is_problem(await put(node, firm, kind="department", licence=licence), 422, "organization-invalid")
+    assert [error["pointer"] for error in both["errors"]] == ["/licence", "/contract"]
+    assert (await put(node, firm)).json()["changed_at"] == firm["changed_at"]
+
+
+async def test_those_whose_licence_or_contract_is_missing_or_lapsed_are_listed(node: Any) -> None:
+    await node.organization("民政局")
+    paper = {"title": "许可", "number": "1"}
+    good = await node.organization("供水公司", **UTILITY, licence=paper | {"valid_until": "2999-12-31"})
+    await node.organization("供气公司", **UTILITY)
+    lapsed = await node.organization("供热公司", **UTILITY, licence=paper)
+    await node.organization("数据协会", **SOCIAL)
+    await node.organization("商会", **SOCIAL, contract=paper)
+    async with node.sessions.begin() as tx:
+        row = await store.get(tx, UUID(lapsed["organization_id"]))
+        row.licence = paper | {"valid_until": "2020-01-01"}
+
+    async def names(**query: Any) -> list[str]:
+        answer = await node.client.get("/v1/organizations", params=query, headers=node.headers(None))
+        assert answer.status_code == 200, answer.text
+        return [one["name"] for one in answer.json()["items"]]
+
+    assert await names(lacks="licence") == ["供气公司", "供热公司"]
+    assert await names(lacks="contract") == ["数据协会"]
+    assert await names(kind="public_utility") == ["供水公司", "供气公司", "供热公司"]
+    renamed = await put(node, lapsed, name="集中供热公司")
+    assert renamed.status_code == 200, "a paper that lapsed since it was entered is no reason to refuse another change"
+    again = await put(node, good, licence=paper | {"valid_until": "2020-01-01"})
+    assert again.status_code == 422
 
 
 async def test_lists_are_read_page_by_page_and_searched(node: Any, is_problem: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import catalog, exchange, proof, publication
+from dxmesh_client.cli import catalog, exchange, party, proof, publication
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -30,6 +30,8 @@ def _options(as_json: Annotated[bool, typer.Option("--json", help="speak JSON; m
 app.add_typer(catalog.org, name="org")
 app.add_typer(catalog.system, name="system")
 app.add_typer(publication.resource, name="resource")
+app.add_typer(party.officer, name="officer")
+app.add_typer(party.taxonomy, name="taxonomy")
 app.command()(exchange.push)
 app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")
