@@ -8,11 +8,14 @@ from typing import Any
 from fastapi import FastAPI
 
 from catalog_svc import dashboard
+from catalog_svc.bulk import routes as bulk
 from catalog_svc.code_set import routes as code_sets
 from catalog_svc.credential import commands as credential_commands
 from catalog_svc.credential import routes as credentials
 from catalog_svc.credential.hashing import SecretChecks
 from catalog_svc.duty import routes as duties
+from catalog_svc.finding import routes as searches
+from catalog_svc.finding.watch import finding
 from catalog_svc.lineage import routes as lineage
 from catalog_svc.mount import routes as mounts
 from catalog_svc.officer import routes as officers
@@ -32,6 +35,7 @@ from dxmesh_runtime import signing
 from dxmesh_runtime.db import Database, utc_now
 
 _ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, steps.router, code_sets.router, dashboard.router]
+_ROUTERS += [searches.router, bulk.router]
 _ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
 _ROUTERS += [duties.router, mounts.router]  # the stale report has a form of its own, so it comes before the others
 
@@ -49,14 +53,16 @@ def create_app(settings: Settings) -> FastAPI:
                 await credential_commands.ensure_bootstrap(
                     tx, checks, settings.bootstrap.client_id, settings.bootstrap.client_secret.get_secret_value(), now=utc_now()
                 )
-        yield {
-            "secret_checks": checks,
-            "issuer": issuer,
-            "public_url": public_url,
-            "deadlines": settings.policy.read(),
-            "code_scheme": SCHEMES[settings.resource.code_scheme],
-            "publication_policy": Policy(notice_days=settings.resource.notice_days),
-        }
+        async with finding(database) as finder:
+            yield {
+                "finder": finder,
+                "secret_checks": checks,
+                "issuer": issuer,
+                "public_url": public_url,
+                "deadlines": settings.policy.read(),
+                "code_scheme": SCHEMES[settings.resource.code_scheme],
+                "publication_policy": Policy(notice_days=settings.resource.notice_days),
+            }
 
     if issuer is not None:
         # its own keys are at hand: asking itself over HTTP would fail until it serves

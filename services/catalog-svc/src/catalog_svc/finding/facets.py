@@ -1,0 +1,55 @@
+"""What results are counted and narrowed by."""
+
+from collections.abc import Mapping
+
+from catalog_svc.finding.entry import Entry
+
+FACETS = ("class_path", "organization", "level", "sharing_type", "open_type", "format", "theme")
+
+
+class Facets:
+    """For each facet and value, the positions of the resources that have it."""
+
+    def __init__(self) -> None:
+        self._masks: dict[str, dict[str, int]] = {name: {} for name in FACETS}
+        self._below: dict[str, set[str]] = {}
+
+    def put(self, bit: int, entry: Entry) -> None:
+        """Note the values of a resource; it belongs to its class and to all above it."""
+        values = {
+            "organization": str(entry.organization.organization_id),
+            "level": entry.organization.level,
+            "sharing_type": entry.sharing_type,
+            "open_type": entry.open_type,
+            "format": entry.format,
+            "theme": entry.theme,
+        }
+        for name, value in values.items():
+            if value is not None:
+                self._note(name, value, bit)
+        above = ""
+        for part in entry.class_path.split("/"):
+            path = f"{above}/{part}" if above else part
+            self._below.setdefault(above, set()).add(path)
+            self._note("class_path", path, bit)
+            above = path
+
+    def _note(self, name: str, value: str, bit: int) -> None:
+        masks = self._masks[name]
+        masks[value] = masks.get(value, 0) | bit
+
+    def mask(self, name: str, value: str) -> int:
+        """Return what has a value."""
+        return self._masks[name].get(value, 0)
+
+    def counts(self, mask: int, class_path: str | None) -> Mapping[str, list[tuple[str, int]]]:
+        """Return value → count for every facet, most first; of classes, the one asked for and those one step below it."""
+        counts: dict[str, list[tuple[str, int]]] = {}
+        for name, values in self._masks.items():
+            shown = values
+            if name == "class_path":
+                steps = self._below.get(class_path or "", set()) | ({class_path} if class_path in values else set())
+                shown = {path: values[path] for path in steps}
+            found = [(value, count) for value, of_value in shown.items() if (count := (of_value & mask).bit_count())]
+            counts[name] = sorted(found, key=lambda pair: (-pair[1], pair[0]))
+        return counts
