@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from catalog_svc import dashboard
+from catalog_svc.arbitration import routes as arbitrations
 from catalog_svc.bulk import routes as bulk
+from catalog_svc.claim import routes as claims
 from catalog_svc.code_set import routes as code_sets
 from catalog_svc.credential import commands as credential_commands
 from catalog_svc.credential import routes as credentials
@@ -16,7 +18,9 @@ from catalog_svc.credential.hashing import SecretChecks
 from catalog_svc.duty import routes as duties
 from catalog_svc.finding import routes as searches
 from catalog_svc.finding.watch import finding
+from catalog_svc.form import routes as forms
 from catalog_svc.lineage import routes as lineage
+from catalog_svc.matching import routes as synonyms
 from catalog_svc.mount import routes as mounts
 from catalog_svc.officer import routes as officers
 from catalog_svc.organization import routes as organizations
@@ -35,6 +39,7 @@ from dxmesh_runtime import signing
 from dxmesh_runtime.db import Database, utc_now
 
 _ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, steps.router, code_sets.router, dashboard.router]
+_ROUTERS += [claims.router, arbitrations.router, forms.router, synonyms.router]
 _ROUTERS += [searches.router, bulk.router]
 _ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
 _ROUTERS += [duties.router, mounts.router]  # the stale report has a form of its own, so it comes before the others

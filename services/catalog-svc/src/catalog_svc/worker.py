@@ -3,6 +3,7 @@
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from catalog_svc.claim import consumers as sources
 from catalog_svc.duty.worker import tell_in_time
 from catalog_svc.grant import consumers as grants
 from catalog_svc.mount import consumers as mounts
@@ -19,6 +20,7 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
     """Return this service's consumers."""
     return [
         Consumer("catalog", settings.kafka, database, {**grants.HANDLERS}),
+        Consumer("catalog-sources", settings.kafka, database, sources.HANDLERS),
         Consumer("catalog-mounts", settings.kafka, database, mounts.HANDLERS, pace_seconds=_NOTE_SECONDS),
     ]
 

@@ -1,0 +1,41 @@
+"""What the catalogue's own events change here: the index of items follows each version, claims end with their items."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog_svc.claim import commands
+from catalog_svc.matching import commands as matching
+from catalog_svc.matching import store as items
+from dxmesh_runtime.consumer import Handlers
+from dxmesh_runtime.db import utc_now
+from dxmesh_schemas.catalog_events import OrganizationChanged, ResourceChanged, ResourcePublished, ResourceWithdrawn
+from dxmesh_schemas.event import Meta
+
+
+async def on_resource(tx: AsyncSession, event: ResourcePublished | ResourceChanged, meta: Meta) -> None:  # noqa: ARG001
+    """Index the version's items; an item that is gone is no source any more."""
+    await matching.index(tx, event.resource)
+    kept = frozenset(item.code for item in event.resource.items)
+    if await items.newest_version(tx, event.resource_id) == event.resource.version:
+        reason = f"version {event.resource.version} of the resource has no such item"
+        await commands.end_of_resource(tx, event.resource_id, kept=kept, reason=reason, now=utc_now())
+
+
+async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001
+    """Forget the resource's items and release what they were the source of."""
+    await commands.end_of_resource(
+        tx, event.resource_id, kept=frozenset(), reason=f"the resource was withdrawn: {event.reason}", now=utc_now()
+    )
+    await matching.forget(tx, event.resource_id)
+
+
+async def on_organization_changed(tx: AsyncSession, event: OrganizationChanged, meta: Meta) -> None:  # noqa: ARG001
+    """Follow an organization to its division."""
+    await items.move_organization(tx, event.organization_id, event.division_code)
+
+
+HANDLERS: Handlers = {
+    ResourcePublished: on_resource,
+    ResourceChanged: on_resource,
+    ResourceWithdrawn: on_resource_withdrawn,
+    OrganizationChanged: on_organization_changed,
+}

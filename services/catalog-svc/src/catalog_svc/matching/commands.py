@@ -1,0 +1,141 @@
+"""What keeps the index of items, changes synonyms, and finds items that may be the same."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog_svc.matching import domain, store
+from catalog_svc.matching.domain import DOUBTFUL, Element, Lexicon, Name
+from catalog_svc.matching.errors import SynonymInvalid, SynonymNotFound
+from dxmesh_schemas.catalog import DataItem, ResourceSnapshot
+
+_AGREEMENT = 0.15
+"""What the same code set may add to the likeness of two names."""
+
+
+@lru_cache(maxsize=4)
+def _lexicon(own: tuple[tuple[str, str], ...]) -> Lexicon:
+    return Lexicon(dict(own))
+
+
+async def lexicon(tx: AsyncSession) -> Lexicon:
+    """Return the synonyms in force: the shipped ones and the node's own."""
+    return _lexicon(tuple(sorted((await store.own_synonyms(tx)).items())))
+
+
+async def index(tx: AsyncSession, resource: ResourceSnapshot) -> None:
+    """Put a version's items into the index, unless it has a later version of the resource."""
+    if await store.newest_version(tx, resource.resource_id) > resource.version:
+        return
+    known = await lexicon(tx)
+    elements = [(item, known.of_item(item)) for item in resource.items]
+    await store.add_names(tx, [element.name for _, element in elements if element.name.key])
+    await store.put_entries(tx, resource.resource_id, [_entry(resource, item, element) for item, element in elements])
+
+
+def _entry(resource: ResourceSnapshot, item: DataItem, element: Element) -> dict[str, Any]:
+    name = element.name
+    return {
+        "resource_id": resource.resource_id,
+        "item": item.code,
+        "resource_version": resource.version,
+        "organization_id": resource.provider.organization_id,
+        "division_code": resource.provider.division_code,
+        "name": item.name,
+        "plain": name.plain,
+        "key": name.key,
+        "head": name.head,
+        "unit": name.unit,
+        "kind": element.kind,
+        "format": element.format,
+        "code_set": element.code_set,
+        "length": element.length,
+        "sharing_type": item.sharing_type.value,
+        "is_reference": item.reference is not None and item.reference.resource_id != resource.resource_id,
+        "is_vague": _is_vague(name),
+    }
+
+
+def _is_vague(name: Name) -> bool:
+    return name.is_technical or name.is_bare
+
+
+async def like_keys(tx: AsyncSession, elements: Sequence[Element], *, most: int = 5) -> list[list[str]]:
+    """Return for each item the keys of up to `most` indexed names it may be the same as, the most alike first."""
+    asked = [element.name for element in elements]
+    places = [place for place, name in enumerate(asked) if name.key and not name.is_technical]
+    found: list[list[str]] = [[] for _ in asked]
+    for place, names in zip(places, await store.like_names(tx, [asked[place] for place in places]), strict=True):
+        scored = []
+        for key, head in names:
+            other = Element(Name(key, key, head, key[: len(key) - len(head)]))
+            likeness = domain.compare(Element(asked[place]), other).similarity
+            if likeness + _AGREEMENT >= DOUBTFUL and likeness >= DOUBTFUL:
+                scored.append((-likeness, key))
+        found[place] = [key for _, key in sorted(scored)[:most]]
+    return found
+
+
+async def put_synonym(tx: AsyncSession, term: str, *, concept: str, by: str, now: datetime) -> store.Synonym:
+    """Say what a term means on this node, and bring the indexed names that say it to their new form.
+
+    Raises: SynonymInvalid (422).
+    """
+    plain, meaning = domain.normalized(term)[0], domain.normalized(concept)[0]
+    for pointer, text in (("term", plain), ("concept", meaning)):
+        if not text:
+            at = "path:term" if pointer == "term" else "/concept"
+            detail = "holds no letter or digit; write the words as they stand in names of items"
+            raise SynonymInvalid(f"{at}: {detail}", errors=[{"pointer": at, "detail": detail}])
+    if len(plain) < 2:  # a single character stands in too many names
+        detail = "has one character; a term needs two or more"
+        raise SynonymInvalid(f"path:term: {detail}", errors=[{"pointer": "path:term", "detail": detail}])
+    row = await store.find_synonym(tx, plain)
+    if row is None:
+        row = store.Synonym(term=plain, concept=meaning, entered_by=by, entered_at=now)
+        tx.add(row)
+    else:
+        row.concept, row.entered_by, row.entered_at = meaning, by, now
+    await tx.flush()
+    await _rekey(tx, plain)
+    return row
+
+
+async def remove_synonym(tx: AsyncSession, term: str) -> None:
+    """Forget what a term means on this node; a shipped synonym is in force again. Raises: SynonymNotFound (404)."""
+    plain = domain.normalized(term)[0]
+    row = await store.find_synonym(tx, plain) if plain else None
+    if row is None:
+        raise SynonymNotFound(f"the node has no synonym of its own for {term!r}; shipped ones are overridden with PUT")
+    await tx.delete(row)
+    await tx.flush()
+    await _rekey(tx, plain)
+
+
+async def _rekey(tx: AsyncSession, term: str) -> None:
+    known = await lexicon(tx)
+    rows, names = [], []
+    for entry in await store.entries_saying(tx, [term]):
+        name = known.element(entry.name, form=entry.format).name
+        if (name.key, name.head, _is_vague(name)) != (entry.key, entry.head, entry.is_vague):
+            names.append(name)
+            rows.append(
+                {
+                    "of_resource": entry.resource_id,
+                    "of_item": entry.item,
+                    "new_key": name.key,
+                    "new_head": name.head,
+                    "new_vague": _is_vague(name),
+                }
+            )
+    await store.add_names(tx, names)
+    await store.rekey(tx, rows)
+
+
+async def forget(tx: AsyncSession, resource_id: UUID) -> None:
+    """Take a resource's items out of the index."""
+    await store.remove_entries(tx, resource_id)

@@ -1,0 +1,228 @@
+"""The index of published items by the names they are compared by, and the node's own synonyms, in PostgreSQL."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from catalog_svc.matching.domain import Element, Name
+from catalog_svc.rows import Base
+
+MOST_CANDIDATES = 20
+"""How many like names an item is compared with, besides those of its own key and kin."""
+_BETWEEN = "\x1f"
+
+
+class ItemName(Base):
+    """A name items go by, found by its bigrams: an inverted index that needs no extension of PostgreSQL."""
+
+    __tablename__ = "item_name"
+    __table_args__ = (
+        Index("item_name_tokens", "tokens", postgresql_using="gin"),
+        Index("item_name_head", "head", "key_length"),
+    )
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    head: Mapped[str] = mapped_column(Text)
+    key_length: Mapped[int] = mapped_column(Integer)
+    tokens: Mapped[list[str]] = mapped_column(ARRAY(Text))
+
+
+class ItemEntry(Base):
+    """An item of a resource in force, as items are compared."""
+
+    __tablename__ = "item_entry"
+    __table_args__ = (
+        Index("ix_item_entry_key", "key"),
+        Index("ix_item_entry_organization_id", "organization_id"),
+        Index(
+            "item_entry_collected",
+            "division_code",
+            "key",
+            "kind",
+            "organization_id",
+            postgresql_where=text("NOT is_vague AND NOT is_reference"),
+        ),
+    )
+    resource_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("resource.resource_id"), primary_key=True)
+    item: Mapped[str] = mapped_column(Text, primary_key=True)
+    resource_version: Mapped[int] = mapped_column(Integer)
+    organization_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
+    division_code: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    plain: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    head: Mapped[str] = mapped_column(Text)
+    unit: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    format: Mapped[str | None] = mapped_column(Text)
+    code_set: Mapped[str | None] = mapped_column(Text)
+    length: Mapped[int | None] = mapped_column(Integer)
+    sharing_type: Mapped[str] = mapped_column(Text)
+    is_reference: Mapped[bool] = mapped_column(Boolean)  # its values are those of another resource: nothing is collected
+    is_vague: Mapped[bool] = mapped_column(Boolean)  # technical, or it does not say whose: tells nothing of repeat collection
+
+    def element(self, subject: str | None = None) -> Element:
+        """Return the item as it is compared; `subject` is the name of its resource."""
+        name = Name(self.plain, self.key, self.head, self.key[: len(self.key) - len(self.head)], self.unit)
+        return Element(name, self.kind, self.format, self.code_set, self.length, subject)
+
+
+class Synonym(Base):
+    """A term of this node and what it means; a term that means itself takes a shipped synonym out."""
+
+    __tablename__ = "synonym"
+    term: Mapped[str] = mapped_column(Text, primary_key=True)
+    concept: Mapped[str] = mapped_column(Text)
+    entered_by: Mapped[str] = mapped_column(Text)
+    entered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+async def add_names(tx: AsyncSession, names: Collection[Name]) -> None:
+    """Enter names; known ones stay, also those a transaction enters meanwhile."""
+    found = {name.key: name for name in names}
+    if not found:
+        return
+    # in one order: two transactions that enter the same names never wait for each other
+    rows = [{"key": key, "head": name.head, "key_length": len(key), "tokens": list(name.tokens)} for key, name in sorted(found.items())]
+    await tx.execute(insert(ItemName).on_conflict_do_nothing(), rows)
+
+
+async def newest_version(tx: AsyncSession, resource_id: UUID) -> int:
+    """Return the version of a resource the index has, 0 for none."""
+    return await tx.scalar(select(func.max(ItemEntry.resource_version)).where(ItemEntry.resource_id == resource_id)) or 0
+
+
+async def put_entries(tx: AsyncSession, resource_id: UUID, entries: Sequence[dict[str, Any]]) -> None:
+    """Put a resource's items in the place of those it had."""
+    await remove_entries(tx, resource_id)
+    if entries:
+        await tx.execute(insert(ItemEntry), list(entries))
+
+
+async def remove_entries(tx: AsyncSession, resource_id: UUID) -> None:
+    """Take a resource's items out."""
+    await tx.execute(delete(ItemEntry).where(ItemEntry.resource_id == resource_id))
+
+
+async def move_organization(tx: AsyncSession, organization_id: UUID, division_code: str) -> None:
+    """Set the division of an organization's items."""
+    moved = (ItemEntry.organization_id == organization_id) & (ItemEntry.division_code != division_code)
+    await tx.execute(update(ItemEntry).where(moved).values(division_code=division_code))
+
+
+async def get_entry(tx: AsyncSession, resource_id: UUID, item: str) -> ItemEntry | None:
+    """Return an indexed item, if there is one."""
+    return await tx.get(ItemEntry, (resource_id, item))
+
+
+async def entries_saying(tx: AsyncSession, terms: Collection[str]) -> Sequence[ItemEntry]:
+    """Return the items in whose names one of the terms stands."""
+    if not terms:
+        return []
+    # the key too: a term may stand in it only once the name's ending has been brought to a representation term
+    columns = (ItemEntry.plain, ItemEntry.key)
+    said = or_(*(column.contains(term, autoescape=True) for term in terms for column in columns))
+    return (await tx.scalars(select(ItemEntry).where(said))).all()
+
+
+_REKEY = (
+    update(ItemEntry.__table__)  # type: ignore[arg-type]  # a declared class's table is one
+    .where(ItemEntry.resource_id == bindparam("of_resource"), ItemEntry.item == bindparam("of_item"))
+    .values(key=bindparam("new_key"), head=bindparam("new_head"), is_vague=bindparam("new_vague"))
+)
+
+
+async def rekey(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Set key, head and vagueness of entries: of_resource, of_item, new_key, new_head, new_vague."""
+    if rows:
+        connection = await tx.connection()
+        await connection.execute(_REKEY, list(rows))
+
+
+_CANDIDATES = text(
+    f"""
+    SELECT q.number, c.key, c.head
+    FROM unnest(CAST(:numbers AS int[]), CAST(:keys AS text[]), CAST(:heads AS text[]), CAST(:kins AS text[]), CAST(:tokens AS text[]))
+         AS q (number, key, head, kin, tokens),
+    LATERAL (
+        SELECT n.key, n.head FROM item_name n WHERE n.key = q.key OR n.key = ANY (string_to_array(q.kin, :between))
+        UNION
+        (SELECT n.key, n.head FROM item_name n WHERE n.head = q.key ORDER BY n.key_length, n.key LIMIT 5)
+        UNION
+        (SELECT n.key, n.head FROM item_name n WHERE n.tokens && string_to_array(q.tokens, :between)
+         ORDER BY cardinality(ARRAY(SELECT unnest(n.tokens) INTERSECT SELECT unnest(string_to_array(q.tokens, :between)))) DESC,
+                  n.key_length, n.key
+         LIMIT {MOST_CANDIDATES})
+    ) c
+    """
+)
+
+
+async def like_names(tx: AsyncSession, names: Sequence[Name]) -> list[list[tuple[str, str]]]:
+    """Return for each name the keys and heads of indexed names that may be the same, its own first."""
+    found: list[list[tuple[str, str]]] = [[] for _ in names]
+    values = {
+        "numbers": list(range(len(names))),
+        "keys": [name.key for name in names],
+        "heads": [name.head for name in names],
+        "kins": [_BETWEEN.join(name.kin) for name in names],
+        "tokens": [_BETWEEN.join(name.tokens) for name in names],
+        "between": _BETWEEN,
+    }
+    for number, key, head in await tx.execute(_CANDIDATES, values):
+        found[number].append((key, head))
+    return found
+
+
+async def entries_of_keys(tx: AsyncSession, keys: Collection[str], *, most: int, first: Any) -> Sequence[ItemEntry]:
+    """Return up to `most` items of each key, those for which `first` holds before the others."""
+    if not keys:
+        return []
+    place = func.row_number().over(partition_by=ItemEntry.key, order_by=(first.desc(), ItemEntry.resource_id, ItemEntry.item))
+    ranked = select(ItemEntry.resource_id, ItemEntry.item, place.label("place")).where(ItemEntry.key.in_(keys)).subquery()
+    query = (
+        select(ItemEntry)
+        .join(ranked, (ranked.c.resource_id == ItemEntry.resource_id) & (ranked.c.item == ItemEntry.item))
+        .where(ranked.c.place <= most)
+        .order_by(ItemEntry.key, ranked.c.place)
+    )
+    return (await tx.scalars(query)).all()
+
+
+async def own_synonyms(tx: AsyncSession) -> dict[str, str]:
+    """Return the node's own synonyms: term → what it means."""
+    return dict((await tx.execute(select(Synonym.term, Synonym.concept))).all())
+
+
+async def find_synonym(tx: AsyncSession, term: str) -> Synonym | None:
+    """Return a synonym of the node, its row locked."""
+    return await tx.get(Synonym, term, with_for_update=True)
+
+
+async def list_synonyms(tx: AsyncSession, *, q: str | None, after: str | None, limit: int) -> Sequence[Synonym]:
+    """Return up to limit + 1 synonyms of the node by term."""
+    query = select(Synonym).order_by(Synonym.term).limit(limit + 1)
+    if q:
+        query = query.where(or_(Synonym.term.icontains(q, autoescape=True), Synonym.concept.icontains(q, autoescape=True)))
+    return (await tx.scalars(query if after is None else query.where(Synonym.term > after))).all()
