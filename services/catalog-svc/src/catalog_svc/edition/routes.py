@@ -1,0 +1,108 @@
+"""Editions over HTTP: published once a year, read for good."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from catalog_svc.edition import commands, domain, store
+from catalog_svc.edition.errors import EditionEmpty, EditionKeyMissing, EditionNotFound, EditionTaken, EditionYearInvalid
+from catalog_svc.formats import RESPONSES, Exports, ExportsBusy, Form, Format, frames_of
+from catalog_svc.media import BODY_PROBLEMS, json_body
+from catalog_svc.sharing_list import catalog_file, template
+from catalog_svc.sharing_list.domain import ListKind
+from dxmesh_runtime.auth import Authority, Who
+from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_number, cut
+from dxmesh_runtime.problems import problems
+from dxmesh_schemas.problem import Forbidden, TooLarge
+from dxmesh_schemas.text import Name
+
+router = APIRouter(prefix="/v1/editions", tags=["editions"], dependencies=[Depends(json_body)])
+Year = Annotated[int, Path(ge=1900, le=9999)]
+_exports = Exports()
+
+
+class EditionIn(BaseModel):
+    """An edition to publish."""
+
+    model_config = ConfigDict(extra="forbid")
+    year: Annotated[int, Field(ge=1900, le=9999)]
+    title: Name
+
+
+class EditionOut(BaseModel):
+    """An edition: what it holds, the SHA-256 of its content, and the node's signature over both (a compact JWS)."""
+
+    model_config = ConfigDict(from_attributes=True)
+    year: int
+    title: str
+    resource_count: int
+    item_count: int
+    shareable_item_count: int
+    provider_count: int
+    content_sha256: str
+    content_byte_count: int
+    signature: str
+    published_at: datetime
+    published_by: str
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=EditionOut,
+    responses=problems(*BODY_PROBLEMS, EditionYearInvalid, EditionTaken, EditionEmpty, EditionKeyMissing, Forbidden),
+)
+async def publish(body: EditionIn, request: Request, who: Authority, tx: Tx, response: Response) -> store.Edition:
+    """Publish a year's edition: what is in force now, for good (the data authority)."""
+    row = await commands.publish(
+        tx, body.year, title=body.title, node=request.state.public_url, key=request.state.node_key, by=who, now=utc_now()
+    )
+    response.headers["Location"] = f"/v1/editions/{row.year}"
+    return row
+
+
+@router.get("", response_model=Page[EditionOut], responses=problems(CursorInvalid))
+async def list_editions(_: Who, tx: Tx, limit: Limit = 50, cursor: CursorText = None) -> Slice[store.Edition]:
+    """List editions, oldest first."""
+    return cut(await store.list_page(tx, after=after_number(cursor), limit=limit), limit, lambda row: row.year)
+
+
+@router.get("/{year}", response_model=EditionOut, responses=problems(EditionNotFound))
+async def get_edition(year: Year, _: Who, tx: Tx) -> store.Edition:
+    """Return an edition, without its content."""
+    return await store.get(tx, year)
+
+
+@router.get("/{year}/content", response_class=StreamingResponse, responses=RESPONSES | problems(EditionNotFound, ExportsBusy, TooLarge))
+async def get_content(year: Year, _: Who, tx: Tx, form: Form) -> StreamingResponse:
+    """Return what an edition holds: as JSON the bytes that are signed (a version a line), as CSV and XLSX a row an item."""
+    row = await store.get(tx, year)
+    packed = await store.content(tx, year)
+    if form is not Format.JSON:
+        titles = template.titles_of(ListKind.DATA)
+        return await _exports.answer(lambda: frames_of(_rows(packed), titles), form, name=row.title)
+    headers = {
+        "Content-Length": str(row.content_byte_count),
+        "Content-Disposition": f'attachment; filename="edition-{year}.ndjson"',
+        "ETag": f'"{row.content_sha256}"',
+        "Cache-Control": "private, max-age=86400, immutable",
+    }
+    return StreamingResponse(domain.unpacked(packed), media_type="application/x-ndjson", headers=headers)
+
+
+def _rows(packed: bytes) -> Iterator[dict[str, Any]]:
+    for snapshot in domain.lines(domain.unpacked(packed)):
+        provider = snapshot["provider"]
+        yield from catalog_file.rows_of(
+            snapshot,
+            resource_code=snapshot["resource_code"],
+            provider_name=provider["name"],
+            provider_uscc=provider["uscc"],
+            system_name=None,
+            published_on=snapshot["published_at"][:10],
+        )

@@ -1,0 +1,151 @@
+"""The six lists and the rules of their entries: four are kept here, the system and data lists show what is registered."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from catalog_svc.resource.definition import BasisIn
+from dxmesh_schemas.text import Name, Paragraph
+
+Fault = tuple[str, str]
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
+
+
+class ListKind(StrEnum):
+    """A list."""
+
+    SYSTEM = "system"
+    DATA = "data"
+    DEMAND = "demand"
+    DUTY = "duty"
+    NEGATIVE = "negative"
+    SCENARIO = "scenario"
+
+
+class KeptKind(StrEnum):
+    """A list whose entries are kept here; those of the other two are what is registered."""
+
+    DEMAND = "demand"
+    DUTY = "duty"
+    NEGATIVE = "negative"
+    SCENARIO = "scenario"
+
+
+TITLES = {
+    ListKind.SYSTEM: "系统清单",
+    ListKind.DATA: "数据清单",
+    ListKind.DEMAND: "需求清单",
+    ListKind.DUTY: "责任清单",
+    ListKind.NEGATIVE: "负面清单",
+    ListKind.SCENARIO: "场景清单",
+}
+
+
+class Status(StrEnum):
+    """Where an entry stands."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    IN_FORCE = "in_force"
+    LIFTED = "lifted"
+
+
+STATUS_TITLES = {
+    Status.PENDING: "未开始",
+    Status.IN_PROGRESS: "进行中",
+    Status.DONE: "已完成",
+    Status.CANCELLED: "已取消",
+    Status.IN_FORCE: "有效",
+    Status.LIFTED: "已解除",
+}
+_WORK = (Status.PENDING, Status.IN_PROGRESS, Status.DONE, Status.CANCELLED)
+STATUSES = {
+    KeptKind.DEMAND: _WORK,
+    KeptKind.DUTY: _WORK,
+    KeptKind.SCENARIO: _WORK,
+    KeptKind.NEGATIVE: (Status.IN_FORCE, Status.LIFTED),
+}
+"""The statuses of each list; a new entry has the first."""
+ENDED = (Status.DONE, Status.CANCELLED, Status.LIFTED)
+
+
+class EntryChange(BaseModel):
+    """What of an entry may change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: Name
+    content: Paragraph = ""
+    status: Status | None = None
+    due_on: date | None = None
+    counterpart_id: UUID | None = None
+    resource_id: UUID | None = None
+    system_id: UUID | None = None
+    basis: BasisIn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What an entry refers to, as the rules must know it: None where there is nothing of that id that it may name."""
+
+    owner_id: UUID
+    knows_resource: bool = True
+    knows_system: bool = True
+    knows_counterpart: bool = True
+
+
+def first_status(kind: KeptKind) -> Status:
+    """Return the status of a new entry."""
+    return STATUSES[kind][0]
+
+
+def faults(kind: KeptKind, entry: EntryChange, owned: Owned) -> list[Fault]:
+    """Return (JSON pointer, what is wrong and what to do) for every rule that is broken; empty when the entry is good."""
+    return [*_status(kind, entry), *_due(kind, entry), *_basis(kind, entry), *_references(kind, entry, owned)]
+
+
+def _status(kind: KeptKind, entry: EntryChange) -> Iterator[Fault]:
+    status = entry.status or first_status(kind)
+    if status not in STATUSES[kind]:
+        known = ", ".join(f"{one.value} ({STATUS_TITLES[one]})" for one in STATUSES[kind])
+        yield "/status", f"is {status.value}, which the {kind.value} list does not know; write one of {known}"
+    if status is Status.DONE and kind in (KeptKind.DEMAND, KeptKind.DUTY) and entry.resource_id is None:
+        yield "/resource_id", "is missing: an entry is done once a data resource meets it; name that resource"
+
+
+def _due(kind: KeptKind, entry: EntryChange) -> Iterator[Fault]:
+    if entry.due_on is None:
+        if kind is not KeptKind.NEGATIVE:
+            yield "/due_on", "is missing; write the day by which it is to be done, such as 2026-12-31"
+    elif not _FIRST_YEAR <= entry.due_on.year <= _LAST_YEAR:
+        yield "/due_on", f"is {entry.due_on}; write a day from {_FIRST_YEAR} to {_LAST_YEAR}"
+
+
+def _basis(kind: KeptKind, entry: EntryChange) -> Iterator[Fault]:
+    if kind is KeptKind.NEGATIVE and entry.basis is None:
+        yield (
+            "/basis",
+            "is missing: the negative list needs the law, administrative regulation or State Council decision (kind, title, article)",
+        )
+    if kind is not KeptKind.NEGATIVE and entry.basis is not None:
+        yield "/basis", f"belongs to the negative list; leave it out of the {kind.value} list"
+
+
+def _references(kind: KeptKind, entry: EntryChange, owned: Owned) -> Iterator[Fault]:
+    if entry.resource_id is not None and not owned.knows_resource:
+        yield "/resource_id", "is no data resource in force, nor one of the owner; look it up under /v1/resources"
+    if entry.system_id is not None and not owned.knows_system:
+        yield "/system_id", "is no system of the owner; look it up under /v1/systems"
+    if entry.counterpart_id is None:
+        return
+    if kind is not KeptKind.DEMAND:
+        yield "/counterpart_id", f"belongs to the demand list (who is asked); leave it out of the {kind.value} list"
+    elif entry.counterpart_id == owned.owner_id:
+        yield "/counterpart_id", "is the owner itself; name the department whose data are asked for"
+    elif not owned.knows_counterpart:
+        yield "/counterpart_id", "is no registered organization; look it up under /v1/organizations"

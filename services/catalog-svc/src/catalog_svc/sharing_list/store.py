@@ -1,0 +1,321 @@
+"""Lists in PostgreSQL: the entries kept here with their history, and what is registered as the system and data lists."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import (
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    Select,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    false,
+    func,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, aliased, mapped_column
+
+from catalog_svc.organization.store import Organization
+from catalog_svc.resource.store import Resource
+from catalog_svc.rows import Base
+from catalog_svc.sharing_list.domain import ENDED, KeptKind, ListKind, Status
+from catalog_svc.sharing_list.errors import ListEntryNotFound
+from catalog_svc.system.store import System
+
+_PIECE_ROWS = 1_000
+_WRITTEN_ROWS = 5_000
+
+
+class ListEntry(Base):
+    """An entry of the demand, duty, negative or scenario list."""
+
+    __tablename__ = "list_entry"
+    __table_args__ = (
+        UniqueConstraint("kind", "organization_id", "name_key"),
+        Index("list_entry_page", "kind", "entry_id"),
+        Index("ix_list_entry_resource_id", "resource_id"),
+    )
+    entry_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    organization_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
+    name: Mapped[str] = mapped_column(Text)
+    name_key: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    due_on: Mapped[date | None] = mapped_column(Date)
+    counterpart_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
+    resource_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("resource.resource_id"))
+    system_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("system.system_id"))
+    basis: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    version: Mapped[int] = mapped_column(Integer)  # counts every change; the ETag
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    changed_by: Mapped[str] = mapped_column(Text)
+
+
+class ListEntryVersion(Base):
+    """What an entry was at one version, never changed."""
+
+    __tablename__ = "list_entry_version"
+    entry_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("list_entry.entry_id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    changed_by: Mapped[str] = mapped_column(Text)
+
+
+_CHANGING = ("name", "name_key", "content", "status", "due_on", "counterpart_id", "resource_id", "system_id", "basis")
+_STAMP = ("version", "changed_at", "changed_by")
+_INSERT = text("INSERT INTO list_entry SELECT * FROM jsonb_populate_recordset(NULL::list_entry, CAST(:rows AS jsonb))")
+_UPDATE = text(
+    f"UPDATE list_entry e SET {', '.join(f'{name} = given.{name}' for name in (*_CHANGING, *_STAMP))} "
+    "FROM jsonb_populate_recordset(NULL::list_entry, CAST(:rows AS jsonb)) given WHERE given.entry_id = e.entry_id"
+)
+_SNAPSHOT = ", ".join(f"'{name}', {name}" for name in _CHANGING if name != "name_key")
+_KEEP = text(
+    "INSERT INTO list_entry_version (entry_id, version, snapshot, changed_at, changed_by) "
+    f"SELECT entry_id, version, jsonb_build_object({_SNAPSHOT}), "
+    "changed_at, changed_by FROM list_entry WHERE entry_id = ANY(CAST(:ids AS uuid[]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which entries a reader asks for."""
+
+    organization_id: UUID | None = None
+    status: Status | None = None
+    due_by: date | None = None
+    overdue_on: date | None = None  # not ended, and due before this day
+    resource_id: UUID | None = None
+    q: str | None = None
+
+
+async def hold(tx: AsyncSession, kind: str, *, alone: bool) -> None:
+    """Let nobody else (`alone`), or no import, change a list until the transaction ends."""
+    lock = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
+    await tx.execute(select(lock(func.hashtext(f"sharing_list/{kind}"))))
+
+
+async def get(tx: AsyncSession, kind: KeptKind, entry_id: UUID, *, lock: bool = False) -> ListEntry:
+    """Return an entry, its row locked when asked. Raises: ListEntryNotFound (404)."""
+    query = select(ListEntry).where(ListEntry.kind == kind.value, ListEntry.entry_id == entry_id)
+    row = await tx.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
+    if row is None:
+        raise ListEntryNotFound(f"the {kind.value} list has no entry {entry_id}")
+    return row
+
+
+async def find_by_name(tx: AsyncSession, kind: KeptKind, organization_id: UUID, name_key: str) -> ListEntry | None:
+    """Return the owner's entry of that name."""
+    query = select(ListEntry).where(ListEntry.kind == kind.value, ListEntry.organization_id == organization_id)
+    return await tx.scalar(query.where(ListEntry.name_key == name_key))
+
+
+async def list_page(tx: AsyncSession, kind: KeptKind, asked: Asked, *, after: UUID | None, limit: int) -> Sequence[ListEntry]:
+    """Return up to limit + 1 entries in the order they were entered."""
+    query = _asked(select(ListEntry), kind, asked).order_by(ListEntry.entry_id).limit(limit + 1)
+    return (await tx.scalars(query if after is None else query.where(ListEntry.entry_id > after))).all()
+
+
+def _asked(query: Select[*tuple[Any, ...]], kind: KeptKind, asked: Asked) -> Select[*tuple[Any, ...]]:
+    query = query.where(ListEntry.kind == kind.value)
+    if asked.organization_id is not None:
+        query = query.where(ListEntry.organization_id == asked.organization_id)
+    if asked.status is not None:
+        query = query.where(ListEntry.status == asked.status.value)
+    if asked.resource_id is not None:
+        query = query.where(ListEntry.resource_id == asked.resource_id)
+    if asked.due_by is not None:
+        query = query.where(ListEntry.due_on <= asked.due_by)
+    if asked.overdue_on is not None:
+        query = query.where(ListEntry.due_on < asked.overdue_on, ListEntry.status.not_in([status.value for status in ENDED]))
+    if asked.q:
+        query = query.where(or_(*(column.icontains(asked.q, autoescape=True) for column in (ListEntry.name, ListEntry.content))))
+    return query
+
+
+async def list_versions(tx: AsyncSession, entry_id: UUID, *, after: int | None, limit: int) -> Sequence[ListEntryVersion]:
+    """Return up to limit + 1 versions, oldest first."""
+    query = select(ListEntryVersion).where(ListEntryVersion.entry_id == entry_id).order_by(ListEntryVersion.version).limit(limit + 1)
+    return (await tx.scalars(query if after is None else query.where(ListEntryVersion.version > after))).all()
+
+
+async def entries_of(tx: AsyncSession, kind: KeptKind, owners: Collection[UUID]) -> Sequence[ListEntry]:
+    """Return all entries of these owners."""
+    return (await tx.scalars(select(ListEntry).where(ListEntry.kind == kind.value, ListEntry.organization_id.in_(owners)))).all()
+
+
+async def write(tx: AsyncSession, fresh: Sequence[dict[str, Any]], changed: Sequence[dict[str, Any]]) -> None:
+    """Insert and change entries and keep what they are now: some thousands with a statement, so that large files are quick."""
+    for statement, rows in ((_INSERT, fresh), (_UPDATE, changed)):
+        for start in range(0, len(rows), _WRITTEN_ROWS):
+            piece = rows[start : start + _WRITTEN_ROWS]
+            await tx.execute(statement, {"rows": orjson.dumps(piece, default=str).decode()})
+            await keep(tx, [row["entry_id"] for row in piece])
+
+
+async def keep(tx: AsyncSession, entry_ids: Sequence[UUID]) -> None:
+    """Enter what these entries are now into their history."""
+    await tx.execute(_KEEP, {"ids": list(entry_ids)})
+
+
+async def organizations_by_uscc(tx: AsyncSession) -> dict[str, UUID]:
+    """Return the id of every organization by its code."""
+    return {row.uscc: row.organization_id for row in await tx.execute(select(Organization.uscc, Organization.organization_id))}
+
+
+async def resources_by_code(tx: AsyncSession, codes: Collection[str], owners: Collection[UUID]) -> dict[str, tuple[UUID, UUID, bool]]:
+    """Return (id, provider, whether it is in force) of those of these codes that are not withdrawn."""
+    query = select(Resource.resource_code, Resource.resource_id, Resource.organization_id, Resource.version > 0).where(
+        Resource.resource_code.in_(codes), Resource.withdrawn_at.is_(None), or_(Resource.version > 0, Resource.organization_id.in_(owners))
+    )
+    return {code: (resource_id, owner, in_force) for code, resource_id, owner, in_force in await tx.execute(query)}
+
+
+async def systems_by_name(tx: AsyncSession, owners: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
+    """Return the systems of these organizations by owner and compared name."""
+    query = select(System.organization_id, System.name_key, System.system_id).where(System.organization_id.in_(owners))
+    return {(owner, key): system_id for owner, key, system_id in await tx.execute(query)}
+
+
+async def stream_entries(tx: AsyncSession, kind: KeptKind, asked: Asked) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    """Yield the entries with the names of what they refer to, a thousand at a time, by owner and name."""
+    counterpart = aliased(Organization)
+    query = (
+        select(
+            ListEntry.entry_id,
+            Organization.uscc.label("owner_uscc"),
+            Organization.name.label("owner_name"),
+            *(getattr(ListEntry, name) for name in ("name", "content", "status", "due_on", "basis", "version", "changed_at")),
+            counterpart.uscc.label("counterpart_uscc"),
+            counterpart.name.label("counterpart_name"),
+            Resource.resource_code,
+            System.name.label("system_name"),
+        )
+        .join(Organization, Organization.organization_id == ListEntry.organization_id)
+        .outerjoin(counterpart, counterpart.organization_id == ListEntry.counterpart_id)
+        .outerjoin(Resource, Resource.resource_id == ListEntry.resource_id)
+        .outerjoin(System, System.system_id == ListEntry.system_id)
+        .order_by(Organization.uscc, ListEntry.name_key, ListEntry.entry_id)
+    )
+    async for piece in _stream(tx, _asked(query, kind, asked)):
+        yield piece
+
+
+def _systems(of: UUID | None) -> Select[*tuple[Any, ...]]:
+    in_force = (
+        select(Resource.system_id, func.count().label("resource_count"))
+        .where(Resource.version > 0, Resource.withdrawn_at.is_(None))
+        .group_by(Resource.system_id)
+        .subquery()
+    )
+    query = (
+        select(
+            System.system_id,
+            System.organization_id,
+            Organization.uscc.label("owner_uscc"),
+            Organization.name.label("owner_name"),
+            System.name,
+            System.kind,
+            System.state,
+            System.on_gov_cloud,
+            System.is_main_system,
+            System.sector,
+            func.coalesce(in_force.c.resource_count, 0).label("resource_count"),
+            System.registered_at,
+        )
+        .join(Organization, Organization.organization_id == System.organization_id)
+        .outerjoin(in_force, in_force.c.system_id == System.system_id)
+    )
+    return query if of is None else query.where(System.organization_id == of)
+
+
+async def page_of_systems(tx: AsyncSession, *, of: UUID | None, q: str | None, after: UUID | None, limit: int) -> Sequence[dict[str, Any]]:
+    """Return up to limit + 1 systems as the system list shows them, in the order of registration."""
+    query = _systems(of).order_by(System.system_id).limit(limit + 1)
+    if q:
+        query = query.where(System.name.icontains(q, autoescape=True))
+    if after is not None:
+        query = query.where(System.system_id > after)
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def stream_systems(tx: AsyncSession, *, of: UUID | None) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    """Yield the system list, a thousand at a time, by owner and name."""
+    async for piece in _stream(tx, _systems(of).order_by(Organization.uscc, System.name_key, System.system_id)):
+        yield piece
+
+
+def _resources(of: UUID | None, drafts_of: UUID | None, *, all_drafts: bool) -> Select[*tuple[Any, ...]]:
+    query = (
+        select(
+            Resource.resource_id,
+            Resource.organization_id,
+            Resource.resource_code,
+            Resource.name,
+            Organization.uscc.label("provider_uscc"),
+            Organization.name.label("provider_name"),
+            System.name.label("system_name"),
+            Resource.state,
+            Resource.version,
+            Resource.sharing_type,
+            Resource.open_type,
+            Resource.update_cycle,
+            Resource.item_count,
+            Resource.shareable_item_count,
+            Resource.published_at,
+        )
+        .join(Organization, Organization.organization_id == Resource.organization_id)
+        .join(System, System.system_id == Resource.system_id)
+        .where(Resource.withdrawn_at.is_(None))
+    )
+    if not all_drafts:
+        query = query.where(or_(Resource.version > 0, false() if drafts_of is None else Resource.organization_id == drafts_of))
+    return query if of is None else query.where(Resource.organization_id == of)
+
+
+async def page_of_resources(
+    tx: AsyncSession, *, of: UUID | None, drafts_of: UUID | None, all_drafts: bool, q: str | None, after: UUID | None, limit: int
+) -> Sequence[dict[str, Any]]:
+    """Return up to limit + 1 resources as the data list shows them: those in force, and drafts the caller may see."""
+    query = _resources(of, drafts_of, all_drafts=all_drafts).order_by(Resource.resource_id).limit(limit + 1)
+    if q:
+        query = query.where(or_(*(column.icontains(q, autoescape=True) for column in (Resource.name, Resource.resource_code))))
+    if after is not None:
+        query = query.where(Resource.resource_id > after)
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def stream_resources(tx: AsyncSession, *, of: UUID | None) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    """Yield the resources in force with their definitions, some hundreds at a time, by resource code."""
+    query = _resources(of, None, all_drafts=False).add_columns(Resource.definition).order_by(Resource.resource_code)
+    async for piece in _stream(tx, query, rows=200):
+        yield piece
+
+
+async def _stream(tx: AsyncSession, query: Select[*tuple[Any, ...]], *, rows: int = _PIECE_ROWS) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    result = await tx.stream(query, execution_options={"yield_per": rows})
+    async for piece in result.mappings().partitions(rows):
+        yield [dict(row) for row in piece]
+
+
+async def counts(tx: AsyncSession) -> dict[str, int]:
+    """Return how many entries each of the six lists has; of the data list, resources in force."""
+    rows = await tx.execute(select(ListEntry.kind, func.count().label("entry_count")).group_by(ListEntry.kind))
+    kept = dict.fromkeys((kind.value for kind in KeptKind), 0) | {row.kind: row.entry_count for row in rows}
+    in_force = select(func.count()).select_from(Resource).where(Resource.version > 0, Resource.withdrawn_at.is_(None))
+    systems = select(func.count()).select_from(System)
+    return kept | {ListKind.SYSTEM.value: await tx.scalar(systems) or 0, ListKind.DATA.value: await tx.scalar(in_force) or 0}
