@@ -1,0 +1,159 @@
+"""What the pages show, read with one query for each part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, case, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog_svc.organization.store import Organization
+from catalog_svc.resource.store import Resource, ResourceVersion
+from catalog_svc.system.store import System
+from dxmesh_runtime.outbox import outbox
+
+PAGE_ROWS = 50
+_IN_FORCE = Resource.version > 0
+_PUBLISHED = Resource.state == "published"
+_HELD = Resource.state != "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of a list: its rows, which page it is, and how many there are in all."""
+
+    rows: Sequence[Any]
+    page: int
+    total: int
+
+    @property
+    def page_count(self) -> int:
+        """Return the number of pages, at least one."""
+        return max(1, -(-self.total // PAGE_ROWS))
+
+
+async def by_level(tx: AsyncSession) -> list[dict[str, Any]]:
+    """Return the ledger by level: organizations, systems, resources, those in force with their items and shareable items."""
+    levels = case({"nation": 0, "province": 1, "city": 2, "county": 3}, value=Organization.level, else_=4)
+    systems = select(System.organization_id, func.count().label("systems")).group_by(System.organization_id).subquery()
+    resources = select(Resource.organization_id, *_counts()).group_by(Resource.organization_id).subquery()
+    sums = [
+        func.coalesce(func.sum(column), 0).label(column.key)
+        for column in (
+            systems.c.systems,
+            *(resources.c[name] for name in ("resources", "published", "item_count", "shareable_count", "waiting")),
+        )
+    ]
+    query = (
+        select(Organization.level, func.count().label("organizations"), *sums)
+        .outerjoin(systems, systems.c.organization_id == Organization.organization_id)
+        .outerjoin(resources, resources.c.organization_id == Organization.organization_id)
+        .group_by(Organization.level)
+        .order_by(levels)
+    )
+    return [{name: value if name == "level" else int(value) for name, value in row._mapping.items()} for row in await tx.execute(query)]
+
+
+def _counts() -> list[ColumnElement[Any]]:
+    in_force = _PUBLISHED & _IN_FORCE
+    return [
+        func.count().filter(_HELD).label("resources"),
+        func.count().filter(in_force).label("published"),
+        func.coalesce(func.sum(Resource.item_count).filter(in_force), 0).label("item_count"),
+        func.coalesce(func.sum(Resource.shareable_item_count).filter(in_force), 0).label("shareable_count"),
+        func.count().filter(Resource.draft_state.is_not(None)).label("waiting"),
+    ]
+
+
+async def states(tx: AsyncSession) -> dict[str, int]:
+    """Count resources by state."""
+    rows = await tx.execute(select(Resource.state, func.count()).group_by(Resource.state))
+    return {row[0]: row[1] for row in rows}
+
+
+async def waiting(tx: AsyncSession, limit: int) -> tuple[dict[str, tuple[int, datetime]], Sequence[Row[Resource, Organization]]]:
+    """Return drafts by where they stand (count, waiting since at the longest), and those that wait longest, with their providers."""
+    draft = Resource.draft_state
+    groups = select(draft, func.count(), func.min(Resource.changed_at)).where(draft.is_not(None)).group_by(draft)
+    counts = {state or "": (count, since) for state, count, since in await tx.execute(groups)}
+    order = case({"approved": 0, "submitted": 1, "draft": 2, "announced": 3}, value=draft, else_=4)
+    query = _with_provider().where(draft.is_not(None)).order_by(order, Resource.changed_at).limit(limit)
+    return counts, (await tx.execute(query)).all()
+
+
+async def newest_versions(tx: AsyncSession, limit: int) -> Sequence[Row[int, datetime, Resource, Organization]]:
+    """Return the versions that came in force last, each with its resource and provider."""
+    query = (
+        select(ResourceVersion.version, ResourceVersion.published_at, Resource, Organization)
+        .join(Resource, Resource.resource_id == ResourceVersion.resource_id)
+        .join(Organization, Organization.organization_id == Resource.organization_id)
+        .order_by(ResourceVersion.published_at.desc(), Resource.resource_id)
+        .limit(limit)
+    )
+    return (await tx.execute(query)).all()
+
+
+def _with_provider() -> Select[Resource, Organization]:
+    return select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
+
+
+async def resources(tx: AsyncSession, *, q: str, state: str | None, provider: UUID | None, system: UUID | None, page: int) -> Found:
+    """Find resources by name, summary or code; `state` is the resource's or its draft's."""
+    query = _with_provider()
+    if q:
+        columns = (Resource.name, Resource.summary, Resource.resource_code, Organization.name)
+        query = query.where(or_(*(column.icontains(q, autoescape=True) for column in columns)))
+    if state is not None:
+        query = query.where(or_(Resource.state == state, Resource.draft_state == state))
+    if provider is not None:
+        query = query.where(Resource.organization_id == provider)
+    if system is not None:
+        query = query.where(Resource.system_id == system)
+    return await _page(tx, query, page, Resource.resource_id.desc())
+
+
+async def organizations(tx: AsyncSession, *, q: str, page: int) -> Found:
+    """Find organizations by name, unified social credit code or division, with what they hold."""
+    held = select(Resource.organization_id, *_counts()).group_by(Resource.organization_id).subquery()
+    run = select(System.organization_id, func.count().label("systems")).group_by(System.organization_id).subquery()
+    query = (
+        select(Organization, run.c.systems, held.c.resources, held.c.published, held.c.item_count, held.c.shareable_count, held.c.waiting)
+        .outerjoin(held, held.c.organization_id == Organization.organization_id)
+        .outerjoin(run, run.c.organization_id == Organization.organization_id)
+    )
+    if q:
+        columns = (Organization.name, Organization.uscc, Organization.division_code)
+        query = query.where(or_(*(column.icontains(q, autoescape=True) for column in columns)))
+    return await _page(tx, query, page, Organization.organization_id)
+
+
+async def systems(tx: AsyncSession, *, q: str, provider: UUID | None, page: int) -> Found:
+    """Find information systems by name or organization, with how many resources hang on each."""
+    held = select(Resource.system_id, *_counts()).group_by(Resource.system_id).subquery()
+    query = (
+        select(System, Organization, held.c.resources, held.c.published)
+        .join(Organization, Organization.organization_id == System.organization_id)
+        .outerjoin(held, held.c.system_id == System.system_id)
+    )
+    if q:
+        query = query.where(or_(*(column.icontains(q, autoescape=True) for column in (System.name, Organization.name))))
+    if provider is not None:
+        query = query.where(System.organization_id == provider)
+    return await _page(tx, query, page, System.system_id)
+
+
+async def _page(tx: AsyncSession, query: Select[*tuple[Any, ...]], page: int, order: SQLColumnExpression[Any]) -> Found:
+    total = await tx.scalar(select(func.count()).select_from(query.subquery())) or 0
+    page = min(page, max(1, -(-total // PAGE_ROWS)))
+    rows = (await tx.execute(query.order_by(order).limit(PAGE_ROWS).offset((page - 1) * PAGE_ROWS))).all()
+    return Found(rows, page, total)
+
+
+async def outbox_state(tx: AsyncSession) -> tuple[int, datetime | None, datetime | None]:
+    """Return how many events wait to be sent, since when, and when the last one was."""
+    pending = outbox.c.published_at.is_(None)
+    query = select(func.count().filter(pending), func.min(outbox.c.created_at).filter(pending), func.max(outbox.c.published_at))
+    count, oldest, last = (await tx.execute(query)).one()
+    return int(count), oldest, last
