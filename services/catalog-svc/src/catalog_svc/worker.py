@@ -4,6 +4,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from catalog_svc.claim import consumers as sources
+from catalog_svc.code_set.worker import keep_current
 from catalog_svc.duty.worker import tell_in_time
 from catalog_svc.grant import consumers as grants
 from catalog_svc.mount import consumers as mounts
@@ -33,6 +34,7 @@ async def run(settings: Settings) -> None:
             *(consumer.run() for consumer in consumers(settings, database)),
             run_notices(database, public_url=settings.public_url),
             tell_in_time(database),
+            keep_current(database),
         ]
 
     await worker.run_worker(settings, name="catalog-svc", tasks=tasks)

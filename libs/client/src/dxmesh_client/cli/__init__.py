@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import catalog, duty, exchange, party, proof, publication
+from dxmesh_client.cli import catalog, codes, duty, exchange, party, proof, publication
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -32,6 +32,7 @@ app.add_typer(catalog.system, name="system")
 app.add_typer(publication.resource, name="resource")
 app.add_typer(party.officer, name="officer")
 app.add_typer(party.taxonomy, name="taxonomy")
+app.add_typer(codes.codes, name="codes")
 app.add_typer(duty.duty, name="duty")
 app.add_typer(duty.mount, name="mount")
 app.command()(exchange.push)
