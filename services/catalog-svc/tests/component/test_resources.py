@@ -85,6 +85,22 @@ async def test_a_second_version_is_a_change_and_the_first_stays_as_it_was(node: 
     assert [one["version"] for one in listed["items"] + rest["items"]] == [1, 2]
 
 
+async def test_an_item_that_was_taken_out_comes_back_as_the_type_it_had(
+    node: Any, is_problem: Any, good_entry: Any, good_item: Any
+) -> None:
+    organization, system = await node.provider()
+    items = good_entry(system)["items"]
+    made = await node.published(organization, system, items=[*items, good_item("phone", data_type="C")])
+    path, headers = f"/v1/resources/{made['resource_id']}", node.steward(organization)
+    assert (await node.client.put(path, json=good_entry(system), headers=headers)).status_code == 200
+    assert (await reviewed(node, made)).json()["version"] == 2
+    retyped = good_entry(system, items=[*items, good_item("phone", data_type="I")])
+    refused = is_problem(await node.client.put(path, json=retyped, headers=headers), 422, "resource-invalid")
+    assert [error["pointer"] for error in refused["errors"]] == ["/items/3/data_type"]
+    same = good_entry(system, items=[*items, good_item("phone", data_type="M")])
+    assert (await node.client.put(path, json=same, headers=headers)).status_code == 200
+
+
 async def test_publishing_what_did_not_change_is_a_conflict(node: Any, is_problem: Any) -> None:
     made = await node.published(*await node.provider())
     assert is_problem(await publish(node, made["resource_id"]), 409, "illegal-transition")["state"] == "published"

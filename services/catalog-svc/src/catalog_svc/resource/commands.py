@@ -209,6 +209,7 @@ async def facts(tx: AsyncSession, entry: Definition | Settled, *, organization_i
     # a name with U+0000 is a fault by itself, and PostgreSQL would not even look for it
     named = {item.code_set.name for item in entry.items if item.code_set and unseen(item.code_set.name) is None}
     published = await store.definitions_of_published(tx, {item.reference.resource_id for item in entry.items if item.reference})
+    ever = await store.items_ever(tx, row.resource_id) if row is not None and row.version else {}
     return rules.Facts(
         system_name=system.name if system is not None and systems.takes_resources(system, organization_id) else None,
         code_sets=await code_sets.newest_versions(tx, named),
@@ -216,6 +217,7 @@ async def facts(tx: AsyncSession, entry: Definition | Settled, *, organization_i
         resource_id=row.resource_id if row is not None else None,
         resource_code=row.resource_code if row is not None else None,
         published=Settled.model_validate(row.definition) if row is not None and row.definition is not None else None,
+        kept={code: DataItem.model_validate(item) for code, item in ever.items()},
     )
 
 

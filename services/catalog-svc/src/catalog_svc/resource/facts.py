@@ -21,3 +21,4 @@ class Facts:
     resource_id: UUID | None = None
     resource_code: str | None = None
     published: Settled | None = None  # the version in force
+    kept: Mapping[str, DataItem] = field(default_factory=dict)  # items of any version, by code: the table has their columns

@@ -145,7 +145,7 @@ def _continuity(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
         )
     if entry.kind != facts.published.kind:
         yield "/kind", f"must stay {facts.published.kind}; register another resource instead"
-    before = {item.code: item for item in facts.published.items}
+    before = facts.kept or {item.code: item for item in facts.published.items}
     for index, item in enumerate(entry.items):
         old = before.get(item.code)
         if old is not None and item_rules.storage(old) != item_rules.storage(item):

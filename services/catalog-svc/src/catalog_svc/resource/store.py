@@ -165,6 +165,13 @@ async def get_version(tx: AsyncSession, resource_id: UUID, version: int) -> Reso
     return row
 
 
+async def items_ever(tx: AsyncSession, resource_id: UUID) -> dict[str, dict[str, Any]]:
+    """Return every item any version of a resource had, by code, as the latest version with it has it."""
+    query = select(ResourceVersion.snapshot["items"]).where(ResourceVersion.resource_id == resource_id)
+    versions = (await tx.scalars(query.order_by(ResourceVersion.version))).all()
+    return {item["code"]: item for items in versions for item in items}
+
+
 async def list_versions(tx: AsyncSession, resource_id: UUID, *, after: int | None, limit: int) -> Sequence[ResourceVersion]:
     """Return up to limit + 1 versions, oldest first."""
     query = select(ResourceVersion).where(ResourceVersion.resource_id == resource_id).order_by(ResourceVersion.version).limit(limit + 1)
