@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.etag import Tags, refuse_passed
 from catalog_svc.officer import store as officers
 from catalog_svc.organization import domain, store
 from catalog_svc.organization.domain import Standing
@@ -64,14 +65,16 @@ async def change(
     division_code: str,
     kind: OrganizationKind,
     now: datetime,
+    if_match: Tags = None,
     **extras: Unpack[Extras],
 ) -> store.Organization:
     """Change an organization's entry; the uscc is its identity and stays. The same entry again changes nothing.
 
-    Raises: OrganizationNotFound (404), OrganizationInvalid (422), also for a parent that stands under the organization.
+    Raises: OrganizationNotFound (404), EntryPassed (412), OrganizationInvalid (422), also for a parent that stands under the organization.
     Emits: catalog.organization.changed.v1, when something changed.
     """
     row = await store.get(tx, organization_id, lock=True)
+    refuse_passed(if_match, row.changed_at)
     before = _standing(row)
     standing = Standing(kind, extras.get("licence", before.licence), extras.get("contract", before.contract))
     parent_id = extras.get("parent_id", row.parent_id)

@@ -5,9 +5,10 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from catalog_svc.etag import EntryPassed, IfMatch, show
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.officer import store as officers
 from catalog_svc.organization import commands, domain, store
@@ -105,13 +106,14 @@ def _out(row: store.Organization, held: Sequence[officers.Officer]) -> Organizat
     return OrganizationOut(**own, officers=[OfficeOut.model_validate(term) for term in held])
 
 
-async def _one(tx: Tx, row: store.Organization) -> OrganizationOut:
+async def _one(tx: Tx, row: store.Organization, response: Response) -> OrganizationOut:
+    show(response, row.changed_at)
     held = await officers.current_of(tx, [row.organization_id], today=domain.day_of(utc_now()))
     return _out(row, held.get(row.organization_id, []))
 
 
 @router.post("", status_code=201, responses=problems(*BODY_PROBLEMS, OrganizationInvalid, UsccTaken, Forbidden))
-async def register(body: OrganizationIn, _: Authority, tx: Tx) -> OrganizationOut:
+async def register(body: OrganizationIn, _: Authority, tx: Tx, response: Response) -> OrganizationOut:
     """Register an organization (the data authority)."""
     row = await commands.register(
         tx,
@@ -123,7 +125,7 @@ async def register(body: OrganizationIn, _: Authority, tx: Tx) -> OrganizationOu
         now=utc_now(),
         **body.extras(),
     )
-    return await _one(tx, row)
+    return await _one(tx, row, response)
 
 
 @router.get("", responses=problems(CursorInvalid))
@@ -148,14 +150,16 @@ async def list_organizations(
 
 
 @router.get("/{organization_id}", responses=problems(OrganizationNotFound))
-async def get_organization(organization_id: UUID, _: Who, tx: Tx) -> OrganizationOut:
-    """Return an organization with those who hold its offices."""
-    return await _one(tx, await store.get(tx, organization_id))
+async def get_organization(organization_id: UUID, _: Who, tx: Tx, response: Response) -> OrganizationOut:
+    """Return an organization with those who hold its offices; its ETag goes into If-Match of the next change."""
+    return await _one(tx, await store.get(tx, organization_id), response)
 
 
-@router.put("/{organization_id}", responses=problems(*BODY_PROBLEMS, OrganizationNotFound, OrganizationInvalid, Forbidden))
-async def change(organization_id: UUID, body: OrganizationChange, _: Authority, tx: Tx) -> OrganizationOut:
-    """Change an organization's entry (the data authority)."""
+@router.put("/{organization_id}", responses=problems(*BODY_PROBLEMS, OrganizationNotFound, OrganizationInvalid, EntryPassed, Forbidden))
+async def change(
+    organization_id: UUID, body: OrganizationChange, _: Authority, if_match: IfMatch, tx: Tx, response: Response
+) -> OrganizationOut:
+    """Change an organization's entry (the data authority); with If-Match only as it was read."""
     row = await commands.change(
         tx,
         organization_id,
@@ -164,6 +168,7 @@ async def change(organization_id: UUID, body: OrganizationChange, _: Authority, 
         division_code=body.division_code,
         kind=body.kind,
         now=utc_now(),
+        if_match=if_match,
         **body.extras(),
     )
-    return await _one(tx, row)
+    return await _one(tx, row, response)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.etag import Tags, refuse_passed
 from catalog_svc.organization import store as organizations
 from catalog_svc.sector import store as sectors
 from catalog_svc.sector.domain import reached
@@ -65,15 +66,24 @@ async def register(
 
 
 async def change(
-    tx: AsyncSession, system_id: UUID, *, of: UUID | None, name: str, by: Principal, now: datetime, **extras: Unpack[Extras]
+    tx: AsyncSession,
+    system_id: UUID,
+    *,
+    of: UUID | None,
+    name: str,
+    by: Principal,
+    now: datetime,
+    if_match: Tags = None,
+    **extras: Unpack[Extras],
 ) -> store.System:
     """Change a system's entry; the same entry again changes nothing.
 
-    Raises: SystemNotFound (404), SystemTransition (409) for a retired one, SystemNameTaken (409), SystemInvalid, SectorUnknown (422),
-    CapReached (409), Forbidden (403).
+    Raises: SystemNotFound (404), EntryPassed (412), SystemTransition (409) for a retired one, SystemNameTaken (409),
+    SystemInvalid, SectorUnknown (422), CapReached (409), Forbidden (403).
     Emits: catalog.system.changed.v1, when something changed.
     """
     row = await _locked(tx, system_id, of=of)
+    refuse_passed(if_match, row.changed_at)
     domain.refuse_change(SystemState(row.state))
     before = Main(row.is_main_system, row.sector)
     main = Main(extras.get("is_main_system", before.is_main_system), extras.get("sector", before.sector))

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from catalog_svc.etag import EntryPassed, IfMatch, show
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.sector.domain import SectorCode
@@ -112,6 +113,11 @@ def _editor(who: Principal) -> UUID | None:
     raise Forbidden("systems are entered by a steward of the organization or the data authority")
 
 
+def _tagged(response: Response, row: store.System) -> store.System:
+    show(response, row.changed_at)
+    return row
+
+
 def _reader(who: Principal) -> UUID | None:
     """Return the organization whose systems the caller may read, None for all."""
     return None if any(who.has(role) for role in _READS_ALL) else who.own_organization
@@ -134,9 +140,9 @@ def _owner(body: SystemIn, who: Principal) -> UUID:
     response_model=SystemOut,
     responses=problems(*BODY_PROBLEMS, OrganizationNotFound, SystemNameTaken, SystemInvalid, SectorUnknown, CapReached, Forbidden),
 )
-async def register(body: SystemIn, who: Who, tx: Tx) -> store.System:
+async def register(body: SystemIn, who: Who, tx: Tx, response: Response) -> store.System:
     """Register an information system of the caller's organization, as planned; a main one by the data authority."""
-    return await commands.register(tx, _owner(body, who), name=body.name, by=who, now=utc_now(), **body.extras())
+    return _tagged(response, await commands.register(tx, _owner(body, who), name=body.name, by=who, now=utc_now(), **body.extras()))
 
 
 @router.get("", response_model=Page[SystemOut], responses=problems(CursorInvalid))
@@ -173,21 +179,25 @@ async def list_systems(
 
 
 @router.get("/{system_id}", response_model=SystemOut, responses=problems(SystemNotFound))
-async def get_system(system_id: UUID, who: Who, tx: Tx) -> store.System:
-    """Return a system of the caller's organization; the authority, operators and auditors may read all."""
-    return await store.get(tx, system_id, of=_reader(who))
+async def get_system(system_id: UUID, who: Who, tx: Tx, response: Response) -> store.System:
+    """Return a system of the caller's organization; the authority, operators and auditors may read all.
+
+    Its ETag goes into If-Match of the next change.
+    """
+    return _tagged(response, await store.get(tx, system_id, of=_reader(who)))
 
 
 @router.put(
     "/{system_id}",
     response_model=SystemOut,
     responses=problems(
-        *BODY_PROBLEMS, SystemNotFound, SystemTransition, SystemNameTaken, SystemInvalid, SectorUnknown, CapReached, Forbidden
+        *BODY_PROBLEMS, SystemNotFound, EntryPassed, SystemTransition, SystemNameTaken, SystemInvalid, SectorUnknown, CapReached, Forbidden
     ),
 )
-async def change(system_id: UUID, body: SystemChange, who: Who, tx: Tx) -> store.System:
-    """Change a system's name and what is said of it."""
-    return await commands.change(tx, system_id, of=_editor(who), name=body.name, by=who, now=utc_now(), **body.extras())
+async def change(system_id: UUID, body: SystemChange, who: Who, if_match: IfMatch, tx: Tx, response: Response) -> store.System:
+    """Change a system's name and what is said of it; with If-Match only as it was read."""
+    row = await commands.change(tx, system_id, of=_editor(who), name=body.name, by=who, now=utc_now(), if_match=if_match, **body.extras())
+    return _tagged(response, row)
 
 
 @router.post(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.etag import Tags, refuse_passed
 from catalog_svc.lineage import store as lineage
 from catalog_svc.organization import store as organizations
 from catalog_svc.taxonomy import domain, store
@@ -75,13 +76,16 @@ async def change(
     lead_organization_id: UUID | None,
     parent_id: UUID | None,
     now: datetime,
+    if_match: Tags = None,
 ) -> store.Taxonomy:
     """Change an entry; its code and kind are its identity and stay.
 
-    Raises: TaxonomyNotFound (404), TaxonomyRetired (409), TaxonomyNameTaken (409), TaxonomyInvalid (422), also for a loop.
+    Raises: TaxonomyNotFound (404), EntryPassed (412), TaxonomyRetired (409), TaxonomyNameTaken (409), TaxonomyInvalid (422), also for
+    a loop.
     """
     await store.lock_all(tx)
     row = await store.get(tx, taxonomy_id, lock=True)
+    refuse_passed(if_match, row.changed_at)
     _refuse_retired(row)
     wanted = (name, description or None, lead_organization_id, parent_id)
     if (row.name, row.description, row.lead_organization_id, row.parent_id) == wanted:

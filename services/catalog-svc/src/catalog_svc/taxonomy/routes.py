@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict
 
+from catalog_svc.etag import EntryPassed, IfMatch, show
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.taxonomy import commands, store
 from catalog_svc.taxonomy.domain import TaxonomyCode, TaxonomyKind
@@ -108,19 +109,21 @@ async def list_taxonomies(
 
 
 @router.get("/{taxonomy_id}", response_model=TaxonomyOut, responses=problems(TaxonomyNotFound))
-async def get_taxonomy(taxonomy_id: UUID, _: Who, tx: Tx) -> store.Taxonomy:
-    """Return an entry, a retired one too."""
-    return await store.get(tx, taxonomy_id)
+async def get_taxonomy(taxonomy_id: UUID, _: Who, tx: Tx, response: Response) -> store.Taxonomy:
+    """Return an entry, a retired one too; its ETag goes into If-Match of the next change."""
+    row = await store.get(tx, taxonomy_id)
+    show(response, row.changed_at)
+    return row
 
 
 @router.put(
     "/{taxonomy_id}",
     response_model=TaxonomyOut,
-    responses=problems(*BODY_PROBLEMS, TaxonomyNotFound, TaxonomyRetired, TaxonomyNameTaken, TaxonomyInvalid, Forbidden),
+    responses=problems(*BODY_PROBLEMS, TaxonomyNotFound, EntryPassed, TaxonomyRetired, TaxonomyNameTaken, TaxonomyInvalid, Forbidden),
 )
-async def change(taxonomy_id: UUID, body: TaxonomyChange, _: Authority, tx: Tx) -> store.Taxonomy:
-    """Change an entry's name, lead or place (the data authority)."""
-    return await commands.change(
+async def change(taxonomy_id: UUID, body: TaxonomyChange, _: Authority, if_match: IfMatch, tx: Tx, response: Response) -> store.Taxonomy:
+    """Change an entry's name, lead or place (the data authority); with If-Match only as it was read."""
+    row = await commands.change(
         tx,
         taxonomy_id,
         name=body.name,
@@ -128,7 +131,10 @@ async def change(taxonomy_id: UUID, body: TaxonomyChange, _: Authority, tx: Tx) 
         lead_organization_id=body.lead_organization_id,
         parent_id=body.parent_id,
         now=utc_now(),
+        if_match=if_match,
     )
+    show(response, row.changed_at)
+    return row
 
 
 @router.post(
