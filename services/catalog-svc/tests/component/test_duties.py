@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from catalog_svc.duty import commands, store, worker
 from catalog_svc.duty.domain import Change, Extension
@@ -199,6 +199,43 @@ async def test_tellers_that_sleep_are_woken_by_a_new_duty_and_one_of_them_tells_
         await asyncio.gather(*tellers, return_exceptions=True)
         await database.close()
     assert [event.clock_id for event in events] == ids
+
+
+async def test_a_teller_that_lost_its_connection_listens_again(node: Any) -> None:
+    organization, system = await node.provider()
+    made = [await node.published(organization, system, name=f"名录{number}") for number in range(2)]
+    database = connect(node.settings.database)
+    teller = asyncio.create_task(worker.tell_in_time(database, now=lambda: at(2026, 11, 12)))
+    ids = []
+    try:
+        async with asyncio.timeout(30):
+            for one in made:
+                ids.append(await begun(node, one))
+                while len(events := [event for event in await node.events() if isinstance(event, DeadlineEvent)]) < len(ids):
+                    await asyncio.sleep(0.02)
+                async with node.sessions.begin() as tx:
+                    others = "datname = current_database() AND pid <> pg_backend_pid()"
+                    await tx.execute(
+                        text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others} AND query ILIKE 'LISTEN%'")
+                    )
+    finally:
+        teller.cancel()
+        await asyncio.gather(teller, return_exceptions=True)
+        await database.close()
+    assert [event.clock_id for event in events] == ids
+
+
+async def test_what_was_told_in_a_transaction_that_failed_is_told_by_the_next(node: Any) -> None:
+    duty_id = await begun(node, await node.published(*await node.provider()))
+
+    async def told_in_vain(tx: Any) -> None:
+        assert await commands.tell_due(tx, now=at(2026, 11, 12)) == 1
+        raise ConnectionError("the database went away before the commit")
+
+    with pytest.raises(ConnectionError):
+        await in_tx(node, told_in_vain)
+    assert [event for event in await node.events() if isinstance(event, DeadlineEvent)] == []
+    assert [event.clock_id for event in await told(node, at(2026, 11, 12))] == [duty_id]
 
 
 async def test_the_teller_wakes_for_the_next_moment(node: Any) -> None:

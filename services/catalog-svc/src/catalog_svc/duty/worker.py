@@ -10,14 +10,14 @@ import asyncpg
 import structlog
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from catalog_svc.duty import commands, store
-from dxmesh_runtime.db import Database, utc_now
+from dxmesh_runtime import broker
+from dxmesh_runtime.db import Database, is_away, utc_now
 
 log = structlog.get_logger(__name__)
 told = Counter("dxmesh_deadlines_told", "Deadlines told to be near their end or missed")
-_AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, PoolTimeout)
+_AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 _RETRY_SECONDS = 1.0
 _LEAST_SECONDS = 1.0  # what is overdue and not ours to tell is in the hands of another teller
 _MOST_SECONDS = 3600.0  # a clock that was set or a machine that slept is noticed by then
@@ -29,9 +29,12 @@ async def tell_in_time(database: Database, *, now: Callable[[], datetime] = utc_
     Several tellers may run: each deadline is told by one of them.
     """
     while True:
+        broker.end_if_cancelled()
         try:
             await _listen(database, now)
         except _AWAY as away:
+            if not is_away(away):
+                raise
             log.warning("deadlines.interrupted", error=repr(away))
         await asyncio.sleep(_RETRY_SECONDS)
 
@@ -63,6 +66,7 @@ async def _listen(database: Database, now: Callable[[], datetime]) -> None:
                 moved = await commands.recount(tx, now=now())
             log.info("deadlines.watched", recounted=moved)
             while not raw.is_closed():
+                broker.end_if_cancelled()
                 wake.clear()
                 moment = await tell(database, now=now())
                 wait = _MOST_SECONDS if moment is None else (moment - now()).total_seconds()
