@@ -10,12 +10,14 @@ from fastapi import FastAPI
 from catalog_svc import dashboard
 from catalog_svc.arbitration import routes as arbitrations
 from catalog_svc.bulk import routes as bulk
+from catalog_svc.census import routes as censuses
 from catalog_svc.claim import routes as claims
 from catalog_svc.code_set import routes as code_sets
 from catalog_svc.credential import commands as credential_commands
 from catalog_svc.credential import routes as credentials
 from catalog_svc.credential.hashing import SecretChecks
 from catalog_svc.duty import routes as duties
+from catalog_svc.edition import routes as editions
 from catalog_svc.finding import routes as searches
 from catalog_svc.finding.watch import finding
 from catalog_svc.form import routes as forms
@@ -24,10 +26,13 @@ from catalog_svc.matching import routes as synonyms
 from catalog_svc.mount import routes as mounts
 from catalog_svc.officer import routes as officers
 from catalog_svc.organization import routes as organizations
+from catalog_svc.report import routes as reports
 from catalog_svc.resource import routes as resources
 from catalog_svc.resource.domain import SCHEMES
 from catalog_svc.sector import routes as sectors
 from catalog_svc.settings import Settings
+from catalog_svc.sharing_list import file_routes as list_files
+from catalog_svc.sharing_list import routes as lists
 from catalog_svc.step import routes as steps
 from catalog_svc.step.domain import Policy
 from catalog_svc.system import routes as systems
@@ -40,9 +45,12 @@ from dxmesh_runtime.db import Database, utc_now
 
 _ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, steps.router, code_sets.router, dashboard.router]
 _ROUTERS += [claims.router, arbitrations.router, forms.router, synonyms.router]
-_ROUTERS += [searches.router, bulk.router]
 _ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
+_ROUTERS += [searches.router, bulk.router]
 _ROUTERS += [duties.router, mounts.router]  # the stale report has a form of its own, so it comes before the others
+
+# files before entries: a list's `file` is no entry's id
+_ROUTERS += [list_files.router, lists.router, editions.router, censuses.router, reports.router]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -65,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
                 "issuer": issuer,
                 "public_url": public_url,
                 "deadlines": settings.policy.read(),
+                "node_key": signing.load_key(settings.signing.key_file) if settings.signing is not None else None,
                 "code_scheme": SCHEMES[settings.resource.code_scheme],
                 "publication_policy": Policy(notice_days=settings.resource.notice_days),
             }

@@ -3,7 +3,11 @@ import csv
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from catalog_svc.edition import domain
 from dxmesh_schemas.catalog_events import EditionPublished
 
+DOCS = Path(__file__).resolve().parents[4] / "docs"
 YEAR = datetime.now(ZoneInfo("Asia/Shanghai")).year
 
 
@@ -34,7 +39,11 @@ async def content(node: Any, year: int = YEAR, form: str = "json") -> bytes:
     return found
 
 
-async def test_an_edition_is_verified_offline_with_the_nodes_public_key_alone(node: Any) -> None:
+def ran(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+async def test_an_edition_is_verified_offline_with_the_nodes_public_key_alone(node: Any, tmp_path: Path) -> None:
     organization, system = await node.provider()
     await node.published(organization, system)
     await node.published(organization, system, name="低保对象", class_path="3/30/101/01")
@@ -57,6 +66,15 @@ async def test_an_edition_is_verified_offline_with_the_nodes_public_key_alone(no
     assert lines == [json.dumps(one, sort_keys=True, ensure_ascii=False, separators=(",", ":")) for one in snapshots]
     assert statement["resource_count"] == 2
     assert statement["item_count"] == sum(len(one["items"]) for one in snapshots)
+
+    for name, file in (("edition.json", json.dumps(made).encode()), ("content.ndjson", held), ("jwks.json", json.dumps(keys).encode())):
+        (tmp_path / name).write_bytes(file)
+    program = re.search(r"```python\n(.+?)```", (DOCS / "lists.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert program is not None
+    run = [sys.executable, "-I", "-c", program.group(1)]
+    assert (await asyncio.to_thread(ran, run, tmp_path)).stdout == f"edition {YEAR}: 2 resources, signed by http://catalog.test\n"
+    (tmp_path / "content.ndjson").write_bytes(held[:-1])
+    assert "not the content that was signed" in (await asyncio.to_thread(ran, run, tmp_path)).stderr
 
     tampered = held.replace("低保".encode(), "高保".encode())
     assert hashlib.sha256(tampered).hexdigest() != statement["content_sha256"]

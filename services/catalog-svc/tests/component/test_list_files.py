@@ -1,3 +1,4 @@
+import asyncio
 import csv
 import io
 import zipfile
@@ -511,10 +512,35 @@ async def test_a_resource_of_a_file_is_taken_with_all_its_rows_or_not_at_all(nod
     is_problem(await sent(node, "data", as_csv([orphan]), node.steward(organization)), 422, "import-refused")
 
 
-async def test_a_hundred_thousand_rows_are_entered_by_one_import(node: Any) -> None:
+async def test_a_hundred_thousand_rows_of_a_workbook_are_entered_by_one_import(node: Any) -> None:
     organization = await node.organization()
-    lines = [f"{organization['uscc']},事项{number},2026-12-31" for number in range(100_000)]
-    content = "\n".join([f"{OWNER},{NAME},{DUE}", *lines]).encode()
-    assert await taken(node, "duty", content, node.steward(organization)) == counts(100_000, created=100_000)
+    rows = [[organization["uscc"], f"事项{number}", "2026-12-31"] for number in range(100_000)]
+    content = as_xlsx(table([OWNER, NAME, DUE], rows))
+    assert await taken(node, "duty", content, node.steward(organization), XLSX) == counts(100_000, created=100_000)
     counted = (await node.client.get("/v1/lists", headers=node.headers(None))).json()
     assert next(one for one in counted if one["kind"] == "duty")["entry_count"] == 100_000
+
+
+async def test_two_imports_of_one_file_at_once_enter_it_once(node: Any) -> None:
+    organization, _ = await node.provider()
+    headers = node.steward(organization)
+    files = {
+        "duty": as_csv([duty(organization, f"事项{number}") for number in range(50)]),
+        "system": as_csv([{OWNER: organization["uscc"], "信息系统名称": f"系统{number}"} for number in range(5)]),
+        "data": as_csv([guide_row(organization, "甲", **{"信息资源名称": f"资源{number}"}) for number in range(5)]),
+    }
+    for kind, content in files.items():
+        found = await asyncio.gather(*(taken(node, kind, content, headers) for _ in range(3)))
+        received = found[0]["received_count"]
+        assert sorted(one["created_count"] for one in found) == [0, 0, received], kind
+        assert sum(one["unchanged_count"] for one in found) == 2 * received
+
+
+async def test_a_character_the_database_cannot_hold_is_refused_in_every_column(node: Any, is_problem: Any) -> None:
+    organization, _ = await node.provider()
+    headers = node.steward(organization)
+    for column in ("信息资源代码", "信息系统名称", OWNER, NAME, CONTENT):
+        refused = await sent(node, "duty", as_csv([duty(organization) | {column: "a\0b"}]), headers)
+        assert {error["row"] for error in is_problem(refused, 422, "import-refused")["errors"]} == {1}, column
+    sheet = as_xlsx(table([OWNER, NAME, DUE, "信息资源代码"], [[organization["uscc"], "甲", "2026-12-31", "a_x0000_b"]]))
+    is_problem(await sent(node, "duty", sheet, headers, XLSX), 422, "import-refused")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import catalog, codes, duty, exchange, party, proof, publication
+from dxmesh_client.cli import catalog, codes, duty, exchange, lists, party, proof, publication
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -35,6 +35,10 @@ app.add_typer(party.taxonomy, name="taxonomy")
 app.add_typer(codes.codes, name="codes")
 app.add_typer(duty.duty, name="duty")
 app.add_typer(duty.mount, name="mount")
+app.add_typer(lists.lists, name="list")
+app.add_typer(lists.edition, name="edition")
+app.command()(lists.ledger)
+app.command()(lists.report)
 app.command()(exchange.push)
 app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")

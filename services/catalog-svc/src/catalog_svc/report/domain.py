@@ -52,6 +52,18 @@ COLUMNS: dict[ReportName, dict[str, str]] = {
 """The columns of each report's file, with their titles."""
 
 
+_LEVELS = {"nation": "国家", "province": "省", "city": "市", "county": "县"}
+_SHOWN = {
+    "level": _LEVELS,
+    "basis_kind": {"law": "法律", "administrative_regulation": "行政法规", "state_council_decision": "国务院决定"},
+}
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as its file shows it."""
+    return {name: _SHOWN[name].get(value, value) if name in _SHOWN else value for name, value in row.items()}
+
+
 def coverage(systems: Rows) -> tuple[dict[str, Any], Rows]:
     """Return how many systems have a resource in force, and those that have none (应编尽编)."""
     gaps = [{name: value for name, value in row.items() if name != "is_covered"} for row in systems if not row["is_covered"]]

@@ -97,7 +97,9 @@ async def get_report(report: ReportName, who: Who, tx: Tx, form: Form) -> Respon
     summary, rows = await _found(report, who, tx)
     if form is Format.JSON:
         return ReportOut(report=report, title=domain.TITLES[report], as_of=utc_now(), summary=summary, rows=[dict(row) for row in rows])
-    return await _exports.answer(lambda: frames_of(rows, domain.COLUMNS[report]), form, name=domain.TITLES[report])
+    return await _exports.answer(
+        lambda: frames_of((domain.shown(row) for row in rows), domain.COLUMNS[report]), form, name=domain.TITLES[report]
+    )
 
 
 async def _found(report: ReportName, who: Who, tx: Tx) -> tuple[dict[str, Any], domain.Rows]:

@@ -79,8 +79,19 @@ def read_sheet(path: Path, media: MediaType, kind: ListKind, *, sheet: str | Non
         found.row_count += rows.height + chunk.refused["row"].n_unique()
         if found.row_count > MAX_ROWS:
             raise ImportTooLarge(f"one import takes {MAX_ROWS} rows; split the file", max_rows=MAX_ROWS)
+        rows = _without_nul(found, rows)
         found.cells += [(cells.pop(ROW), cells) for cells in _trimmed(rows).iter_rows(named=True)]
     return found
+
+
+def _without_nul(found: Sheet, rows: pl.DataFrame) -> pl.DataFrame:
+    """Refuse rows with U+0000, which no database text holds."""
+    texts = [name for name, kind in rows.schema.items() if kind == pl.String]
+    marked = rows.select(pl.any_horizontal(pl.col(texts).str.contains("\0", literal=True).fill_null(False))).to_series()
+    for row in rows.filter(marked).iter_rows(named=True):
+        wrong = next(name for name in texts if "\0" in (row[name] or ""))
+        found.fault(row[ROW], wrong, "holds U+0000, a character that cannot be seen")
+    return rows.filter(~marked)
 
 
 def _trimmed(rows: pl.DataFrame) -> pl.DataFrame:
