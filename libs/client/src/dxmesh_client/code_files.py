@@ -28,10 +28,13 @@ def rows_of(path: Path, *, prefix: str = "") -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file (UTF-8; .gz and .xz too) whose code begins with a prefix, under the names of COLUMNS.
 
     A parent that is given by the id of its row becomes its code; columns that say nothing of codes are left out.
-    Raises: ClientError when the file has no column of codes.
+    Raises: ClientError when the file cannot be read or has no column of codes.
     """
-    with _open(path) as text:
-        rows = list(csv.DictReader(text))
+    try:
+        with _open(path) as text:
+            rows = list(csv.DictReader(text))
+    except (UnicodeDecodeError, lzma.LZMAError, gzip.BadGzipFile, EOFError, csv.Error) as wrong:
+        raise ClientError(f"{path.name} cannot be read: send CSV in UTF-8, plain or whole as .gz or .xz ({wrong})") from wrong
     found = {name.strip(): name for name in (rows[0] if rows else {}) if name is not None}
     columns = {name: found[alias] for name, aliases in _ALIASES.items() for alias in aliases[::-1] if alias in found}
     if "code" not in columns:

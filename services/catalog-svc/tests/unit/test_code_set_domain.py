@@ -1,4 +1,5 @@
 from datetime import date
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -115,3 +116,10 @@ def test_a_loop_of_parents_is_found_at_any_length_and_a_long_chain_is_none() -> 
     looped = domain.entry_faults([*chain, Entry("5000", parent="0")], limit=10_000)
     assert len(looped) == 5_001
     assert {field for _, field, _ in looped} == {"parent"}
+
+
+def test_a_code_with_many_periods_is_checked_in_no_time() -> None:
+    days = [date.fromordinal(700_000 + number) for number in range(20_001)]
+    periods = [Entry("1", valid_from=start, valid_until=end) for start, end in pairwise(days)]
+    assert domain.entry_faults(periods) == []
+    assert [index for index, _, _ in domain.entry_faults([*periods, Entry("1", valid_from=days[5], valid_until=days[6])])] == [20_000]

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import combinations
+from itertools import pairwise
 
 from catalog_svc.code_set.entry import CodeSetKind, Entry
 from dxmesh_schemas.catalog_events import CodeSetPublished
@@ -128,18 +128,18 @@ def _at_the_same_time(entries: Sequence[Entry]) -> Iterator[EntryFault]:
     for index, entry in enumerate(entries):
         groups.setdefault((entry.code, entry.source), []).append(index)
     for group in groups.values():
-        for one, other in combinations(group, 2):
-            if _overlap(entries[one], entries[other]):
-                yield other, "code", f"is the same as /entries/{one}; remove one of them, or give each its own days"
-                break
+        for kept in (True, False):  # a retirement without a day is over before what still has days begins
+            same = sorted(
+                (index for index in group if entries[index].is_retired is kept), key=lambda index: (_start(entries[index]), index)
+            )
+            for earlier, later in pairwise(same):
+                if _start(entries[later]) < (entries[earlier].valid_until or date.max):
+                    first, second = sorted((earlier, later))
+                    yield second, "code", f"is the same as /entries/{first}; remove one of them, or give each its own days"
 
 
-def _overlap(one: Entry, other: Entry) -> bool:
-    """Say whether two entries of a code hold at the same time; a retirement without a day is over before the other begins."""
-    if one.is_retired != other.is_retired:
-        return False
-    starts = max(one.valid_from or date.min, other.valid_from or date.min)
-    return starts < min(one.valid_until or date.max, other.valid_until or date.max)
+def _start(entry: Entry) -> date:
+    return entry.valid_from or date.min
 
 
 def _parents(entries: Sequence[Entry], known: Collection[str], outer: Collection[str]) -> Iterator[EntryFault]:
