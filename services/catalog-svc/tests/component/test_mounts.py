@@ -295,6 +295,7 @@ async def test_the_stale_report_names_what_is_not_kept_current_and_from_what_it_
     assert [(item["name"], item["evidence"]) for item in report["items"]] == [("batch", "batch"), ("version", "version")]
     item = report["items"][0]
     assert datetime.fromisoformat(item["newest_at"]) == before
+    assert item["steward"] == made["batch"]["steward"] is not None
     assert item["overdue_days"] == (day_of(now) - date.fromisoformat(item["fresh_through"])).days > 60
     assert report["as_of"]
     first = (await node.client.get("/v1/reports/stale", params={"limit": 1}, headers=node.authority)).json()

@@ -15,7 +15,7 @@ mount = typer.Typer(no_args_is_help=True, help="How resources are reached, the m
 Why = Annotated[str, typer.Option(help="the reason, as it is written down")]
 _DUTY = ["duty_id", "rule", "state", "due_on", "days_left", "organization_name", "resource_name", "reason"]
 _MOUNT = ["resource_id", "name", "organization_name", "state", "kind", "address", "batch_count", "accepted_at"]
-_STALE = ["resource_id", "name", "organization_name", "update_cycle", "evidence", "newest_at", "fresh_through", "overdue_days"]
+_STALE = ["resource_id", "name", "organization_name", "steward", "update_cycle", "evidence", "newest_at", "fresh_through", "overdue_days"]
 
 
 def _send(method: str, path: str, **fields: Any) -> None:

@@ -120,6 +120,7 @@ class StaleOut(BaseModel):
     name: str
     organization_id: UUID
     organization_name: str
+    steward: Annotated[str | None, Field(description="the post that keeps the entry current")]
     update_cycle: UpdateCycle
     evidence: Annotated[Literal["batch", "version"], Field(description="what the age is counted from")]
     newest_at: datetime
@@ -260,6 +261,7 @@ async def stale(
             name=resource.name,
             organization_id=owner.organization_id,
             organization_name=owner.name,
+            steward=(resource.definition or {}).get("steward"),
             update_cycle=UpdateCycle(resource.update_cycle),
             evidence="version" if arrival is None else "batch",
             newest_at=newest_at,
