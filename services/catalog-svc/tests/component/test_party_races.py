@@ -1,0 +1,81 @@
+"""Two changes that look at each other's ground: the second waits until the first is committed and then sees it."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog_svc.organization import commands as organization_commands
+from catalog_svc.system import commands as system_commands
+from dxmesh_runtime.auth import Principal
+from dxmesh_runtime.db import utc_now
+from dxmesh_schemas.catalog import Level, OrganizationKind
+
+AUTHORITY = Principal("test-client", None, frozenset({"authority"}))
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+
+
+async def second_after(node: Any, first: AsyncSession, second: Awaitable[httpx.Response]) -> httpx.Response:
+    """Start the second while the first is not committed; commit the first once the second waits for it, or is done."""
+    request = asyncio.ensure_future(second)
+    async with asyncio.timeout(20), node.sessions() as watch:
+        while not request.done() and not await watch.scalar(WAITING):
+            await watch.rollback()  # the next look sees the statistics anew
+            await asyncio.sleep(0.01)
+    await first.commit()
+    return await request
+
+
+async def test_of_two_moves_that_would_close_a_loop_the_second_sees_the_first(node: Any, is_problem: Any) -> None:
+    upper, lower = await node.organization("甲局"), await node.organization("乙局")
+    body = {name: upper[name] for name in ("name", "level", "division_code")} | {"parent_id": lower["organization_id"]}
+    path = f"/v1/organizations/{upper['organization_id']}"
+    async with node.sessions() as tx:
+        await organization_commands.change(
+            tx,
+            UUID(lower["organization_id"]),
+            name=lower["name"],
+            level=Level.CITY,
+            division_code=lower["division_code"],
+            kind=OrganizationKind.DEPARTMENT,
+            now=utc_now(),
+            parent_id=UUID(upper["organization_id"]),
+        )
+        answer = await second_after(node, tx, node.client.put(path, json=body, headers=node.authority))
+    assert "loop" in is_problem(answer, 422, "organization-invalid")["detail"]
+
+
+async def test_of_two_that_take_the_last_place_of_a_sector_the_second_sees_the_first(node: Any, is_problem: Any) -> None:
+    sector = {"name": "民政", "main_system_cap": 1, "master_data_cap": 0}
+    assert (await node.client.put("/v1/sectors/civil-affairs", json=sector, headers=node.authority)).status_code == 201
+    systems = [await node.system(await node.organization(name)) for name in ("甲局", "乙局")]
+    path, body = f"/v1/systems/{systems[1]['system_id']}", {"name": "系统", "is_main_system": True, "sector": "civil-affairs"}
+    async with node.sessions() as tx:
+        await system_commands.change(
+            tx,
+            UUID(systems[0]["system_id"]),
+            of=None,
+            name="系统",
+            by=AUTHORITY,
+            now=utc_now(),
+            is_main_system=True,
+            sector="civil-affairs",
+        )
+        answer = await second_after(node, tx, node.client.put(path, json=body, headers=node.authority))
+    assert is_problem(answer, 409, "sector-cap-reached")["present"] == [{"system_id": systems[0]["system_id"], "name": "系统"}]
+
+
+async def test_of_two_that_put_a_system_in_service_the_second_sees_the_first(node: Any, is_problem: Any) -> None:
+    organization, system = await node.provider()
+    await node.published(organization, system)
+    path = f"/v1/systems/{system['system_id']}"
+    async with node.sessions() as tx:
+        await system_commands.enter_service(tx, UUID(system["system_id"]), of=None, reason=None, by=AUTHORITY, now=utc_now())
+        answer = await second_after(node, tx, node.client.post(f"{path}/service", headers=node.steward(organization)))
+    assert is_problem(answer, 409, "system-transition")["state"] == "in_service"
+    steps = (await node.client.get(f"{path}/steps", headers=node.authority)).json()["items"]
+    assert [step["state"] for step in steps] == ["planned", "in_service"]
