@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import DateTime, Integer, LargeBinary, Text, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.edition.errors import EditionNotFound
 from catalog_svc.resource.store import Resource, ResourceVersion
@@ -25,7 +25,7 @@ class Edition(Base):
     item_count: Mapped[int] = mapped_column(Integer)
     shareable_item_count: Mapped[int] = mapped_column(Integer)
     provider_count: Mapped[int] = mapped_column(Integer)
-    content: Mapped[bytes] = deferred(mapped_column(LargeBinary))
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     content_sha256: Mapped[str] = mapped_column(Text)
     content_byte_count: Mapped[int] = mapped_column(Integer)
     signature: Mapped[str] = mapped_column(Text)
