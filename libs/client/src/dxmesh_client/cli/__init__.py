@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import catalog, codes, duty, exchange, lists, party, proof, publication
+from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -27,6 +27,7 @@ def _options(as_json: Annotated[bool, typer.Option("--json", help="speak JSON; m
     Mode.json = Mode.json or as_json
 
 
+app.add_typer(bulk.catalog, name="catalog")
 app.add_typer(catalog.org, name="org")
 app.add_typer(catalog.system, name="system")
 app.add_typer(publication.resource, name="resource")

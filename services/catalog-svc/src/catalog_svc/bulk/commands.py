@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from catalog_svc.bulk import domain, store
+from catalog_svc.bulk import domain, entering, store
 from catalog_svc.bulk.definition import Assessments
 from catalog_svc.bulk.domain import Fault, Line, Outcome, Report, Told, Until
 from catalog_svc.resource import commands as resources
@@ -23,7 +24,7 @@ from catalog_svc.system import store as systems
 from dxmesh_clocks.policy import Policy as DeadlinePolicy
 from dxmesh_runtime.auth import Principal
 from dxmesh_schemas.problem import Forbidden, Problem
-from dxmesh_schemas.text import comparable
+from dxmesh_schemas.text import comparable, unseen
 
 _REACHED = {
     DraftState.DRAFT.value: 0,
@@ -55,6 +56,8 @@ class Import:
     public_url: str
     _providers: dict[str, UUID | None] = field(default_factory=dict)
     _systems: dict[tuple[UUID, str], UUID | None] = field(default_factory=dict)
+    _found: dict[UUID, systems.System] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
 
     async def run(self, body: bytes, *, now: datetime) -> Report:
         """Enter every line and report on each.
@@ -66,8 +69,9 @@ class Import:
             raise Forbidden("resources are entered by a steward of the provider or the data authority")
         report = Report()
         earlier: dict[tuple[str, str], int] = {}
-        for row, raw in domain.read_lines(body):
-            line = domain.read_line(row, raw)
+        lines = [(row, domain.read_line(row, raw)) for row, raw in domain.read_lines(body)]
+        await self._look_up([line for _, line in lines if isinstance(line, Line)])
+        for row, line in lines:
             if isinstance(line, list):
                 report.told.append(Told(row, Outcome.REFUSED, faults=line, slug="unreadable"))
                 continue
@@ -80,12 +84,24 @@ class Import:
             report.told.append(await self._take(line, now=now))
         return report
 
+    async def _look_up(self, lines: list[Line]) -> None:
+        """Read which names are there already: all others are entered without looking for them one by one."""
+        names = {comparable(name) for line in lines if isinstance(name := line.entry.get("name"), str)}
+        async with self.sessions() as session:
+            self._known = await store.known_names(session, {name for name in names if unseen(name) is None})
+
     async def _take(self, line: Line, *, now: datetime) -> Told:
         """Enter one line; a problem ends its transaction and is told."""
         name = _text(line.entry.get("name"))
         try:
-            async with self.sessions.begin() as tx:
-                return await self._enter(tx, line, now=now)
+            try:
+                async with self.sessions.begin() as tx:
+                    return await self._enter(tx, line, now=now)
+            except IntegrityError:
+                # someone entered the name a moment ago: it is looked for now
+                self._known.add(comparable(name or ""))
+                async with self.sessions.begin() as tx:
+                    return await self._enter(tx, line, now=now)
         except _Refused as refused:
             return Told(line.row, Outcome.REFUSED, name, faults=refused.faults, slug=refused.slug)
         except Problem as problem:
@@ -96,22 +112,36 @@ class Import:
 
     async def _enter(self, tx: AsyncSession, line: Line, *, now: datetime) -> Told:
         entry = await self._definition(tx, line)
-        system = await systems.find(tx, entry.system_id)
-        known = await resource_store.find_by_name(tx, system.organization_id, comparable(entry.name), other_than=None) if system else None
+        system = await self._system_of(tx, entry.system_id)
+        known = None
+        if comparable(entry.name) in self._known:
+            known = await resource_store.find_by_name(tx, system.organization_id, comparable(entry.name), other_than=None)
         if known is None:
-            row = await resources.create(tx, entry, by=self.by, now=now, scheme=self.scheme)
-            outcome = Outcome.ENTERED
-        else:
-            latest = Settled.model_validate(known.draft or known.definition)
-            is_same = resource_domain.settle(entry, before=latest, now=now) == latest
-            outcome = Outcome.UNCHANGED if is_same else Outcome.CHANGED
-            row = known if is_same else await self._replace(tx, known.resource_id, entry, now=now)
+            row = await entering.enter(
+                tx, entry, system, until=self.until, assessments=_assessments(line) if Until.APPROVED in self.until.steps else {},
+                by=self.by, scheme=self.scheme, public_url=self.public_url, now=now,
+            )  # fmt: skip
+            return Told(line.row, Outcome.ENTERED, row.name, row.resource_id, row.draft_state or row.state)
+        latest = Settled.model_validate(known.draft or known.definition)
+        is_same = resource_domain.settle(entry, before=latest, now=now) == latest
+        outcome = Outcome.UNCHANGED if is_same else Outcome.CHANGED
+        row = known if is_same else await self._replace(tx, known.resource_id, entry, now=now)
         if await self._advance(tx, row, line, now=now) and outcome is Outcome.UNCHANGED:
             outcome = Outcome.ADVANCED
         return Told(line.row, outcome, row.name, row.resource_id, row.draft_state or row.state)
 
     async def _replace(self, tx: AsyncSession, resource_id: UUID, entry: Definition, *, now: datetime) -> resource_store.Resource:
         return await resources.replace(tx, resource_id, entry, by=self.by, revisions=None, now=now, scheme=self.scheme)
+
+    async def _system_of(self, tx: AsyncSession, system_id: UUID) -> systems.System:
+        """Return a system the caller may enter resources of."""
+        if system_id not in self._found:
+            system = await systems.find(tx, system_id)
+            if system is None or not resources.may_edit(self.by, system.organization_id):
+                raise _Refused([("/system_id", "is not a system of the provider; register it first under /v1/systems")])
+            tx.expunge(system)  # it outlives this transaction, however that ends
+            self._found[system_id] = system
+        return self._found[system_id]
 
     async def _definition(self, tx: AsyncSession, line: Line) -> Definition:
         """Return the entry with its system's id in place of its name."""

@@ -1,0 +1,186 @@
+"""Files become entries of a running catalogue: what is good is entered, what is not is named by row and column."""
+
+import asyncio
+import csv
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from catalog_svc.app import create_app
+from catalog_svc.settings import BootstrapSettings, Settings
+from dxmesh_client import Client, Profile, catalog_import
+from dxmesh_client.errors import ClientError
+from dxmesh_runtime import signing
+from dxmesh_runtime.settings import AuthSettings, DatabaseSettings, KafkaSettings, SigningSettings
+from dxmesh_runtime.testing import listening
+
+HEADER = [
+    "信息资源分类",
+    "信息资源名称",
+    "信息资源摘要",
+    "信息项名称",
+    "信息项代码",
+    "数据类型",
+    "数据长度",
+    "共享类型",
+    "是否向社会开放",
+    "更新周期",
+    "数据管理员",
+]
+ROWS: list[list[str | None]] = [
+    ["3/30/102/01", "婚姻登记", "结婚与离婚的登记", "编号", "number", "字符型C", "20", "无条件共享", "否", "每日", "档案科"],
+    [None, None, None, "登记日期", "registered_on", "日期型D", "8", None, None, None, None],  # merged cells
+    ["3/30/102/01", "救助站名录", "救助站的名称", "名称", None, "字符型", "60.0", "1无条件共享", "否", "每年", "救助科"],
+]
+
+
+@dataclass
+class Place:
+    """A client of a running catalogue, with a folder."""
+
+    client: Client
+    folder: Path
+
+    async def load(self, file: Path, *, until: str = "draft", **defaults: Any) -> catalog_import.Result:
+        def work() -> catalog_import.Result:
+            entries = catalog_import.read(file, {"system": "民政业务系统", **defaults})
+            return catalog_import.send(self.client, entries, until=until)
+
+        return await asyncio.to_thread(work)
+
+    async def listed(self) -> list[dict[str, Any]]:
+        page = await asyncio.to_thread(self.client.page, f"{self.client.profile.catalog}/v1/resources")
+        return page.items
+
+    def csv(self, rows: list[list[str | None]], *, encoding: str = "utf-8", header: list[str] = HEADER) -> Path:
+        file = self.folder / "catalog.csv"
+        with file.open("w", encoding=encoding, newline="") as target:
+            csv.writer(target).writerows([header, *rows])
+        return file
+
+    def ndjson(self, *documents: Any) -> Path:
+        file = self.folder / "catalog.ndjson"
+        file.write_text("".join((one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) + "\n" for one in documents))
+        return file
+
+
+@pytest.fixture
+async def place(fresh_database: Callable[[str], Awaitable[str]], tmp_path: Path) -> AsyncIterator[Place]:
+    """Yield a steward's client of a catalogue with one system."""
+    signing.create_key(tmp_path / "key.pem")
+    settings = Settings(
+        database=DatabaseSettings(url=await fresh_database("catalog_svc")),
+        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+        auth=AuthSettings(issuer="http://catalog.test"),
+        signing=SigningSettings(key_file=tmp_path / "key.pem"),
+        bootstrap=BootstrapSettings(client_id="first", client_secret="a-secret-of-the-first-client"),
+    )
+    async with listening(create_app(settings)) as url:
+        profile = Profile(catalog=url, exchange=url, quality=url, open_data=url, audit=url, patience_seconds=5)
+
+        def prepare() -> Client:
+            with Client(profile.as_client("first", "a-secret-of-the-first-client")) as authority:
+                body = {"name": "绍兴市民政局", "uscc": "11330600MB1573660P", "level": "city", "division_code": "330600"}
+                made = authority.call("POST", f"{url}/v1/organizations", json=body).json()
+                credential = {"name": "tests", "roles": ["steward", "cdo"]}
+                given = authority.call("POST", f"{url}/v1/organizations/{made['organization_id']}/credentials", json=credential).json()
+            client = Client(profile.as_client(given["client_id"], given["client_secret"]))
+            client.call("POST", f"{url}/v1/systems", json={"name": "民政业务系统"})
+            return client
+
+        client = await asyncio.to_thread(prepare)
+        yield Place(client, tmp_path)
+        client.close()
+
+
+@pytest.mark.parametrize("form", ["csv", "gb18030", "xlsx"])
+async def test_a_table_in_the_guides_columns_is_entered_whatever_its_form(place: Place, form: str) -> None:
+    if form == "xlsx":
+        file = place.folder / "catalog.xlsx"
+        titled = [["信息资源目录"] + [None] * (len(HEADER) - 1), HEADER, *ROWS]
+        pl.DataFrame(titled, orient="row", schema=[f"c{n}" for n in range(len(HEADER))]).write_excel(file, include_header=False)
+    else:
+        file = place.csv(ROWS, encoding="utf-8-sig" if form == "csv" else form)
+    result = await place.load(file)
+    assert result.refusals == []
+    assert dict(result.counts) == {"entered": 2}
+    listed = {one["name"]: one for one in await place.listed()}
+    assert listed["婚姻登记"]["item_count"] == 2
+    found = await asyncio.to_thread(
+        place.client.call, "GET", f"{place.client.profile.catalog}/v1/resources/{listed['救助站名录']['resource_id']}"
+    )
+    (item,) = found.json()["items"]
+    assert (item["code"], item["data_type"], item["length"]) == ("item_01", "C", 60)
+    assert dict((await place.load(file)).counts) == {"unchanged": 2}
+
+
+async def test_refused_cells_are_named_by_row_and_column_and_the_rest_is_entered(place: Place) -> None:
+    rows = [
+        *ROWS,
+        ["9", "甲", "摘要", "编号", "a", "字符型C", "20", "无条件共享", "否", "每日", None],
+        ["3/30/102/01", "乙", "摘要", "编号", "a", "字符型C", "很长", "看情况", "否", "每日", None],
+        ["3/30/102/01", "丙", "摘要", "编号", "a", "神秘型Z", "1", "无条件共享", "否", "每日", None],
+        ["3/30/102/01", "丁", "摘要", "编号", "a", "字符型C", "1", "无条件共享", "否", "每日", None],
+        [None, None, None, "编号", "b", "字符型C", "1", None, None, None, None],
+        ["3/30/102/01", "婚姻登记", "第二次", "编号", "a", "字符型C", "20", "无条件共享", "否", "每日", "档案科"],
+    ]
+    result = await place.load(place.csv(rows))
+    assert dict(result.counts) == {"entered": 2, "refused": 5}
+    assert [(one.row, one.column) for one in result.refusals] == [
+        (5, "信息资源分类"),
+        (6, "共享类型"),
+        (6, "数据长度"),
+        (7, "数据类型"),
+        (9, "信息项名称"),
+        (10, ""),
+    ]
+    assert all(one.detail for one in result.refusals)
+    report = place.folder / "report.csv"
+    catalog_import.write_report(report, result.refusals)
+    assert len(list(csv.reader(report.open(encoding="utf-8-sig")))) == 7
+
+
+async def test_definitions_a_line_each_are_entered_and_bad_lines_named(place: Place) -> None:
+    good = {
+        "name": "一", "summary": "一", "class_path": "3/30/102/01", "update_cycle": "DAILY",
+        "items": [{"code": "a", "name": "编号", "data_type": "C"}],
+    }  # fmt: skip
+    result = await place.load(place.ndjson(good, "{broken", "[]", "", good | {"name": "二", "items": []}, good | {"name": "三"}))
+    assert dict(result.counts) == {"entered": 2, "refused": 3}
+    assert [(one.row, one.pointer) for one in result.refusals] == [(2, ""), (3, ""), (5, "/items")]
+
+
+async def test_hundreds_go_in_portions_and_a_break_is_gone_on_from(place: Place) -> None:
+    documents = [
+        {
+            "name": f"资源{number}", "summary": "一", "class_path": "3/30/102/01", "update_cycle": "DAILY", "steward": "数据管理岗",
+            "items": [{"code": "a", "name": "编号", "data_type": "C"}],
+        }
+        for number in range(catalog_import.PORTION + 30)
+    ]  # fmt: skip
+    assert dict((await place.load(place.ndjson(*documents[:50]))).counts) == {"entered": 50}
+    whole = await place.load(place.ndjson(*documents), until="submitted")
+    assert dict(whole.counts) == {"advanced": 50, "entered": catalog_import.PORTION - 20}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", "甲,乙\n1,2\n".encode(), "信息资源名称"),
+        ("a.csv", b"\xff\xfe\xfd\xfc\x81", "neither UTF-8 nor GB 18030"),
+        ("a.csv", ("信息资源名称,信息项名称,奇怪的列\n").encode(), "奇怪的列"),
+        ("a.csv", ("信息资源名称,信息项名称,信息项名称\n").encode(), "twice"),
+        ("a.csv", b"", "信息资源名称"),
+        ("a.xlsx", b"no workbook", "no XLSX workbook"),
+        ("a.doc", b"", "ending"),
+    ],
+)
+def test_files_that_are_no_catalogue_are_refused_in_one_line(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ClientError, match=words):
+        catalog_import.read(tmp_path / name, {})
