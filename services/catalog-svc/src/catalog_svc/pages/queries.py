@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.store import Resource, ResourceVersion
@@ -18,6 +19,7 @@ PAGE_ROWS = 50
 _IN_FORCE = Resource.version > 0
 _PUBLISHED = Resource.state == "published"
 _HELD = Resource.state != "withdrawn"
+_WITHOUT_ENTRIES = (defer(Resource.definition, raiseload=True), defer(Resource.draft, raiseload=True))  # a list shows none of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ async def newest_versions(tx: AsyncSession, limit: int) -> Sequence[Row[int, dat
         select(ResourceVersion.version, ResourceVersion.published_at, Resource, Organization)
         .join(Resource, Resource.resource_id == ResourceVersion.resource_id)
         .join(Organization, Organization.organization_id == Resource.organization_id)
+        .options(*_WITHOUT_ENTRIES)
         .order_by(ResourceVersion.published_at.desc(), Resource.resource_id)
         .limit(limit)
     )
@@ -96,7 +99,8 @@ async def newest_versions(tx: AsyncSession, limit: int) -> Sequence[Row[int, dat
 
 
 def _with_provider() -> Select[Resource, Organization]:
-    return select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
+    query = select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
+    return query.options(*_WITHOUT_ENTRIES)
 
 
 async def resources(tx: AsyncSession, *, q: str, state: str | None, provider: UUID | None, system: UUID | None, page: int) -> Found:
