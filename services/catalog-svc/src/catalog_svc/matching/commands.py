@@ -118,22 +118,13 @@ async def remove_synonym(tx: AsyncSession, term: str) -> None:
 
 async def _rekey(tx: AsyncSession, term: str) -> None:
     known = await lexicon(tx)
-    rows, names = [], []
+    renamed = []
     for entry in await store.entries_saying(tx, [term]):
         name = known.element(entry.name, form=entry.format).name
         if (name.key, name.head, _is_vague(name)) != (entry.key, entry.head, entry.is_vague):
-            names.append(name)
-            rows.append(
-                {
-                    "of_resource": entry.resource_id,
-                    "of_item": entry.item,
-                    "new_key": name.key,
-                    "new_head": name.head,
-                    "new_vague": _is_vague(name),
-                }
-            )
-    await store.add_names(tx, names)
-    await store.rekey(tx, rows)
+            renamed.append((entry, name, _is_vague(name)))
+    await store.add_names(tx, [name for _, name, _ in renamed])
+    await store.rekey(tx, renamed)
 
 
 async def forget(tx: AsyncSession, resource_id: UUID) -> None:

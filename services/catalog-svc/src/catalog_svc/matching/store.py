@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     Boolean,
     DateTime,
     ForeignKey,
@@ -14,7 +13,6 @@ from sqlalchemy import (
     Integer,
     Text,
     Uuid,
-    bindparam,
     delete,
     func,
     or_,
@@ -35,17 +33,21 @@ _BETWEEN = "\x1f"
 
 
 class ItemName(Base):
-    """A name items go by, found by its bigrams: an inverted index that needs no extension of PostgreSQL."""
+    """A name items go by."""
 
     __tablename__ = "item_name"
-    __table_args__ = (
-        Index("item_name_tokens", "tokens", postgresql_using="gin"),
-        Index("item_name_head", "head", "key_length"),
-    )
+    __table_args__ = (Index("item_name_head", "head", "key_length"),)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     head: Mapped[str] = mapped_column(Text)
     key_length: Mapped[int] = mapped_column(Integer)
-    tokens: Mapped[list[str]] = mapped_column(ARRAY(Text))
+
+
+class ItemToken(Base):
+    """What a name is found by: an inverted index of its bigrams that needs no extension of PostgreSQL."""
+
+    __tablename__ = "item_token"
+    token: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
 class ItemEntry(Base):
@@ -104,8 +106,15 @@ async def add_names(tx: AsyncSession, names: Collection[Name]) -> None:
     if not found:
         return
     # in one order: two transactions that enter the same names never wait for each other
-    rows = [{"key": key, "head": name.head, "key_length": len(key), "tokens": list(name.tokens)} for key, name in sorted(found.items())]
+    known = set(await tx.scalars(select(ItemName.key).where(ItemName.key.in_(found))))
+    new = sorted(found.keys() - known)
+    if not new:
+        return
+    rows = [{"key": key, "head": found[key].head, "key_length": len(key)} for key in new]
+    tokens = sorted((token, key) for key in new for token in found[key].tokens)
     await tx.execute(insert(ItemName).on_conflict_do_nothing(), rows)
+    if tokens:
+        await tx.execute(insert(ItemToken).on_conflict_do_nothing(), [{"token": token, "key": key} for token, key in tokens])
 
 
 async def newest_version(tx: AsyncSession, resource_id: UUID) -> int:
@@ -146,18 +155,26 @@ async def entries_saying(tx: AsyncSession, terms: Collection[str]) -> Sequence[I
     return (await tx.scalars(select(ItemEntry).where(said))).all()
 
 
-_REKEY = (
-    update(ItemEntry.__table__)  # type: ignore[arg-type]  # a declared class's table is one
-    .where(ItemEntry.resource_id == bindparam("of_resource"), ItemEntry.item == bindparam("of_item"))
-    .values(key=bindparam("new_key"), head=bindparam("new_head"), is_vague=bindparam("new_vague"))
+_REKEY = text(
+    """
+    UPDATE item_entry e SET key = n.key, head = n.head, is_vague = n.is_vague
+    FROM unnest(CAST(:resources AS uuid[]), CAST(:items AS text[]), CAST(:keys AS text[]), CAST(:heads AS text[]),
+                CAST(:vague AS boolean[])) AS n (resource_id, item, key, head, is_vague)
+    WHERE e.resource_id = n.resource_id AND e.item = n.item
+    """
 )
 
 
-async def rekey(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """Set key, head and vagueness of entries: of_resource, of_item, new_key, new_head, new_vague."""
-    if rows:
-        connection = await tx.connection()
-        await connection.execute(_REKEY, list(rows))
+async def rekey(tx: AsyncSession, renamed: Sequence[tuple[ItemEntry, Name, bool]]) -> None:
+    """Give entries the keys of their new names, and say whether those are vague."""
+    values = {
+        "resources": [entry.resource_id for entry, _, _ in renamed],
+        "items": [entry.item for entry, _, _ in renamed],
+        "keys": [name.key for _, name, _ in renamed],
+        "heads": [name.head for _, name, _ in renamed],
+        "vague": [is_vague for _, _, is_vague in renamed],
+    }
+    await tx.execute(_REKEY, values)
 
 
 _CANDIDATES = text(
@@ -170,10 +187,10 @@ _CANDIDATES = text(
         UNION
         (SELECT n.key, n.head FROM item_name n WHERE n.head = q.key ORDER BY n.key_length, n.key LIMIT 5)
         UNION
-        (SELECT n.key, n.head FROM item_name n WHERE n.tokens && string_to_array(q.tokens, :between)
-         ORDER BY cardinality(ARRAY(SELECT unnest(n.tokens) INTERSECT SELECT unnest(string_to_array(q.tokens, :between)))) DESC,
-                  n.key_length, n.key
-         LIMIT {MOST_CANDIDATES})
+        SELECT n.key, n.head
+        FROM (SELECT t.key FROM item_token t WHERE t.token = ANY (string_to_array(q.tokens, :between))
+              GROUP BY t.key ORDER BY count(*) DESC, length(t.key), t.key LIMIT {MOST_CANDIDATES}) AS s
+        JOIN item_name n ON n.key = s.key
     ) c
     """
 )

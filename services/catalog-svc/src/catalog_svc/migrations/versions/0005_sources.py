@@ -29,10 +29,13 @@ def upgrade() -> None:
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("head", sa.Text, nullable=False),
         sa.Column("key_length", sa.Integer, nullable=False),
-        sa.Column("tokens", sa.ARRAY(sa.Text), nullable=False),
     )
-    op.create_index("item_name_tokens", "item_name", ["tokens"], postgresql_using="gin")
     op.create_index("item_name_head", "item_name", ["head", "key_length"])
+    op.create_table(
+        "item_token",
+        sa.Column("token", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+    )
     op.create_table(
         "item_entry",
         _resource("resource_id", primary_key=True),
