@@ -191,7 +191,6 @@ async def come_in_force(tx: AsyncSession, resource_id: UUID, *, public_url: str,
     announced = await steps.last(tx, resource_id, StepKind.ANNOUNCED.value)
     assert announced is not None, "an announced draft has its step"
     try:
-        # whatever fails is seen before anything is written
         await _refuse(tx, row, Settled.model_validate(row.draft))
     except (ResourceInvalid, ResourceNameTaken) as broken:
         faults = broken.members["errors"]

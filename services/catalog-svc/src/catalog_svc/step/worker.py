@@ -19,15 +19,15 @@ _AT_ONCE = 100
 
 async def put_due_in_force(sessions: async_sessionmaker[AsyncSession], *, public_url: str, now: datetime) -> int:
     """Put every announced version in force whose notice is over by now, one transaction each; return how many came or went back."""
-    done = 0
-    while True:
+    done, before = 0, -1
+    while done > before:  # what another worker was quicker with is no longer due
+        before = done
         async with sessions() as tx:
             due = await resources.list_due(tx, now=now, limit=_AT_ONCE)
-        if not due:
-            return done
         for resource_id in due:
             async with sessions.begin() as tx:
                 done += await commands.come_in_force(tx, resource_id, public_url=public_url, now=now) is not None
+    return done
 
 
 async def run_notices(database: Database, *, public_url: str) -> None:
