@@ -10,7 +10,7 @@ INSTALL = $(UV) pip install --compile-bytecode --python $(PY) --require-hashes -
 unexport PYTHONDONTWRITEBYTECODE  # compiled once, a service is imported in half the time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint types unit e2e bench docs format lock clean
+.PHONY: help demo up down status logs test lint types unit e2e scale bench docs format lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ unit: $(VENV)/.dev ## unit, component and contract tests
 e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a browser
 	@echo "== end to end"
 	@$(PY) -m pytest tests/e2e tests/browser
+
+scale: $(VENV)/.dev ## a catalogue of a city's size: entered, found, replayed into a neighbour (minutes)
+	@echo "== scale"
+	@$(PY) -m pytest tests/scale
 
 bench: $(VENV)/.dev ## measure, print ratios, write benchmarks/latest.json
 	@$(PY) -m benchmarks

@@ -16,7 +16,8 @@ RESOURCES, ITEMS, SHAREABLE_ITEMS = 6_679, 122_344, 46_451
 DEPARTMENTS, COUNTIES = 72, 6
 CITY, CITY_CODE = "绍兴市", "330600"
 _SEED = 20200630
-_WORDS: dict[str, Any] = json.loads(Path(__file__).with_name("catalog_words.json").read_text(encoding="utf-8"))
+WORDS_FILE = Path(__file__).with_name("catalog_words.json")
+_WORDS: dict[str, Any] = json.loads(WORDS_FILE.read_text(encoding="utf-8"))
 _MEAN_ITEMS, _LEAST_ITEMS, _MOST_ITEMS = ITEMS / RESOURCES, 3, 90
 _FULLY_SHARED_ITEMS = 38_000
 _WEIGHTS = [pow(3, i, 31) for i in range(17)]

@@ -75,7 +75,7 @@ async def test_tables_become_resources_and_columns_items_with_their_comments_as_
     assert kinds["note"] == ("M", None, None)
     assert kinds["place"] == ("G", None, None)
     assert items["state"]["enumeration"] == ["在营", "注销"]
-    assert items["name_2"]["name"] == "企业名称 (2)"  # item codes and names differ without regard to case
+    assert items["Name_2"]["name"] == "企业名称 (2)"  # item codes and names differ without regard to case
     assert items["c_1st"]["data_type"] == "I"
     for definition in definitions:
         for item in definition["items"]:

@@ -22,6 +22,7 @@ from dxmesh_runtime.health import Flag
 log = structlog.get_logger(__name__)
 _AT_ONCE = 200
 _SLICE = 4
+_GATHER_SECONDS = 0.1
 _COMPARE_SECONDS = 60.0
 _MAX_BACKOFF_SECONDS = 5.0
 _FAILURES = (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
@@ -90,6 +91,7 @@ class Finder:
                 self._wake.clear()
                 if self._changed:
                     await self._apply(connection)
+                    await asyncio.sleep(_GATHER_SECONDS)  # while many change, they are read together
                     continue
                 try:
                     await asyncio.wait_for(self._wake.wait(), _COMPARE_SECONDS)
