@@ -79,10 +79,11 @@ async def get_edition(year: Year, _: Who, tx: Tx) -> store.Edition:
 
 
 @router.get("/{year}/content", response_class=StreamingResponse, responses=RESPONSES | problems(EditionNotFound, ExportsBusy, TooLarge))
-async def get_content(year: Year, _: Who, tx: Tx, form: Form) -> StreamingResponse:
+async def get_content(year: Year, request: Request, _: Who, form: Form) -> StreamingResponse:
     """Return what an edition holds: as JSON the bytes that are signed (a version a line), as CSV and XLSX a row an item."""
-    row = await store.get(tx, year)
-    packed = await store.content(tx, year)
+    async with request.state.sessions() as tx:  # given back before the file is made, which takes far longer than reading
+        row = await store.get(tx, year)
+        packed = await store.content(tx, year)
     if form is not Format.JSON:
         titles = template.titles_of(ListKind.DATA)
         return await _exports.answer(lambda: frames_of(_rows(packed), titles), form, name=row.title)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from catalog_svc.formats import MEDIA_TYPES, Exports, ExportsBusy, Form, Format, frames_of
@@ -89,12 +89,13 @@ async def get_ledger(_: Who, tx: Tx) -> LedgerOut:
     response_model=ReportOut,
     responses={200: {"content": {MEDIA_TYPES[form]: {} for form in (Format.CSV, Format.XLSX)}}, **problems(Forbidden, ExportsBusy)},
 )
-async def get_report(report: ReportName, who: Who, tx: Tx, form: Form) -> Response | ReportOut:
+async def get_report(report: ReportName, request: Request, who: Who, form: Form) -> Response | ReportOut:
     """Return a report; a department reads its own systems and orphans, the authority, operators and auditors those of all.
 
     In CSV a text that a spreadsheet program would take for a formula begins with an apostrophe.
     """
-    summary, rows = await _found(report, who, tx)
+    async with request.state.sessions() as tx:  # given back before a file is made, which takes longer than reading
+        summary, rows = await _found(report, who, tx)
     if form is Format.JSON:
         return ReportOut(report=report, title=domain.TITLES[report], as_of=utc_now(), summary=summary, rows=[dict(row) for row in rows])
     return await _exports.answer(

@@ -78,8 +78,8 @@ async def get_template(kind: ListKind, _: Who, format: Chosen = FileFormat.XLSX)
 @router.get("/{kind}/file", response_class=StreamingResponse, responses=RESPONSES | problems(ExportsBusy, TooLarge))
 async def export(
     kind: ListKind,
+    request: Request,
     who: Who,
-    tx: Tx,
     organization: Of = None,
     format: Chosen = FileFormat.XLSX,  # noqa: A002  # the name callers know
 ) -> StreamingResponse:
@@ -89,8 +89,9 @@ async def export(
     """
     titles = template.titles_of(kind)
     frames: list[pl.DataFrame] = []
-    async for piece in _pieces(kind, who, tx, organization):
-        frames += await asyncio.to_thread(_frames, piece, titles)
+    async with request.state.sessions() as tx:  # given back before the file is made, which takes far longer than reading
+        async for piece in _pieces(kind, who, tx, organization):
+            frames += await asyncio.to_thread(_frames, piece, titles)
     return await _exports.answer(lambda: frames or frames_of([], titles), Format(format.value), name=TITLES[kind])
 
 
