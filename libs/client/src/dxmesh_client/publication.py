@@ -28,7 +28,7 @@ def approve(
     personal_information: Literal["none", "passed"] = "none",
     reason: str | None = None,
 ) -> Resource:
-    """Approve what was submitted (role cdo of its provider), both assessments of GDSR Art. 13 passed. Raises: ProblemAnswer, Unreachable."""
+    """Approve what was submitted (role cdo of its provider), both assessments of GDSR Art. 13 passed. Raises: ProblemAnswer."""
     body = {
         "secrecy_risk": {"outcome": "passed", "assessed_by": assessed_by},
         "personal_information": {"outcome": personal_information, "assessed_by": assessed_by},
