@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from catalog_svc.claim.consumers import HANDLERS
 from catalog_svc.matching.store import ItemEntry
@@ -253,6 +253,19 @@ async def test_a_synonym_changed_later_brings_indexed_names_along(node: Any, is_
     assert (await node.client.put("/v1/synonyms/户主关系描述", json={"concept": "与户主关系"}, headers=node.authority)).status_code == 200
     civil, families = await department(node, "民政局", persons("rel", "与户主关系"), resource="家庭")
     is_problem(await claim(node, civil, families, "rel"), 409, "source-held")
+
+
+async def test_names_indexed_by_older_words_are_brought_to_those_in_force(node: Any, is_problem: Any) -> None:
+    police, population = await department(node, "公安局", persons())
+    assert (await claim(node, police, population)).status_code == 201
+    async with node.sessions.begin() as tx:
+        await tx.execute(update(ItemEntry).values(key="公民身份号", head=""))
+    is_problem(await node.client.post("/v1/synonyms/rekeying", headers=node.steward(police)), 403)
+    for expected in (1, 0):
+        answer = await node.client.post("/v1/synonyms/rekeying", headers=node.authority)
+        assert answer.json() == {"changed_count": expected}
+    async with node.sessions() as session:
+        assert list(await session.scalars(select(ItemEntry.key))) == ["公民身份号码"]
 
 
 async def test_synonyms_are_changed_by_the_authority_alone_and_must_say_something(node: Any, is_problem: Any) -> None:

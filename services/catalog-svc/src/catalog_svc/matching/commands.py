@@ -13,9 +13,6 @@ from catalog_svc.matching.domain import DOUBTFUL, Element, Lexicon, Name
 from catalog_svc.matching.errors import SynonymInvalid, SynonymNotFound
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot
 
-_AGREEMENT = 0.15
-"""What the same code set may add to the likeness of two names."""
-
 
 @lru_cache(maxsize=4)
 def _lexicon(own: tuple[tuple[str, str], ...]) -> Lexicon:
@@ -74,7 +71,7 @@ async def like_keys(tx: AsyncSession, elements: Sequence[Element], *, most: int 
         for key, head in names:
             other = Element(Name(key, key, head, key[: len(key) - len(head)]))
             likeness = domain.compare(Element(asked[place]), other).similarity
-            if likeness + _AGREEMENT >= DOUBTFUL and likeness >= DOUBTFUL:
+            if likeness >= DOUBTFUL:
                 scored.append((-likeness, key))
         found[place] = [key for _, key in sorted(scored)[:most]]
     return found
@@ -116,15 +113,25 @@ async def remove_synonym(tx: AsyncSession, term: str) -> None:
     await _rekey(tx, plain)
 
 
+async def rekey_all(tx: AsyncSession) -> int:
+    """Bring every indexed name to the words in force, as after a release that ships others; return how many changed."""
+    return await _brought(tx, await store.all_entries(tx))
+
+
 async def _rekey(tx: AsyncSession, term: str) -> None:
+    await _brought(tx, await store.entries_saying(tx, [term]))
+
+
+async def _brought(tx: AsyncSession, entries: Sequence[store.ItemEntry]) -> int:
     known = await lexicon(tx)
     renamed = []
-    for entry in await store.entries_saying(tx, [term]):
+    for entry in entries:
         name = known.element(entry.name, form=entry.format).name
         if (name.key, name.head, _is_vague(name)) != (entry.key, entry.head, entry.is_vague):
             renamed.append((entry, name, _is_vague(name)))
-    await store.add_names(tx, [name for _, name, _ in renamed])
+    await store.add_names(tx, [name for _, name, _ in renamed if name.key])
     await store.rekey(tx, renamed)
+    return len(renamed)
 
 
 async def forget(tx: AsyncSession, resource_id: UUID) -> None:

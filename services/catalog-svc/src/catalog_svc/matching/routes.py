@@ -48,6 +48,18 @@ class Comparison(BaseModel):
     right: str
 
 
+class RekeyedOut(BaseModel):
+    """How many indexed names another word of the lists reached."""
+
+    changed_count: int
+
+
+@router.post("/rekeying", responses=problems(Forbidden))
+async def rekey_all(_: Authority, tx: Tx) -> RekeyedOut:
+    """Bring every indexed name to the words in force (the data authority), as after a release that ships others."""
+    return RekeyedOut(changed_count=await commands.rekey_all(tx))
+
+
 @router.put("/{term}", response_model=SynonymOut, responses=problems(*BODY_PROBLEMS, SynonymInvalid, Forbidden))
 async def put_synonym(term: Term, body: SynonymIn, who: Authority, tx: Tx) -> store.Synonym:
     """Say what a term means on this node (the data authority); a term that means itself takes a shipped synonym out."""

@@ -165,6 +165,11 @@ _REKEY = text(
 )
 
 
+async def all_entries(tx: AsyncSession) -> Sequence[ItemEntry]:
+    """Return every indexed item."""
+    return (await tx.scalars(select(ItemEntry))).all()
+
+
 async def rekey(tx: AsyncSession, renamed: Sequence[tuple[ItemEntry, Name, bool]]) -> None:
     """Give entries the keys of their new names, and say whether those are vague."""
     values = {
