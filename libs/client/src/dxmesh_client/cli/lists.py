@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dxmesh_client.cli.output import Mode, say, show, show_all
+from dxmesh_client.cli.output import Mode, show, show_all
 from dxmesh_client.client import MEDIA_TYPES, Client
 from dxmesh_client.errors import ClientError, ProblemAnswer
 
@@ -49,7 +49,7 @@ def _form(file: Path, *also: str) -> str:
 def _kept(client: Client, url: str, file: Path, *also: str) -> None:
     content = client.call("GET", f"{client.profile.catalog}{url}", params={"format": _form(file, *also)}).content
     file.write_bytes(content)
-    say(f"{len(content)} bytes are in {file}")
+    show({"file": str(file), "byte_count": len(content)})
 
 
 @lists.command("show")
@@ -125,7 +125,7 @@ def edition_save(
             ("jwks.json", "/.well-known/jwks.json"),
         ):
             (folder / name).write_bytes(client.call("GET", f"{base}{url}").content)
-        say(f"edition.json, content.ndjson and jwks.json are in {folder}")
+        show({"folder": str(folder), "year": year})
 
 
 @edition.command("table")
