@@ -1,6 +1,7 @@
 import asyncio
 import csv
 import io
+import threading
 import zipfile
 from collections.abc import Callable
 from datetime import date
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
-from catalog_svc.formats import frames_of, guarded, unguarded
+from catalog_svc.formats import Exports, ExportsBusy, Format, frames_of, guarded, unguarded
 from dxmesh_schemas.catalog_events import SystemRegistered
 
 CSV = "text/csv"
@@ -544,3 +545,30 @@ async def test_a_character_the_database_cannot_hold_is_refused_in_every_column(n
         assert {error["row"] for error in is_problem(refused, 422, "import-refused")["errors"]} == {1}, column
     sheet = as_xlsx(table([OWNER, NAME, DUE, "信息资源代码"], [[organization["uscc"], "甲", "2026-12-31", "a_x0000_b"]]))
     is_problem(await sent(node, "duty", sheet, headers, XLSX), 422, "import-refused")
+
+
+async def test_more_systems_or_resources_than_one_import_takes_are_refused_with_the_limit(strict_node: Any, is_problem: Any) -> None:
+    organization = strict_node.organization_made
+    headers = strict_node.steward(organization)
+    systems = as_csv([{OWNER: organization["uscc"], "信息系统名称": f"系统{number}"} for number in range(5_001)])
+    assert is_problem(await sent(strict_node, "system", systems, headers), 413, "import-too-large")["max_rows"] == 5_000
+    resources = as_csv([guide_row(organization, "甲", **{"信息资源名称": f"资源{number}"}) for number in range(2_001)])
+    assert is_problem(await sent(strict_node, "data", resources, headers), 413, "import-too-large")["max_resources"] == 2_000
+    assert len(await listed(strict_node, "system")) == 1
+
+
+async def test_files_that_cannot_be_made_yet_are_refused_not_queued_without_end() -> None:
+    exports = Exports()
+    go_on = threading.Event()
+
+    def slow() -> list[pl.DataFrame]:
+        assert go_on.wait(20)
+        return [pl.DataFrame({"a": ["x"]})]
+
+    waiting = [asyncio.create_task(exports.answer(slow, Format.CSV, name="清单")) for _ in range(20)]
+    await asyncio.sleep(0)
+    with pytest.raises(ExportsBusy):
+        await exports.answer(slow, Format.CSV, name="清单")
+    go_on.set()
+    answers = await asyncio.gather(*waiting)
+    assert {answer.headers["content-length"] for answer in answers} == {str(len(b"\xef\xbb\xbfa\r\nx\r\n"))}
