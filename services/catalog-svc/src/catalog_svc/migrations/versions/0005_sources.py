@@ -1,5 +1,7 @@
 """The tables of sources: the index of items, synonyms, claims, arbitration cases, forms."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -10,15 +12,15 @@ branch_labels = None
 depends_on = None
 
 
-def _moment(name: str, *, nullable: bool = False) -> sa.Column:
+def _moment(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
 
 
-def _organization(name: str) -> sa.Column:
+def _organization(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Uuid, sa.ForeignKey("organization.organization_id"), nullable=False)
 
 
-def _resource(name: str, *, primary_key: bool = False) -> sa.Column:
+def _resource(name: str, *, primary_key: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.Uuid, sa.ForeignKey("resource.resource_id"), primary_key=primary_key, nullable=False)
 
 
