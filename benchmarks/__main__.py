@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import flow, matching, stages
+from benchmarks import catalog, flow, matching, stages
 from benchmarks.report import LATEST, Row, machine, write
 
 GOALS = ("push_receipt_ratio", "mesh_rows_per_second", "small_push_p50_ms", "small_push_p99_ms", "idle_memory_mb", "cost_flatness_percent")
@@ -24,6 +24,8 @@ def main() -> int:
         rows += flow.throughput(running)
         print("latency of small pushes, of a mesh that has run for a while")
         rows += flow.latency(running)
+        print("a catalogue of a city's size")
+        rows += catalog.run(running)
     print()
     for row in rows:
         print(row.line())

@@ -96,7 +96,7 @@ async def test_what_cannot_go_the_whole_way_is_not_entered_at_all(node: Any) -> 
     report = await send(
         node,
         keeper,
-        line("一", steward=...),
+        line("一", steward=..., assessments=ASSESSED),
         line("二"),
         line("三", assessments=ASSESSED | {"secrecy_risk": {"outcome": "failed", "assessed_by": "保密办"}}),
         line("四", assessments={"secrecy_risk": 1}),
