@@ -1,9 +1,11 @@
 """How well items that are one data element are told from others: precision and recall on labelled pairs of real names.
 
 The pairs (item_pairs.csv, their sources in item_pairs_sources.csv) are names alone, labelled by hand within one kind of object:
-`same` when one department's answer serves both, `different` otherwise. `dev` pairs, from standards and common wording, were at hand
-when the words were listed; `held` pairs, from the columns of real government tables, were not, and the words were not changed after
-they were measured. Names that are written alike are left out: they would be right without any work.
+`same` when one department's answer serves both, `different` otherwise. Words and rules were tuned on the `dev` pairs, from standards
+and common wording. The `held` pairs, mostly from the columns of real government tables, were labelled once the words had been listed (a
+few of those columns had been seen before) and nothing was changed for them; pairs whose brackets gave rise to a rule were moved to `dev`.
+Single names are taken, no text and no data; where a source states a licence it is named beside it. Names that are written alike are left
+out: they would be right without any work.
 """
 
 import csv
