@@ -80,6 +80,7 @@ def _worked(city: City, files: Path) -> City:
     push(parks, csv_of(({"park": f"公园{number}"} for number in range(8)), files / "parks.csv"))
     bad, _ = provider.client.push(parks, csv_of(({"park": "长" * 40 + str(number)} for number in range(3)), files / "bad.csv"))
     assert provider.client.wait(bad.batch_id).state == "rejected"
+    until(lambda: _rows_opened(node, PARKS) == 8, 60, "the parks are not opened")
     node.grant(requester, streets)
     totals = until(lambda: (found := node.ledger())["delivered"] == city.delivered and found, 60, "the rows are not delivered")
     assert totals["received"] == city.received, totals
