@@ -1,6 +1,7 @@
 """What changes duties, and tells of their deadlines."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,8 @@ from catalog_svc.organization import store as organizations
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.resource import store as resources
 from catalog_svc.resource.errors import ResourceNotFound
+from catalog_svc.step import store as steps
+from catalog_svc.step.domain import DraftState, StepKind
 from dxmesh_clocks.clock import Clock
 from dxmesh_clocks.policy import Policy, RuleName
 from dxmesh_clocks.working_days import begin_of, day_of
@@ -99,6 +102,26 @@ async def on_publication(tx: AsyncSession, resource_id: UUID, *, version: int, b
             _meet(tx, row, at=now, by=by, reason=reason, resource_id=resource_id, version=version, now=now)
 
 
+async def on_announcement(tx: AsyncSession, resource_id: UUID, *, version: int, by: str, now: datetime) -> None:
+    """Count a resource's open duties as met by the version that is announced in this transaction. The resource is locked.
+
+    The provider has done its part when the authority tells everyone what comes and when; the notice is owed to those who read the
+    resource, and a term of ten working days could never hold one of thirty days. Source: 政务数据共享条例 Art. 17.
+    """
+    for row in await store.lock_open(tx, resource_id, RuleName.CATALOGUE_UPDATE):
+        if row.started_on <= day_of(now):
+            _meet(tx, row, at=now, by=by, reason=f"version {version} is announced", resource_id=resource_id, version=version, now=now)
+    await end_review(tx, resource_id, by=by, reason=f"version {version} is announced", now=now)
+
+
+async def on_calling_off(tx: AsyncSession, resource_id: UUID, *, version: int, by: str, reason: str, now: datetime) -> None:
+    """Open the duties again that the announced version had met; their days stay as they were. The resource is locked."""
+    for row in await store.lock_met_by(tx, resource_id, version):
+        row.met_at = row.met_by = row.met_resource_id = row.met_version = None
+        _note(tx, row, Step.REOPENED, by=by, reason=reason, now=now, resource_id=str(resource_id), version=version)
+        await store.wake_teller(tx)
+
+
 async def on_withdrawal(tx: AsyncSession, resource_id: UUID, *, by: str, reason: str, now: datetime) -> None:
     """Count a resource's open duties as met by its withdrawal in this transaction. The resource is locked."""
     for row in await store.lock_open(tx, resource_id, RuleName.CATALOGUE_UPDATE, RuleName.CATALOGUE_REVIEW):
@@ -108,10 +131,12 @@ async def on_withdrawal(tx: AsyncSession, resource_id: UUID, *, by: str, reason:
 async def answer(
     tx: AsyncSession, duty_id: UUID, *, resource_id: UUID, version: int, reason: str, by: Principal, now: datetime
 ) -> store.Duty:
-    """Say which published version answers a change: the duty was met on the day that version came into force.
+    """Say which version answers a change: the duty was met on the day that version came into force, or is announced.
 
     Raises: DutyNotFound (404), Forbidden (403), DutyClosed (409), ReviewOfSubmission (409), DutyInvalid (422).
     """
+    with suppress(ResourceNotFound):  # locked before the duty, as whoever publishes or calls off locks them
+        await resources.get(tx, resource_id, lock=True)
     row = await _locked(tx, duty_id, by=by)
     _refuse_review(row)
     at = await _answered_at(tx, row, resource_id, version)
@@ -257,9 +282,14 @@ async def _answered_at(tx: AsyncSession, row: store.Duty, resource_id: UUID, ver
         _refuse([("/resource_id", f"is not the resource of this duty, {row.resource_id}")])
     try:
         resource = await resources.get(tx, resource_id)
-        published_at = (await resources.get_version(tx, resource_id, version)).published_at
+        if resource.draft_state == DraftState.ANNOUNCED.value and version == resource.version + 1:
+            announced = await steps.last(tx, resource_id, StepKind.ANNOUNCED.value)
+            assert announced is not None, "an announced draft has its step"
+            published_at = announced.at
+        else:
+            published_at = (await resources.get_version(tx, resource_id, version)).published_at
     except ResourceNotFound:
-        _refuse([("/version", f"the resource {resource_id} has no published version {version}")])
+        _refuse([("/version", f"the resource {resource_id} has no version {version} that is published or announced")])
         raise
     if resource.organization_id != row.organization_id:
         _refuse([("/resource_id", "is not a resource of the organization that owes the update")])

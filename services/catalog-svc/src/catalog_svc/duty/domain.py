@@ -53,6 +53,7 @@ class Step(StrEnum):
     EXTENSION_REFUSED = "extension_refused"
     RECOUNTED = "recounted"
     ANSWERED = "answered"
+    REOPENED = "reopened"  # the announced version that answered it was called off
     CANCELLED = "cancelled"
 
 

@@ -159,6 +159,12 @@ async def lock_open(tx: AsyncSession, resource_id: UUID, *rules: str) -> Sequenc
     return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update().execution_options(populate_existing=True))).all()
 
 
+async def lock_met_by(tx: AsyncSession, resource_id: UUID, version: int) -> Sequence[Duty]:
+    """Return the duties that were met by a version of a resource, locked."""
+    query = select(Duty).where(Duty.met_resource_id == resource_id, Duty.met_version == version, Duty.cancelled_at.is_(None))
+    return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update().execution_options(populate_existing=True))).all()
+
+
 def _standing(standing: Standing, now: datetime) -> ColumnElement[bool]:
     overdue = Duty.missed_at <= func.coalesce(Duty.met_at, now)
     conditions: dict[Standing, ColumnElement[bool]] = {

@@ -265,7 +265,7 @@ async def _announce(
     detail = {"effective_at": effective_at.isoformat(), "grants": [str(grant.grant_id) for grant in coming.touched]}
     resources.enter_step(tx, row, StepKind.ANNOUNCED, by=by.subject, role="authority", now=now, reason=reason, detail=detail)
     await tx.flush()
-    await duties.end_review(tx, row.resource_id, by=by.subject, reason=f"version {row.version + 1} is announced", now=now)
+    await duties.on_announcement(tx, row.resource_id, version=row.version + 1, by=by.subject, now=now)
     await outbox.add(tx, event, now=now)
 
 
@@ -313,6 +313,8 @@ async def _give_back(
     resources.enter_step(tx, row, StepKind.RETURNED, by=by, role=role, now=now, reason=reason, detail={"faults": found})
     await tx.flush()
     await duties.end_review(tx, row.resource_id, by=by, reason=reason, now=now)
+    if was_announced:
+        await duties.on_calling_off(tx, row.resource_id, version=row.version + 1, by=by, reason=reason, now=now)
     event = ResourceReturned(
         **await _waiting(tx, row),
         reason=reason,
