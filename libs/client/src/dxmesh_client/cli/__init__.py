@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication
+from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication, sources
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -36,6 +36,10 @@ app.add_typer(party.taxonomy, name="taxonomy")
 app.add_typer(codes.codes, name="codes")
 app.add_typer(duty.duty, name="duty")
 app.add_typer(duty.mount, name="mount")
+app.add_typer(sources.source, name="source")
+app.add_typer(sources.arbitration, name="arbitration")
+app.add_typer(sources.synonym, name="synonym")
+app.add_typer(sources.form, name="form")
 app.add_typer(lists.lists, name="list")
 app.add_typer(lists.edition, name="edition")
 app.command()(lists.ledger)
