@@ -1,9 +1,11 @@
-"""Changes are made on what was read: entity tags and If-Match of entries that say when they were changed."""
+"""Changes are made on what was read: entity tags and If-Match of entries that are not counted in revisions."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Header, Response
 
@@ -26,6 +28,16 @@ def tag(changed_at: datetime) -> str:
     return f'"{(changed_at - _EPOCH) // timedelta(microseconds=1)}"'
 
 
+def counted(changes: int) -> str:
+    """Return the entity tag of what is known by how often it was changed."""
+    return f'"{changes}"'
+
+
+def made_of(ids: Iterable[UUID]) -> str:
+    """Return the entity tag of what is made anew, with new ids, by every change."""
+    return f'"{sha256(b"".join(one.bytes for one in ids)).hexdigest()[:32]}"'
+
+
 def show(response: Response, changed_at: datetime) -> None:
     """Put the entity tag of an entry on the answer that carries it."""
     response.headers["ETag"] = tag(changed_at)
@@ -33,8 +45,13 @@ def show(response: Response, changed_at: datetime) -> None:
 
 def refuse_passed(tags: Tags, changed_at: datetime) -> None:
     """Refuse a change of what is no longer as it was read; the row is locked by then. Raises: EntryPassed (412)."""
-    if tags is not None and tag(changed_at) not in tags:
-        raise EntryPassed("read the entry again and repeat the change on what it is now", etag=tag(changed_at))
+    refuse_other(tags, tag(changed_at))
+
+
+def refuse_other(tags: Tags, in_force: str) -> None:
+    """Refuse a change of what has another entity tag by now; the row is locked by then. Raises: EntryPassed (412)."""
+    if tags is not None and in_force not in tags:
+        raise EntryPassed("read the entry again and repeat the change on what it is now", etag=in_force)
 
 
 async def _if_match(if_match: Annotated[str | None, Header(max_length=1000)] = None) -> list[str] | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.etag import Tags, made_of, refuse_other
 from catalog_svc.lineage import domain, store
 from catalog_svc.lineage.errors import LineageInvalid, LineageLoop
 from catalog_svc.resource import commands as resources
@@ -31,21 +32,25 @@ class Source:
     note: str | None = None
 
 
-async def put(tx: AsyncSession, resource_id: UUID, sources: Sequence[Source], *, by: Principal, now: datetime) -> None:
+async def put(
+    tx: AsyncSession, resource_id: UUID, sources: Sequence[Source], *, by: Principal, now: datetime, if_match: Tags = None
+) -> None:
     """Say what a resource is derived from, in place of what was said before.
 
     A source that was named before may stay although it was withdrawn or retired since; it is no source for others.
 
-    Raises: ResourceNotFound (404), Forbidden (403), IllegalTransition (409) for a withdrawn resource, LineageInvalid (422),
-    LineageLoop (422) with the way round.
+    Raises: ResourceNotFound (404), Forbidden (403), EntryPassed (412), IllegalTransition (409) for a withdrawn resource,
+    LineageInvalid (422), LineageLoop (422) with the way round.
     """
     row = await resources.get_visible(tx, resource_id, by=by)
     if not resources.may_edit(by, row.organization_id):
         raise Forbidden("lineage is kept by a steward of the resource's provider or the data authority")
     refuse_change(State(row.state))
     await store.lock_all(tx)
+    known = await store.sources_of(tx, resource_id)
+    refuse_other(if_match, made_of(edge.edge_id for edge in known))
     _refuse(domain.shape_faults([(source.resource_id, source.taxonomy_id) for source in sources]))
-    before = {edge.source_resource_id or edge.source_taxonomy_id for edge in await store.sources_of(tx, resource_id)}
+    before = {edge.source_resource_id or edge.source_taxonomy_id for edge in known}
     _refuse(await _source_faults(tx, sources, before=before, by=by))
     named = [source.resource_id for source in sources if source.resource_id is not None]
     path = domain.loop(resource_id, named, await store.edges_above(tx, named))
@@ -68,6 +73,11 @@ async def put(tx: AsyncSession, resource_id: UUID, sources: Sequence[Source], *,
         for source in sources
     ]
     await store.replace(tx, resource_id, edges)
+
+
+async def etag(tx: AsyncSession, resource_id: UUID) -> str:
+    """Return the entity tag of what a resource is directly derived from, also where nothing is said."""
+    return made_of(edge.edge_id for edge in await store.sources_of(tx, resource_id))
 
 
 def visible(links: Sequence[store.Link], by: Principal) -> list[store.Link]:

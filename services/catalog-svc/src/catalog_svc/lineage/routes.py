@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from catalog_svc.etag import EntryPassed, IfMatch
 from catalog_svc.lineage import commands, store
 from catalog_svc.lineage.commands import MAX_LINKS, Source
 from catalog_svc.lineage.errors import LineageInvalid, LineageLoop
@@ -89,7 +90,8 @@ def _shown(links: Sequence[store.Link], who: Who) -> list[LinkOut]:
     ]
 
 
-async def _lineage(tx: Tx, resource_id: UUID, who: Who) -> LineageOut:
+async def _lineage(tx: Tx, resource_id: UUID, who: Who, response: Response) -> LineageOut:
+    response.headers["ETag"] = await commands.etag(tx, resource_id)
     up = await store.upstream(tx, resource_id, limit=MAX_LINKS + 1)
     down = await store.downstream(tx, resource_id, limit=MAX_LINKS + 1)
     is_complete = max(len(up), len(down)) <= MAX_LINKS
@@ -98,20 +100,20 @@ async def _lineage(tx: Tx, resource_id: UUID, who: Who) -> LineageOut:
 
 @router.put(
     "/resources/{resource_id}/lineage",
-    responses=problems(*BODY_PROBLEMS, ResourceNotFound, IllegalTransition, LineageInvalid, LineageLoop, Forbidden),
+    responses=problems(*BODY_PROBLEMS, ResourceNotFound, EntryPassed, IllegalTransition, LineageInvalid, LineageLoop, Forbidden),
 )
-async def put(resource_id: UUID, body: LineageIn, who: Who, tx: Tx) -> LineageOut:
-    """Say what a resource is derived from, in place of what was said before."""
+async def put(resource_id: UUID, body: LineageIn, who: Who, if_match: IfMatch, tx: Tx, response: Response) -> LineageOut:
+    """Say what a resource is derived from, in place of what was said before; with If-Match only of what was read."""
     sources = [Source(one.resource_id, one.taxonomy_id, one.note) for one in body.sources]
-    await commands.put(tx, resource_id, sources, by=who, now=utc_now())
-    return await _lineage(tx, resource_id, who)
+    await commands.put(tx, resource_id, sources, by=who, now=utc_now(), if_match=if_match)
+    return await _lineage(tx, resource_id, who, response)
 
 
 @router.get("/resources/{resource_id}/lineage", responses=problems(ResourceNotFound))
-async def get_lineage(resource_id: UUID, who: Who, tx: Tx) -> LineageOut:
-    """Return what a resource is derived from and what is derived from it."""
+async def get_lineage(resource_id: UUID, who: Who, tx: Tx, response: Response) -> LineageOut:
+    """Return what a resource is derived from and what is derived from it; the ETag is that of its own sources, and goes into If-Match."""
     await resources.get_visible(tx, resource_id, by=who)
-    return await _lineage(tx, resource_id, who)
+    return await _lineage(tx, resource_id, who, response)
 
 
 @router.get("/taxonomies/{taxonomy_id}/lineage", responses=problems(TaxonomyNotFound))

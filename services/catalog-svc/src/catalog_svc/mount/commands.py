@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.etag import Tags, counted, refuse_other
 from catalog_svc.mount import domain, store
 from catalog_svc.mount.domain import MountKind, MountStep
 from catalog_svc.mount.errors import MountInvalid, NotMountable, NotMounted
@@ -37,12 +38,14 @@ async def get_visible(tx: AsyncSession, resource_id: UUID, *, by: Principal, loc
     return row
 
 
-async def mount(tx: AsyncSession, resource_id: UUID, *, kind: MountKind, address: str | None, by: Principal, now: datetime) -> None:
+async def mount(
+    tx: AsyncSession, resource_id: UUID, *, kind: MountKind, address: str | None, by: Principal, now: datetime, if_match: Tags = None
+) -> None:
     """Say how a resource's data are reached; the same again changes nothing, another address is to be confirmed anew.
 
-    Raises: ResourceNotFound (404), Forbidden (403), MountInvalid (422), NotMountable (409).
+    Raises: ResourceNotFound (404), Forbidden (403), EntryPassed (412), MountInvalid (422), NotMountable (409).
     """
-    row = await _editable(tx, resource_id, by=by)
+    row = await _editable(tx, resource_id, by=by, if_match=if_match)
     faults = list(domain.faults(kind, address))
     if faults:
         detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
@@ -60,12 +63,14 @@ async def mount(tx: AsyncSession, resource_id: UUID, *, kind: MountKind, address
     await tx.flush()
 
 
-async def confirm(tx: AsyncSession, resource_id: UUID, *, evidence: str, by: Principal, now: datetime) -> None:
+async def confirm(tx: AsyncSession, resource_id: UUID, *, evidence: str, by: Principal, now: datetime, if_match: Tags = None) -> None:
     """Confirm that a proxy's interface answers, saying what was called (the data authority); again dates it anew.
 
-    Raises: ResourceNotFound (404), NotMountable (409), NotMounted (409).
+    Raises: ResourceNotFound (404), EntryPassed (412), NotMountable (409), NotMounted (409).
     """
-    _refuse_out_of_force(await get_visible(tx, resource_id, by=by, lock=True))
+    row = await get_visible(tx, resource_id, by=by, lock=True)
+    refuse_other(if_match, await etag(tx, resource_id))
+    _refuse_out_of_force(row)
     known = await store.find(tx, resource_id)
     if known is None or known.kind != MountKind.PROXY:
         raise NotMounted("only a proxy is confirmed; a replica is shown by the batches that are accepted")
@@ -74,12 +79,12 @@ async def confirm(tx: AsyncSession, resource_id: UUID, *, evidence: str, by: Pri
     await tx.flush()
 
 
-async def remove(tx: AsyncSession, resource_id: UUID, *, reason: str, by: Principal, now: datetime) -> None:
+async def remove(tx: AsyncSession, resource_id: UUID, *, reason: str, by: Principal, now: datetime, if_match: Tags = None) -> None:
     """Take a resource's mount away, with the reason (政务数据共享条例 Art. 27: no service ends without cause).
 
-    Raises: ResourceNotFound (404), Forbidden (403), NotMounted (409).
+    Raises: ResourceNotFound (404), Forbidden (403), EntryPassed (412), NotMounted (409).
     """
-    await _editable(tx, resource_id, by=by)
+    await _editable(tx, resource_id, by=by, if_match=if_match)
     known = await store.find(tx, resource_id)
     if known is None:
         raise NotMounted("the resource has no mount that could be taken away")
@@ -127,10 +132,16 @@ async def note_batches(tx: AsyncSession, accepted: Sequence[BatchAccepted]) -> N
         _note(tx, made, MountStep.MOUNTED, by=source, reason="a batch was accepted", now=first[key])
 
 
-async def _editable(tx: AsyncSession, resource_id: UUID, *, by: Principal) -> resources.Resource:
+async def etag(tx: AsyncSession, resource_id: UUID) -> str:
+    """Return the entity tag of a resource's mount, also where there is none (any more)."""
+    return counted(await store.step_count(tx, resource_id))
+
+
+async def _editable(tx: AsyncSession, resource_id: UUID, *, by: Principal, if_match: Tags) -> resources.Resource:
     row = await get_visible(tx, resource_id, by=by, lock=True)
     if not (by.has("authority") or (by.has("steward") and by.organization_id == row.organization_id)):
         raise Forbidden("a resource is mounted by a steward of its provider or the data authority")
+    refuse_other(if_match, await etag(tx, resource_id))
     return row
 
 

@@ -4,9 +4,10 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from catalog_svc.etag import EntryPassed, IfMatch
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.mount import commands, domain, store
 from catalog_svc.mount.domain import MAX_ADDRESS, MountKind, MountState, MountStep
@@ -158,7 +159,8 @@ def _head(row: store.Entry, who: Principal) -> dict[str, Any]:
     }
 
 
-async def _out(tx: Tx, resource_id: UUID, who: Principal) -> MountOut:
+async def _out(tx: Tx, resource_id: UUID, who: Principal, response: Response) -> MountOut:
+    response.headers["ETag"] = await commands.etag(tx, resource_id)
     steps = [
         MountStepOut(step=MountStep(row.step), kind=MountKind(row.kind), by=row.by, reason=row.reason, at=row.at)
         for row in await store.list_steps(tx, resource_id)
@@ -167,34 +169,42 @@ async def _out(tx: Tx, resource_id: UUID, who: Principal) -> MountOut:
 
 
 @router.get("/resources/{resource_id}/mount", responses=problems(ResourceNotFound))
-async def get_mount(resource_id: UUID, who: Who, tx: Tx) -> MountOut:
-    """Return how a resource's data are reached."""
+async def get_mount(resource_id: UUID, who: Who, tx: Tx, response: Response) -> MountOut:
+    """Return how a resource's data are reached; the ETag, given also where nothing is mounted, goes into If-Match of the next change."""
     await commands.get_visible(tx, resource_id, by=who)
-    return await _out(tx, resource_id, who)
+    return await _out(tx, resource_id, who, response)
 
 
-@router.put("/resources/{resource_id}/mount", responses=problems(*BODY_PROBLEMS, ResourceNotFound, MountInvalid, NotMountable, Forbidden))
-async def mount(resource_id: UUID, body: MountIn, who: Who, tx: Tx) -> MountOut:
-    """Mount a published resource: as a replica that batches are sent of, or by proxy to a service interface of its provider."""
-    await commands.mount(tx, resource_id, kind=body.kind, address=body.address, by=who, now=utc_now())
-    return await _out(tx, resource_id, who)
+@router.put(
+    "/resources/{resource_id}/mount",
+    responses=problems(*BODY_PROBLEMS, ResourceNotFound, EntryPassed, MountInvalid, NotMountable, Forbidden),
+)
+async def mount(resource_id: UUID, body: MountIn, who: Who, if_match: IfMatch, tx: Tx, response: Response) -> MountOut:
+    """Mount a published resource: as a replica that batches are sent of, or by proxy to a service interface of its provider.
+
+    With If-Match only as it was read.
+    """
+    await commands.mount(tx, resource_id, kind=body.kind, address=body.address, by=who, now=utc_now(), if_match=if_match)
+    return await _out(tx, resource_id, who, response)
 
 
 @router.post(
     "/resources/{resource_id}/mount/confirmation",
-    responses=problems(*BODY_PROBLEMS, ResourceNotFound, NotMountable, NotMounted, Forbidden),
+    responses=problems(*BODY_PROBLEMS, ResourceNotFound, EntryPassed, NotMountable, NotMounted, Forbidden),
 )
-async def confirm(resource_id: UUID, body: ConfirmationIn, who: Authority, tx: Tx) -> MountOut:
-    """Confirm that a proxy's interface answers (the data authority)."""
-    await commands.confirm(tx, resource_id, evidence=body.evidence, by=who, now=utc_now())
-    return await _out(tx, resource_id, who)
+async def confirm(resource_id: UUID, body: ConfirmationIn, who: Authority, if_match: IfMatch, tx: Tx, response: Response) -> MountOut:
+    """Confirm that a proxy's interface answers (the data authority); with If-Match only the one that was read."""
+    await commands.confirm(tx, resource_id, evidence=body.evidence, by=who, now=utc_now(), if_match=if_match)
+    return await _out(tx, resource_id, who, response)
 
 
-@router.post("/resources/{resource_id}/mount/removal", responses=problems(*BODY_PROBLEMS, ResourceNotFound, NotMounted, Forbidden))
-async def remove(resource_id: UUID, body: RemovalIn, who: Who, tx: Tx) -> MountOut:
-    """Take a mount away, with the reason."""
-    await commands.remove(tx, resource_id, reason=body.reason, by=who, now=utc_now())
-    return await _out(tx, resource_id, who)
+@router.post(
+    "/resources/{resource_id}/mount/removal", responses=problems(*BODY_PROBLEMS, ResourceNotFound, EntryPassed, NotMounted, Forbidden)
+)
+async def remove(resource_id: UUID, body: RemovalIn, who: Who, if_match: IfMatch, tx: Tx, response: Response) -> MountOut:
+    """Take a mount away, with the reason; with If-Match only the one that was read."""
+    await commands.remove(tx, resource_id, reason=body.reason, by=who, now=utc_now(), if_match=if_match)
+    return await _out(tx, resource_id, who, response)
 
 
 @router.get("/mounts", responses=problems(CursorInvalid, Forbidden))

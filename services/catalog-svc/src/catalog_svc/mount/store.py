@@ -103,6 +103,11 @@ async def list_steps(tx: AsyncSession, resource_id: UUID) -> Sequence[MountStep]
     return (await tx.scalars(query.order_by(MountStep.at, MountStep.step_id))).all()
 
 
+async def step_count(tx: AsyncSession, resource_id: UUID) -> int:
+    """Return how often a resource's mount was changed; steps are only ever added."""
+    return await tx.scalar(select(func.count()).where(MountStep.resource_id == resource_id)) or 0
+
+
 def _in_state(state: MountState) -> ColumnElement[bool]:
     if state is MountState.UNMOUNTED:
         return Mount.resource_id.is_(None)

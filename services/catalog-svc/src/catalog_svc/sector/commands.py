@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.etag import EntryPassed, Tags, refuse_passed
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource.domain import State
 from catalog_svc.sector import domain, store
@@ -17,11 +18,11 @@ from dxmesh_schemas.text import comparable
 
 
 async def put(
-    tx: AsyncSession, sector: str, *, name: str, main_system_cap: int, master_data_cap: int, now: datetime
+    tx: AsyncSession, sector: str, *, name: str, main_system_cap: int, master_data_cap: int, now: datetime, if_match: Tags = None
 ) -> tuple[store.Sector, bool]:
     """Register a sector or change it; return it and whether it is new.
 
-    Raises: SectorNameTaken (409), CapTooLow (409) when it has more than that already.
+    Raises: EntryPassed (412), also for a new one, SectorNameTaken (409), CapTooLow (409) when it has more than that already.
     """
     await store.lock_names(tx)
     known = await store.find_by_name(tx, comparable(name))
@@ -30,6 +31,9 @@ async def put(
             f"the sector {known.sector!r} is called {known.name!r}; change that one or choose another name", sector=known.sector
         )
     row, is_new = await store.ensure(tx, sector, name=name, name_key=comparable(name), now=now)
+    if is_new and if_match is not None:
+        raise EntryPassed(f"no sector has the code {sector!r}; leave If-Match out to register it")
+    refuse_passed(if_match, row.changed_at)
     mains = present_systems(await systems.main_of(tx, [sector]))
     if len(mains) > main_system_cap:
         raise domain.too_low("main systems", main_system_cap, mains, remedy="lower the flag of some first (PUT /v1/systems/{id})")

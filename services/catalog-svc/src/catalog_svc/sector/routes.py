@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from catalog_svc.etag import EntryPassed, IfMatch, show
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource.errors import ResourceNotFound
@@ -101,13 +102,23 @@ async def _shown(tx: Tx, rows: Sequence[store.Sector]) -> list[SectorOut]:
     ]
 
 
-@router.put("/sectors/{sector}", responses={**problems(*BODY_PROBLEMS, SectorNameTaken, CapTooLow, Forbidden), 201: {"model": SectorOut}})
-async def put(sector: Code, body: SectorIn, _: Authority, tx: Tx, response: Response) -> SectorOut:
-    """Register a sector or change its name and caps (the data authority)."""
+@router.put(
+    "/sectors/{sector}",
+    responses={**problems(*BODY_PROBLEMS, EntryPassed, SectorNameTaken, CapTooLow, Forbidden), 201: {"model": SectorOut}},
+)
+async def put(sector: Code, body: SectorIn, _: Authority, if_match: IfMatch, tx: Tx, response: Response) -> SectorOut:
+    """Register a sector or change its name and caps (the data authority); with If-Match only as it was read."""
     row, is_new = await commands.put(
-        tx, sector, name=body.name, main_system_cap=body.main_system_cap, master_data_cap=body.master_data_cap, now=utc_now()
+        tx,
+        sector,
+        name=body.name,
+        main_system_cap=body.main_system_cap,
+        master_data_cap=body.master_data_cap,
+        now=utc_now(),
+        if_match=if_match,
     )
     response.status_code = 201 if is_new else 200
+    show(response, row.changed_at)
     return (await _shown(tx, [row]))[0]
 
 
@@ -119,9 +130,11 @@ async def list_sectors(_: Who, tx: Tx, limit: Limit = 50, cursor: CursorText = N
 
 
 @router.get("/sectors/{sector}", responses=problems(SectorNotFound))
-async def get_sector(sector: Code, _: Who, tx: Tx) -> SectorOut:
-    """Return a sector with its main systems and master data."""
-    return (await _shown(tx, [await store.get(tx, sector)]))[0]
+async def get_sector(sector: Code, _: Who, tx: Tx, response: Response) -> SectorOut:
+    """Return a sector with its main systems and master data; its ETag is that of its name and caps, and goes into If-Match."""
+    row = await store.get(tx, sector)
+    show(response, row.changed_at)
+    return (await _shown(tx, [row]))[0]
 
 
 @router.put(
