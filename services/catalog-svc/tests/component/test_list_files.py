@@ -140,7 +140,7 @@ async def test_what_is_exported_is_imported_as_it_is_and_nothing_changes(node: A
     for kind, more in (
         ("duty", refers | due | {"status": "done"}),
         ("demand", due | {"counterpart_id": other["organization_id"], "content": '=1+1\n第二行, "引号"'}),
-        ("negative", {"basis": law, "resource_id": resource["resource_id"]}),
+        ("negative", {"basis": law, "resource_id": resource["resource_id"], "forbids": "opening"}),
         ("scenario", due | {"name": "@一网通办"}),
     ):
         made = await node.made(f"/v1/lists/{kind}", {"name": "'=某事项"} | more, node.steward(organization))

@@ -83,6 +83,8 @@ async def test_a_history_is_never_rewritten(node: Any) -> None:
         ("negative", {"basis": LAW | {"article": ""}}, "/basis/article"),
         ("negative", {"basis": {"kind": "law", "title": "某法"}}, "/basis/article"),
         ("duty", {"basis": LAW}, "/basis"),
+        ("duty", {"forbids": "opening"}, "/forbids"),
+        ("negative", {"forbids": "all"}, "/forbids"),
         ("duty", {"status": "done"}, "/resource_id"),
         ("demand", {"status": "done"}, "/resource_id"),
         ("duty", {"resource_id": NOBODY}, "/resource_id"),

@@ -161,6 +161,7 @@ async def test_every_report_is_given_as_csv_and_xlsx(node: Any) -> None:
         ("coverage", "信息系统名称"),
         ("orphans", "原因"),
         ("non-sharing", "依据条款"),
+        ("negative-list", "禁止事项"),
         ("duplicates", "提供方数"),
         ("totals", "信息资源数"),
     ):

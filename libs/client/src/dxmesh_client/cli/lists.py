@@ -32,6 +32,7 @@ class Report(StrEnum):
     COVERAGE = "coverage"
     ORPHANS = "orphans"
     NON_SHARING = "non-sharing"
+    NEGATIVE_LIST = "negative-list"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
 

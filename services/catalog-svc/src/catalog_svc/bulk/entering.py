@@ -17,6 +17,7 @@ from catalog_svc.resource import domain as resource_domain
 from catalog_svc.resource import rules, store
 from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.domain import CodeScheme, State
+from catalog_svc.sharing_list import commands as lists
 from catalog_svc.step import commands as steps
 from catalog_svc.step import domain as step_domain
 from catalog_svc.step.domain import DraftState, StepKind
@@ -53,7 +54,11 @@ async def enter(
     organization = await organizations.get(tx, system.organization_id, lock=True)
     known = await _facts(tx, entry, system)
     settled = resource_domain.settle(entry, before=None, now=now)
-    resources.refuse([*rules.faults(entry, known), *(rules.missing(settled) if until.steps else ())])
+    faults = rules.faults(entry, known)
+    if until.steps:
+        listed = await lists.negative_faults(tx, entry, organization_id=system.organization_id, resource_id=None)
+        faults += [*rules.missing(settled), *listed]
+    resources.refuse(faults)
     prefix = scheme.prefix(entry.class_path, organization.uscc)
     row = store.Resource(
         resource_id=uuid7(),

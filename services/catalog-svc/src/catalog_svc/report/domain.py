@@ -13,11 +13,13 @@ class ReportName(StrEnum):
     COVERAGE = "coverage"
     ORPHANS = "orphans"
     NON_SHARING = "non-sharing"
+    NEGATIVE_LIST = "negative-list"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
 
 
 _ORGANIZATION = {"organization_name": "部门", "uscc": "统一社会信用代码", "level": "层级"}
+_BASIS = {"basis_kind": "依据类型", "basis_title": "依据名称", "basis_article": "依据条款"}
 _COUNTS = {
     "system_count": "信息系统数",
     "resource_count": "信息资源数",
@@ -29,6 +31,7 @@ TITLES = {
     ReportName.COVERAGE: "编目覆盖情况(未编目系统)",
     ReportName.ORPHANS: "悬空条目",
     ReportName.NON_SHARING: "不予共享资源及依据",
+    ReportName.NEGATIVE_LIST: "负面清单执行情况",
     ReportName.DUPLICATES: "同名资源",
     ReportName.TOTALS: "分层级分部门总数",
 }
@@ -39,12 +42,22 @@ COLUMNS: dict[ReportName, dict[str, str]] = {
         "resource_code": "信息资源代码",
         "name": "信息资源名称",
         **_ORGANIZATION,
-        "basis_kind": "依据类型",
-        "basis_title": "依据名称",
-        "basis_article": "依据条款",
+        **_BASIS,
         "item_count": "信息项数",
         "not_shared_item_count": "不予共享信息项数",
         "is_on_negative_list": "已列入负面清单",
+    },
+    ReportName.NEGATIVE_LIST: {
+        "entry_name": "清单条目",
+        **_ORGANIZATION,
+        "forbids": "禁止事项",
+        **_BASIS,
+        "due_on": "复核期限",
+        "resource_code": "信息资源代码",
+        "name": "信息资源名称",
+        "sharing_type": "共享类型",
+        "open_type": "开放类型",
+        "is_breached": "与清单不符",
     },
     ReportName.DUPLICATES: {"name": "信息资源名称", "provider_count": "提供方数", "resource_code": "信息资源代码", **_ORGANIZATION},
     ReportName.TOTALS: {"level": "层级", "name": "部门", "uscc": "统一社会信用代码", **_COUNTS},
@@ -56,6 +69,9 @@ _LEVELS = {"nation": "国家", "province": "省", "city": "市", "county": "县"
 _SHOWN = {
     "level": _LEVELS,
     "basis_kind": {"law": "法律", "administrative_regulation": "行政法规", "state_council_decision": "国务院决定"},
+    "forbids": {"sharing": "不予共享", "opening": "不予开放"},
+    "sharing_type": {"UNCONDITIONAL": "无条件共享", "CONDITIONAL": "有条件共享", "NOT_SHARED": "不予共享"},
+    "open_type": {"UNCONDITIONAL": "无条件开放", "CONDITIONAL": "有条件开放", "CLOSED": "不予开放"},
 }
 
 
@@ -82,6 +98,15 @@ def non_sharing(rows: Rows) -> tuple[dict[str, Any], Rows]:
     lacking = sum(not (row["basis_kind"] and row["basis_title"] and row["basis_article"]) for row in rows)
     unlisted = sum(not row["is_on_negative_list"] for row in rows)
     return {"resource_count": len(rows), "without_basis_count": lacking, "not_on_negative_list_count": unlisted}, rows
+
+
+def negative_list(rows: Rows) -> tuple[dict[str, Any], Rows]:
+    """Return how many entries there are, how many bind nothing that is in force, and how many resources break them."""
+    entries = {row["entry_id"] for row in rows}
+    bound = {row["entry_id"] for row in rows if row["resource_id"] is not None}
+    breached = {row["resource_id"] for row in rows if row["is_breached"]}
+    counts = {"entry_count": len(entries), "unbound_entry_count": len(entries - bound), "breaching_resource_count": len(breached)}
+    return counts, rows
 
 
 def duplicates(rows: Rows) -> tuple[dict[str, Any], Rows]:

@@ -111,6 +111,8 @@ async def _found(report: ReportName, who: Who, tx: Tx) -> tuple[dict[str, Any], 
             return domain.orphans(await store.orphans(tx, of=_of(who)))
         case ReportName.NON_SHARING:
             return domain.non_sharing(await store.non_sharing(tx))
+        case ReportName.NEGATIVE_LIST:
+            return domain.negative_list(await store.negative_list(tx))
         case ReportName.DUPLICATES:
             return domain.duplicates(await store.duplicates(tx))
         case ReportName.TOTALS:

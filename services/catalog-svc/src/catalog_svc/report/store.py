@@ -69,18 +69,39 @@ _ORPHANS = text(
     ORDER BY 5, 1, 3, 2
     """
 )
+# as sharing_list.store.list_forbidding: the resource an entry names, else those of its system, else the one of its name
+_BOUND = """
+    r.organization_id = e.organization_id AND (
+        r.resource_id = e.resource_id
+        OR (e.resource_id IS NULL AND r.system_id = e.system_id)
+        OR (e.resource_id IS NULL AND e.system_id IS NULL AND r.name_key = e.name_key)
+    )
+"""
 _NON_SHARING = text(
-    """
+    f"""
     SELECT r.resource_id, r.resource_code, r.name, o.organization_id, o.name AS organization_name, o.uscc, o.level,
            r.item_count, r.item_count - r.shareable_item_count AS not_shared_item_count,
-           r.definition #>> '{non_sharing_basis,kind}' AS basis_kind,
-           r.definition #>> '{non_sharing_basis,title}' AS basis_title,
-           r.definition #>> '{non_sharing_basis,article}' AS basis_article,
-           EXISTS (SELECT FROM list_entry e WHERE e.resource_id = r.resource_id AND e.kind = 'negative' AND e.status = 'in_force')
+           r.definition #>> '{{non_sharing_basis,kind}}' AS basis_kind,
+           r.definition #>> '{{non_sharing_basis,title}}' AS basis_title,
+           r.definition #>> '{{non_sharing_basis,article}}' AS basis_article,
+           EXISTS (SELECT FROM list_entry e WHERE e.kind = 'negative' AND e.status = 'in_force' AND e.forbids = 'sharing' AND {_BOUND})
              AS is_on_negative_list
     FROM resource r JOIN organization o USING (organization_id)
     WHERE r.version > 0 AND r.withdrawn_at IS NULL AND r.sharing_type = 'NOT_SHARED'
     ORDER BY o.uscc, r.resource_code
+    """
+)
+_NEGATIVE_LIST = text(
+    f"""
+    SELECT e.entry_id, e.name AS entry_name, o.organization_id, o.name AS organization_name, o.uscc, o.level, e.forbids,
+           e.basis ->> 'kind' AS basis_kind, e.basis ->> 'title' AS basis_title, e.basis ->> 'article' AS basis_article, e.due_on,
+           r.resource_id, r.resource_code, r.name, r.sharing_type, r.open_type,
+           coalesce(CASE e.forbids WHEN 'sharing' THEN r.sharing_type <> 'NOT_SHARED' ELSE r.open_type <> 'CLOSED' END, false)
+             AS is_breached
+    FROM list_entry e JOIN organization o USING (organization_id)
+    LEFT JOIN resource r ON r.version > 0 AND r.withdrawn_at IS NULL AND {_BOUND}
+    WHERE e.kind = 'negative' AND e.status = 'in_force'
+    ORDER BY is_breached DESC, o.uscc, e.name_key, e.entry_id, r.resource_code
     """
 )
 _DUPLICATES = text(
@@ -116,6 +137,11 @@ async def orphans(tx: AsyncSession, *, of: UUID | None) -> Sequence[dict[str, An
 async def non_sharing(tx: AsyncSession) -> Sequence[dict[str, Any]]:
     """Return the resources in force that are not shared, with the basis each cites."""
     return await _rows(tx, _NON_SHARING)
+
+
+async def negative_list(tx: AsyncSession) -> Sequence[dict[str, Any]]:
+    """Return each entry of the negative list in force with every resource in force that it binds, those that break it ahead."""
+    return await _rows(tx, _NEGATIVE_LIST)
 
 
 async def duplicates(tx: AsyncSession) -> Sequence[dict[str, Any]]:

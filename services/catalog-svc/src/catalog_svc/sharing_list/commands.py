@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.organization import store as organizations
 from catalog_svc.resource import store as resources
+from catalog_svc.resource.definition import Definition, Settled
+from catalog_svc.resource.rules import effective_sharing
 from catalog_svc.sharing_list import domain, plan, store
 from catalog_svc.sharing_list.domain import EntryChange, KeptKind, Owned
 from catalog_svc.sharing_list.errors import ImportRefused, ListEntryInvalid, ListEntryPassed, ListEntryTaken
@@ -106,6 +108,16 @@ async def change(
     return row
 
 
+async def negative_faults(
+    tx: AsyncSession, entry: Definition | Settled, *, organization_id: UUID, resource_id: UUID | None
+) -> list[domain.Fault]:
+    """Return what of a resource's entry its provider's negative list forbids: how it is shared, or that it is opened."""
+    entries = await store.list_forbidding(
+        tx, organization_id, resource_id=resource_id, system_id=entry.system_id, name_key=comparable(entry.name)
+    )
+    return domain.forbidden(entries, effective_sharing(entry), entry.open_type)
+
+
 async def import_entries(tx: AsyncSession, kind: KeptKind, found: Sheet, *, mode: Mode, by: Principal, now: datetime) -> Imported:
     """Enter and change the entries a file asks for: all of them or none, or (mode good) those whose row is good.
 
@@ -193,6 +205,7 @@ def _fields(kind: KeptKind, entry: EntryChange) -> dict[str, Any]:
         "resource_id": entry.resource_id,
         "system_id": entry.system_id,
         "basis": entry.basis.model_dump(mode="json") if entry.basis else None,
+        "forbids": (entry.forbids or domain.Forbids.SHARING).value if kind is KeptKind.NEGATIVE else None,
     }
 
 
@@ -200,8 +213,8 @@ async def _check(tx: AsyncSession, kind: KeptKind, entry: EntryChange, owner_id:
     resource_is_known = entry.resource_id is None or (row is not None and row.resource_id == entry.resource_id)
     if not resource_is_known and entry.resource_id is not None:
         resource = await tx.get(resources.Resource, entry.resource_id)
-        in_force = resource is not None and resource.withdrawn_at is None
-        resource_is_known = resource is not None and in_force and (resource.version > 0 or resource.organization_id == owner_id)
+        is_others = kind is not KeptKind.NEGATIVE and resource is not None and resource.version > 0
+        resource_is_known = resource is not None and resource.withdrawn_at is None and (is_others or resource.organization_id == owner_id)
     system = await systems.find(tx, entry.system_id) if entry.system_id else None
     counterparts: Collection[UUID] = (await store.organizations_by_uscc(tx)).values() if entry.counterpart_id else ()
     owned = Owned(

@@ -1,6 +1,6 @@
 """The six lists and the rules of their entries: four are kept here, the system and data lists show what is registered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from catalog_svc.resource.definition import BasisIn
+from dxmesh_schemas.catalog import OpenType, SharingType
 from dxmesh_schemas.text import Name, Paragraph
 
 Fault = tuple[str, str]
@@ -75,6 +76,16 @@ STATUSES = {
 ENDED = (Status.DONE, Status.CANCELLED, Status.LIFTED)
 
 
+class Forbids(StrEnum):
+    """What an entry of the negative list forbids; what is not shared is not opened either."""
+
+    SHARING = "sharing"
+    OPENING = "opening"
+
+
+FORBIDS_TITLES = {Forbids.SHARING: "不予共享", Forbids.OPENING: "不予开放"}
+
+
 class EntryChange(BaseModel):
     """What of an entry may change."""
 
@@ -87,6 +98,7 @@ class EntryChange(BaseModel):
     resource_id: UUID | None = None
     system_id: UUID | None = None
     basis: BasisIn | None = None
+    forbids: Forbids | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,33 @@ class Owned:
 def first_status(kind: KeptKind) -> Status:
     """Return the status of a new entry."""
     return STATUSES[kind][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidding:
+    """An entry of the negative list in force, as it binds a resource: its id, its name and the provision it cites."""
+
+    entry_id: UUID
+    name: str
+    forbids: Forbids
+    basis: str
+
+
+def forbidden(entries: Iterable[Forbidding], sharing: SharingType, opening: OpenType) -> list[Fault]:
+    """Return what of a resource's sharing and opening the negative list forbids, each entry named.
+
+    Source: what is not on the negative list may be opened, and what is on it may not; checked at each publication.
+    """
+    found = []
+    for entry in entries:
+        named = f"the negative list's entry {entry.name!r} ({entry.entry_id}, {entry.basis})"
+        if entry.forbids is Forbids.SHARING and sharing is not SharingType.NOT_SHARED:
+            found.append(
+                ("/sharing_type", f"is {sharing}, and {named} forbids sharing; write NOT_SHARED with its basis, or lift the entry")
+            )
+        if entry.forbids is Forbids.OPENING and opening is not OpenType.CLOSED:
+            found.append(("/open_type", f"is {opening}, and {named} forbids opening; write CLOSED, or lift the entry"))
+    return found
 
 
 def faults(kind: KeptKind, entry: EntryChange, owned: Owned) -> list[Fault]:
@@ -134,11 +173,14 @@ def _basis(kind: KeptKind, entry: EntryChange) -> Iterator[Fault]:
         )
     if kind is not KeptKind.NEGATIVE and entry.basis is not None:
         yield "/basis", f"belongs to the negative list; leave it out of the {kind.value} list"
+    if kind is not KeptKind.NEGATIVE and entry.forbids is not None:
+        yield "/forbids", f"belongs to the negative list; leave it out of the {kind.value} list"
 
 
 def _references(kind: KeptKind, entry: EntryChange, owned: Owned) -> Iterator[Fault]:
     if entry.resource_id is not None and not owned.knows_resource:
-        yield "/resource_id", "is no data resource in force, nor one of the owner; look it up under /v1/resources"
+        which = "of the owner, whose data alone its negative list binds" if kind is KeptKind.NEGATIVE else "in force, nor one of the owner"
+        yield "/resource_id", f"is no data resource {which}; look it up under /v1/resources"
     if entry.system_id is not None and not owned.knows_system:
         yield "/system_id", "is no system of the owner; look it up under /v1/systems"
     if entry.counterpart_id is None:

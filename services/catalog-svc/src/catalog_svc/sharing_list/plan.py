@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from catalog_svc.sharing_list import domain, template
-from catalog_svc.sharing_list.domain import EntryChange, KeptKind, Owned
+from catalog_svc.sharing_list.domain import EntryChange, KeptKind, ListKind, Owned
 from catalog_svc.sharing_list.sheet import Sheet, choice
 from dxmesh_schemas.text import comparable
 
@@ -24,6 +24,7 @@ _COLUMNS = {
     "/basis/kind": "basis_kind",
     "/basis/title": "basis_title",
     "/basis/article": "basis_article",
+    "/forbids": "forbids",
 }
 _KEY = ("kind", "title", "article")
 
@@ -130,8 +131,10 @@ def _fields(found: Sheet, row: int, cells: Mapping[str, Any], known: Known, owne
     fields["status"] = _choice(found, row, cells, "status", domain.STATUS_TITLES)
     if (code := cells.get("resource_code")) is not None:
         resource_id, provider_id, in_force = known.resources.get(code, (None, None, False))
-        if resource_id is None or not (in_force or provider_id == owner_id):
-            found.fault(row, "resource_code", f"{code!r} is no data resource in force, nor one of the owner")
+        is_others = in_force and found.kind is not ListKind.NEGATIVE
+        if resource_id is None or not (is_others or provider_id == owner_id):
+            which = "of the owner" if found.kind is ListKind.NEGATIVE else "in force, nor one of the owner"
+            found.fault(row, "resource_code", f"{code!r} is no data resource {which}")
         fields["resource_id"] = resource_id
     if (name := cells.get("system_name")) is not None and owner_id is not None:
         fields["system_id"] = known.systems.get((owner_id, comparable(name)))
@@ -144,6 +147,7 @@ def _fields(found: Sheet, row: int, cells: Mapping[str, Any], known: Known, owne
     if any(cells.get(f"basis_{name}") is not None for name in _KEY):
         kind = _choice(found, row, cells, "basis_kind", template.BASIS_TITLES)
         fields["basis"] = {"kind": kind, "title": cells.get("basis_title"), "article": cells.get("basis_article")}
+    fields["forbids"] = _choice(found, row, cells, "forbids", domain.FORBIDS_TITLES)
     return fields
 
 

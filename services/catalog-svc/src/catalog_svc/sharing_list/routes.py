@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.sharing_list import commands, store
-from catalog_svc.sharing_list.domain import TITLES, EntryChange, KeptKind, ListKind, Status
+from catalog_svc.sharing_list.domain import TITLES, EntryChange, Forbids, KeptKind, ListKind, Status
 from catalog_svc.sharing_list.errors import ListEntryInvalid, ListEntryNotFound, ListEntryPassed, ListEntryTaken
 from dxmesh_runtime.auth import Principal, Who
 from dxmesh_runtime.db import Tx, utc_now
@@ -60,6 +60,7 @@ class EntryOut(BaseModel):
     resource_id: UUID | None
     system_id: UUID | None
     basis: NonSharingBasis | None
+    forbids: Forbids | None
     version: int
     created_at: datetime
     changed_at: datetime

@@ -10,7 +10,7 @@ import polars as pl
 
 from catalog_svc.formats import unguarded
 from catalog_svc.sharing_list import template
-from catalog_svc.sharing_list.domain import ListKind
+from catalog_svc.sharing_list.domain import FORBIDS_TITLES, Forbids, ListKind
 from catalog_svc.sharing_list.errors import ImportTooLarge
 from dxmesh_tabular.chunk import ReadOptions
 from dxmesh_tabular.items import ROW
@@ -121,6 +121,7 @@ def entry_cells(row: Mapping[str, Any], statuses: Mapping[Any, str], bases: Mapp
         "basis_kind": bases[basis["kind"]] if basis else None,
         "basis_title": basis.get("title"),
         "basis_article": basis.get("article"),
+        "forbids": FORBIDS_TITLES[Forbids(row["forbids"])] if row["forbids"] else None,
         "changed_at": row["changed_at"].isoformat(timespec="seconds"),
     }
 

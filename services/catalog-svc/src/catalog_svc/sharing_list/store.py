@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    and_,
     false,
     func,
     or_,
@@ -30,7 +31,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.store import Resource
 from catalog_svc.rows import Base
-from catalog_svc.sharing_list.domain import ENDED, KeptKind, ListKind, Status
+from catalog_svc.sharing_list.domain import ENDED, Forbidding, Forbids, KeptKind, ListKind, Status
 from catalog_svc.sharing_list.errors import ListEntryNotFound
 from catalog_svc.system.store import System
 
@@ -59,6 +60,7 @@ class ListEntry(Base):
     resource_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("resource.resource_id"))
     system_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("system.system_id"))
     basis: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    forbids: Mapped[str | None] = mapped_column(Text)  # of the negative list alone
     version: Mapped[int] = mapped_column(Integer)  # counts every change; the ETag
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
@@ -76,7 +78,7 @@ class ListEntryVersion(Base):
     changed_by: Mapped[str] = mapped_column(Text)
 
 
-_CHANGING = ("name", "name_key", "content", "status", "due_on", "counterpart_id", "resource_id", "system_id", "basis")
+_CHANGING = ("name", "name_key", "content", "status", "due_on", "counterpart_id", "resource_id", "system_id", "basis", "forbids")
 _STAMP = ("version", "changed_at", "changed_by")
 _INSERT = text("INSERT INTO list_entry SELECT * FROM jsonb_populate_recordset(NULL::list_entry, CAST(:rows AS jsonb))")
 _UPDATE = text(
@@ -158,6 +160,27 @@ async def entries_of(tx: AsyncSession, kind: KeptKind, owners: Collection[UUID])
     return (await tx.scalars(select(ListEntry).where(ListEntry.kind == kind.value, ListEntry.organization_id.in_(owners)))).all()
 
 
+async def list_forbidding(
+    tx: AsyncSession, organization_id: UUID, *, resource_id: UUID | None, system_id: UUID, name_key: str
+) -> Sequence[Forbidding]:
+    """Return the entries of the provider's negative list in force that bind a resource, None for one that is not entered yet; oldest first.
+
+    An entry binds the resource it names; without one all of the system it names; without either the resource of its name.
+    """
+    query = select(ListEntry.entry_id, ListEntry.name, ListEntry.forbids, ListEntry.basis).where(
+        ListEntry.kind == KeptKind.NEGATIVE.value,
+        ListEntry.organization_id == organization_id,
+        ListEntry.status == Status.IN_FORCE.value,
+        or_(
+            false() if resource_id is None else ListEntry.resource_id == resource_id,
+            and_(ListEntry.resource_id.is_(None), ListEntry.system_id == system_id),
+            and_(ListEntry.resource_id.is_(None), ListEntry.system_id.is_(None), ListEntry.name_key == name_key),
+        ),
+    )
+    rows = await tx.execute(query.order_by(ListEntry.entry_id))
+    return [Forbidding(row.entry_id, row.name, Forbids(row.forbids), f"《{row.basis['title']}》{row.basis['article']}") for row in rows]
+
+
 async def write(tx: AsyncSession, fresh: Sequence[dict[str, Any]], changed: Sequence[dict[str, Any]]) -> None:
     """Insert and change entries and keep what they are now: some thousands with a statement, so that large files are quick."""
     for statement, rows in ((_INSERT, fresh), (_UPDATE, changed)):
@@ -199,7 +222,7 @@ async def stream_entries(tx: AsyncSession, kind: KeptKind, asked: Asked) -> Asyn
             ListEntry.entry_id,
             Organization.uscc.label("owner_uscc"),
             Organization.name.label("owner_name"),
-            *(getattr(ListEntry, name) for name in ("name", "content", "status", "due_on", "basis", "version", "changed_at")),
+            *(getattr(ListEntry, name) for name in ("name", "content", "status", "due_on", "basis", "forbids", "version", "changed_at")),
             counterpart.uscc.label("counterpart_uscc"),
             counterpart.name.label("counterpart_name"),
             Resource.resource_code,

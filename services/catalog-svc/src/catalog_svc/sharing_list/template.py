@@ -7,7 +7,7 @@ resource hangs on and the codes of its items added; the four kept lists have a t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from catalog_svc.sharing_list.domain import STATUS_TITLES, STATUSES, KeptKind, ListKind
+from catalog_svc.sharing_list.domain import FORBIDS_TITLES, STATUS_TITLES, STATUSES, KeptKind, ListKind
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, SharingType, SystemKind, SystemState, UpdateCycle
 from dxmesh_schemas.catalog_attributes import BasisKind, FormatClass, SharingChannel, SharingMode, UsePurpose
 
@@ -104,6 +104,7 @@ def _kept(kind: KeptKind) -> tuple[Column, ...]:
             Column("basis_kind", "依据类型", _one_of(list(BASIS_TITLES.values())), is_needed=True),
             Column("basis_title", "依据名称", "write the title of the law, regulation or decision", is_needed=True),
             Column("basis_article", "依据条款", "write its article, such as 第三十八条", is_needed=True),
+            Column("forbids", "禁止事项", f"{_one_of(list(FORBIDS_TITLES.values()))}; the first when it is empty"),
         )
     return (
         Column("entry_id", "编号", "leave it as it was exported, or empty for a new entry"),

@@ -16,6 +16,7 @@ from catalog_svc.resource import diff, rules, store
 from catalog_svc.resource import domain as resource_domain
 from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.errors import ResourceInvalid, ResourceNameTaken, ResourceNotFound
+from catalog_svc.sharing_list import commands as lists
 from catalog_svc.step import domain
 from catalog_svc.step import store as steps
 from catalog_svc.step.domain import DraftState, Policy, StepKind
@@ -328,7 +329,8 @@ async def _give_back(
 
 async def _faults(tx: AsyncSession, row: store.Resource, entry: Settled) -> list[rules.Fault]:
     known = await resources.facts(tx, entry, organization_id=row.organization_id, row=row)
-    return [*rules.faults(entry, known), *rules.missing(entry)]
+    listed = await lists.negative_faults(tx, entry, organization_id=row.organization_id, resource_id=row.resource_id)
+    return [*rules.faults(entry, known), *rules.missing(entry), *listed]
 
 
 async def _refuse(tx: AsyncSession, row: store.Resource, entry: Settled) -> None:
