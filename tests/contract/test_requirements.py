@@ -1,7 +1,8 @@
-"""docs/requirements.md is kept true: every id once, every named test exists, and a state that fits."""
+"""docs/requirements.md is kept true: every id once, every named test exists, a state that fits, and a right count."""
 
 import ast
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tests.contract.generate import ROOT
 
 _COUNTS = {"C": 19, "B": 4, "X": 15, "L": 9, "Q": 8, "O": 9, "A": 5, "S": 10}
 _ROW = re.compile(r"^\| ([A-Z]\d\d) \| (.+?) \| (.+?) \| (.*?) \| (\w+) \|$", re.MULTILINE)
-ROWS = _ROW.findall((ROOT / "docs" / "requirements.md").read_text(encoding="utf-8"))
+PAGE = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8")
+ROWS = _ROW.findall(PAGE)
 
 
 @cache
@@ -24,6 +26,11 @@ def test_every_requirement_stands_there_once() -> None:
     expected = [f"{letter}{number:02}" for letter, count in _COUNTS.items() for number in range(1, count + 1)]
     assert sorted(row[0] for row in ROWS) == sorted(expected)
     assert len(expected) == 79
+
+
+def test_the_last_line_counts_the_states() -> None:
+    count = Counter(row[4] for row in ROWS)
+    assert PAGE.rstrip().splitlines()[-1] == f"{count['works']} work, {count['partly']} partly, {count['open']} are open."
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
