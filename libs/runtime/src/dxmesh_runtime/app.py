@@ -93,7 +93,8 @@ def build(settings: ServiceSettings, *, name: str, title: str, routers: Sequence
         title=title,
         version="1",
         lifespan=lifespan,
-        docs_url=None,  # the shell serves a page that needs no other host
+        openapi_url=None,  # the shell serves it from bytes it keeps, and a page that needs no other host
+        docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},  # Observe does it once

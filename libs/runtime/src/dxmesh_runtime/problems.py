@@ -17,6 +17,7 @@ from dxmesh_schemas.problem import PROBLEM_BASE, Invalid, NotFound, Problem, Una
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _SCHEMA = {
+    "title": "Problem",
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -41,7 +42,7 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     for kind in every:
         known = responses.get(kind.status)
         title = f"{known['description']}; {kind.title}" if known and kind.title not in known["description"] else kind.title
-        responses[kind.status] = {"description": title, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+        responses[kind.status] = {"description": title, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return responses
 
 
@@ -115,7 +116,15 @@ async def _on_unknown(request: Request, error: Exception) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app as a problem; unknown exceptions become a 500 with a fixed text."""
+    """Answer every error of the app as a problem, and describe its form once; unknown exceptions become a 500 with a fixed text."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = describe()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _SCHEMA
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)

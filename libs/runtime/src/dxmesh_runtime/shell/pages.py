@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dxmesh_runtime.shell import access
+from dxmesh_runtime.shell import access, description
 
 _HERE = Path(__file__).parent
 _CHINA = timezone(timedelta(hours=8))  # one zone all year, so no zone database is needed
@@ -144,16 +144,17 @@ def renderer(package: str | None = None, *, service: str | None = None) -> Rende
 
 
 def mount(app: FastAPI) -> None:
-    """Serve the shell's static files, the favicon, the API page and the sign-in page; a page asked for without access leads there.
+    """Serve the shell's static files, favicon, API page, its description and the sign-in page; a page asked for without access leads there.
 
     The API page is Swagger UI served from here: FastAPI's own loads it from a public network, which a government network cannot reach.
     """
     app.mount("/static", StaticFiles(directory=_HERE / "static", packages=[("fastapi_offline", "static")]), name="static")
+    description.mount(app)
     pages = renderer(service=app.title)
 
     @app.get("/docs", include_in_schema=False)
     async def api_page(request: Request) -> HTMLResponse:
-        return pages.page(request, "shell/api.html", refresh_seconds=0, openapi_url=app.openapi_url)
+        return pages.page(request, "shell/api.html", refresh_seconds=0, openapi_url=description.URL)
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> FileResponse:
