@@ -75,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
                 "deadlines": settings.policy.read(),
                 "node_key": signing.load_key(settings.signing.key_file) if settings.signing is not None else None,
                 "code_scheme": SCHEMES[settings.resource.code_scheme],
+                "idle_days": settings.report.idle_days,
                 "publication_policy": Policy(notice_days=settings.resource.notice_days),
             }
 

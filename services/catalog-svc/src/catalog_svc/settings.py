@@ -52,6 +52,12 @@ class ResourceSettings(Group):
     )
 
 
+class ReportSettings(Group):
+    """What this node's reports go by."""
+
+    idle_days: int = Field(default=180, ge=1, le=3650, description="days after which a system of which nothing comes or goes is named")
+
+
 class PolicySettings(Group):
     """How long the deadlines of this node's jurisdiction are."""
 
@@ -84,6 +90,7 @@ class Settings(ServiceSettings):
     token: TokenSettings = TokenSettings()
     resource: ResourceSettings = ResourceSettings()
     policy: PolicySettings = PolicySettings()
+    report: ReportSettings = ReportSettings()
 
     @property
     def public_url(self) -> str:

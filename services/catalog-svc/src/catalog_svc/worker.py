@@ -9,6 +9,7 @@ from catalog_svc.duty.worker import tell_in_time
 from catalog_svc.grant import consumers as grants
 from catalog_svc.mount import consumers as mounts
 from catalog_svc.settings import Settings
+from catalog_svc.sharing_list import consumers as lists
 from catalog_svc.step.worker import run_notices
 from dxmesh_runtime import worker
 from dxmesh_runtime.consumer import Consumer
@@ -22,6 +23,7 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
     return [
         Consumer("catalog", settings.kafka, database, {**grants.HANDLERS}),
         Consumer("catalog-sources", settings.kafka, database, sources.HANDLERS),
+        Consumer("catalog-lists", settings.kafka, database, lists.HANDLERS),
         Consumer("catalog-mounts", settings.kafka, database, mounts.HANDLERS, pace_seconds=_NOTE_SECONDS),
     ]
 

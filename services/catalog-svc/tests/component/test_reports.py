@@ -162,6 +162,9 @@ async def test_every_report_is_given_as_csv_and_xlsx(node: Any) -> None:
         ("orphans", "原因"),
         ("non-sharing", "依据条款"),
         ("negative-list", "禁止事项"),
+        ("duties", "最近批次行数"),
+        ("duty-totals", "归集率"),
+        ("idle-systems", "无流动天数"),
         ("duplicates", "提供方数"),
         ("totals", "信息资源数"),
     ):

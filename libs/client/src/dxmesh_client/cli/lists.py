@@ -33,6 +33,9 @@ class Report(StrEnum):
     ORPHANS = "orphans"
     NON_SHARING = "non-sharing"
     NEGATIVE_LIST = "negative-list"
+    DUTIES = "duties"
+    DUTY_TOTALS = "duty-totals"
+    IDLE_SYSTEMS = "idle-systems"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
 
@@ -47,8 +50,8 @@ def _form(file: Path, *also: str) -> str:
     return suffix.removeprefix(".")
 
 
-def _kept(client: Client, url: str, file: Path, *also: str) -> None:
-    content = client.call("GET", f"{client.profile.catalog}{url}", params={"format": _form(file, *also)}).content
+def _kept(client: Client, url: str, file: Path, *also: str, **query: int) -> None:
+    content = client.call("GET", f"{client.profile.catalog}{url}", params={"format": _form(file, *also)} | query).content
     file.write_bytes(content)
     show({"file": str(file), "byte_count": len(content)})
 
@@ -151,14 +154,16 @@ def ledger() -> None:
 def report(
     name: Report,
     file: Annotated[Path | None, typer.Argument(help="where to put it: a file that ends in .csv, .xlsx or .json", dir_okay=False)] = None,
+    days: Annotated[int | None, typer.Option(help="of idle-systems: how long nothing came or went", min=1, max=3650)] = None,
 ) -> None:
     """Show a report, or write it to a file."""
+    query = {} if days is None else {"days": days}
     with Client() as client:
         url = f"/v1/reports/{name.value}"
         if file is not None:
-            _kept(client, url, file, ".json")
+            _kept(client, url, file, ".json", **query)
             return
-        found = client.call("GET", f"{client.profile.catalog}{url}").json()
+        found = client.call("GET", f"{client.profile.catalog}{url}", params=query).json()
         if Mode.json:
             show(found)
             return

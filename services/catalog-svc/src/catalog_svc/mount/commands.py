@@ -14,7 +14,7 @@ from catalog_svc.resource import store as resources
 from catalog_svc.resource.errors import ResourceNotFound
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
-from dxmesh_schemas.exchange import BatchAccepted
+from dxmesh_schemas.exchange import BatchAccepted, DeliveryCompleted
 from dxmesh_schemas.problem import Forbidden
 
 READS_ALL = ("authority", "operator", "auditor")
@@ -118,6 +118,7 @@ async def note_batches(tx: AsyncSession, accepted: Sequence[BatchAccepted]) -> N
                 "accepted_at": event.accepted_at,
                 "batch_id": event.batch_id,
                 "batch_count": most[key],
+                "row_count": event.accepted_count,
             }
             for key, event in newest.items()
         ],
@@ -135,6 +136,15 @@ async def note_batches(tx: AsyncSession, accepted: Sequence[BatchAccepted]) -> N
 async def etag(tx: AsyncSession, resource_id: UUID) -> str:
     """Return the entity tag of a resource's mount, also where there is none (any more)."""
     return counted(await store.step_count(tx, resource_id))
+
+
+async def note_deliveries(tx: AsyncSession, completed: Sequence[DeliveryCompleted]) -> None:
+    """Enter when rows of resources reached a reader."""
+    newest: dict[UUID, datetime] = {}
+    for event in completed:
+        newest[event.resource_id] = max(newest.get(event.resource_id, event.completed_at), event.completed_at)
+    if newest:
+        await store.note_outflows(tx, newest)
 
 
 async def _editable(tx: AsyncSession, resource_id: UUID, *, by: Principal, if_match: Tags) -> resources.Resource:

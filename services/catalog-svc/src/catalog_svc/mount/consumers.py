@@ -1,4 +1,4 @@
-"""What catalog-svc hears of exchange-svc: which resources batches were accepted for."""
+"""What catalog-svc hears of exchange-svc: which resources batches were accepted for, and whose rows reached a reader."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.mount import commands
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
-from dxmesh_schemas.exchange import BatchAccepted
+from dxmesh_schemas.exchange import BatchAccepted, DeliveryCompleted
 
 
 async def on_accepted(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
@@ -14,4 +14,9 @@ async def on_accepted(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
     await commands.note_batches(tx, [item.event for item in incoming if isinstance(item.event, BatchAccepted)])
 
 
-HANDLERS: Handlers = {BatchAccepted: Group(on_accepted)}
+async def on_delivered(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
+    """Keep the newest delivery of each resource."""
+    await commands.note_deliveries(tx, [item.event for item in incoming if isinstance(item.event, DeliveryCompleted)])
+
+
+HANDLERS: Handlers = {BatchAccepted: Group(on_accepted), DeliveryCompleted: Group(on_delivered)}

@@ -1,6 +1,6 @@
 """Mounts, what happened to them, and the arrival of batches in PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -71,6 +71,15 @@ class Arrival(Base):
     accepted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     batch_id: Mapped[UUID] = mapped_column(Uuid)
     batch_count: Mapped[int] = mapped_column(Integer)
+    row_count: Mapped[int | None] = mapped_column(Integer)  # accepted rows of the newest batch; null: told before rows were kept
+
+
+class Outflow(Base):
+    """When a resource's rows last reached a reader, as exchange-svc told; refers to no other table, as it comes from outside."""
+
+    __tablename__ = "resource_outflow"
+    resource_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    delivered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 Entry = Row[Resource, Organization, Mount | None, Arrival | None]
@@ -186,10 +195,19 @@ async def note_arrivals(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> Non
             "first_accepted_at": func.least(Arrival.first_accepted_at, new.first_accepted_at),
             "accepted_at": func.greatest(Arrival.accepted_at, new.accepted_at),
             "batch_id": case((newer, new.batch_id), else_=Arrival.batch_id),
+            "row_count": case((newer, new.row_count), else_=Arrival.row_count),
             "batch_count": func.greatest(Arrival.batch_count, new.batch_count),
         },
     )
     await tx.execute(statement)
+
+
+async def note_outflows(tx: AsyncSession, newest: Mapping[UUID, datetime]) -> None:
+    """Enter when rows of resources last reached a reader; what comes late changes nothing that is newer."""
+    rows = [{"resource_id": key, "delivered_at": at} for key, at in sorted(newest.items())]
+    statement = insert(Outflow).values(rows)
+    later = {"delivered_at": func.greatest(Outflow.delivered_at, statement.excluded.delivered_at)}
+    await tx.execute(statement.on_conflict_do_update(index_elements=["resource_id"], set_=later))
 
 
 async def unmounted(tx: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:

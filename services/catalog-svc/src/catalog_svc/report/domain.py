@@ -1,8 +1,11 @@
 """What each report says beside its rows, and how its columns are called where people read them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
+
+from dxmesh_clocks import working_days
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -14,12 +17,23 @@ class ReportName(StrEnum):
     ORPHANS = "orphans"
     NON_SHARING = "non-sharing"
     NEGATIVE_LIST = "negative-list"
+    DUTIES = "duties"
+    DUTY_TOTALS = "duty-totals"
+    IDLE_SYSTEMS = "idle-systems"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
 
 
 _ORGANIZATION = {"organization_name": "部门", "uscc": "统一社会信用代码", "level": "层级"}
 _BASIS = {"basis_kind": "依据类型", "basis_title": "依据名称", "basis_article": "依据条款"}
+_DUTY_COUNTS = {
+    "duty_count": "责任条目数",
+    "published_count": "已发布",
+    "mounted_count": "已挂接",
+    "supplied_count": "已归集",
+    "late_count": "逾期后归集",
+    "overdue_count": "逾期未归集",
+}
 _COUNTS = {
     "system_count": "信息系统数",
     "resource_count": "信息资源数",
@@ -32,6 +46,9 @@ TITLES = {
     ReportName.ORPHANS: "悬空条目",
     ReportName.NON_SHARING: "不予共享资源及依据",
     ReportName.NEGATIVE_LIST: "负面清单执行情况",
+    ReportName.DUTIES: "责任清单归集情况",
+    ReportName.DUTY_TOTALS: "分部门应归尽归情况",
+    ReportName.IDLE_SYSTEMS: "无数据流动的信息系统",
     ReportName.DUPLICATES: "同名资源",
     ReportName.TOTALS: "分层级分部门总数",
 }
@@ -59,6 +76,34 @@ COLUMNS: dict[ReportName, dict[str, str]] = {
         "open_type": "开放类型",
         "is_breached": "与清单不符",
     },
+    ReportName.DUTIES: {
+        "entry_name": "清单条目",
+        **_ORGANIZATION,
+        "status": "状态",
+        "due_on": "完成期限",
+        "resource_code": "信息资源代码",
+        "name": "信息资源名称",
+        "published_at": "发布时间",
+        "mount_kind": "挂接方式",
+        "flow": "归集情况",
+        "first_accepted_at": "首批接收时间",
+        "accepted_at": "最近接收时间",
+        "batch_count": "接收批次数",
+        "row_count": "最近批次行数",
+        "is_overdue": "逾期未归集",
+        "is_late": "逾期后归集",
+    },
+    ReportName.DUTY_TOTALS: {**_ORGANIZATION, **_DUTY_COUNTS, "supplied_ratio": "归集率"},
+    ReportName.IDLE_SYSTEMS: {
+        "system_name": "信息系统名称",
+        **_ORGANIZATION,
+        "state": "系统状态",
+        "flow": "流动情况",
+        "resource_count": "信息资源数",
+        "last_flow_at": "最近流动时间",
+        "idle_days": "无流动天数",
+        "registered_at": "登记时间",
+    },
     ReportName.DUPLICATES: {"name": "信息资源名称", "provider_count": "提供方数", "resource_code": "信息资源代码", **_ORGANIZATION},
     ReportName.TOTALS: {"level": "层级", "name": "部门", "uscc": "统一社会信用代码", **_COUNTS},
 }
@@ -69,6 +114,17 @@ _LEVELS = {"nation": "国家", "province": "省", "city": "市", "county": "县"
 _SHOWN = {
     "level": _LEVELS,
     "basis_kind": {"law": "法律", "administrative_regulation": "行政法规", "state_council_decision": "国务院决定"},
+    "status": {"pending": "未开始", "in_progress": "进行中", "done": "已完成"},
+    "state": {"planned": "规划建设", "in_service": "在用"},
+    "mount_kind": {"replica": "物理汇聚", "proxy": "逻辑接入"},
+    "flow": {
+        "unpublished": "未发布",
+        "unmounted": "未挂接",
+        "declared": "已挂接未归集",
+        "supplied": "已归集",
+        "never": "从未流动",
+        "ceased": "已停止流动",
+    },
     "forbids": {"sharing": "不予共享", "opening": "不予开放"},
     "sharing_type": {"UNCONDITIONAL": "无条件共享", "CONDITIONAL": "有条件共享", "NOT_SHARED": "不予共享"},
     "open_type": {"UNCONDITIONAL": "无条件开放", "CONDITIONAL": "有条件开放", "CLOSED": "不予开放"},
@@ -107,6 +163,50 @@ def negative_list(rows: Rows) -> tuple[dict[str, Any], Rows]:
     breached = {row["resource_id"] for row in rows if row["is_breached"]}
     counts = {"entry_count": len(entries), "unbound_entry_count": len(entries - bound), "breaching_resource_count": len(breached)}
     return counts, rows
+
+
+def duties(rows: Rows) -> tuple[dict[str, Any], Rows]:
+    """Return how many duties there are and how far they came (应归尽归), each with whether it is overdue or came late.
+
+    A duty counts as kept once data demonstrably come: published and mounted alone is not gathered.
+    """
+    lines = []
+    for row in rows:
+        came = row["flow"] == "supplied"
+        first, due_on = row["first_accepted_at"], row["due_on"]
+        late = came and first is not None and due_on is not None and working_days.day_of(first) > due_on
+        line = {name: value for name, value in row.items() if name != "is_past_due"}
+        lines.append(line | {"is_overdue": bool(row["is_past_due"]) and not came, "is_late": late})
+    return _duty_counts(lines), lines
+
+
+def duty_totals(rows: Rows) -> tuple[dict[str, Any], Rows]:
+    """Return what `duties` counts over all, and a row a department."""
+    summary, lines = duties(rows)
+    departments: dict[Any, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        departments.setdefault(line["organization_id"], []).append(line)
+    head = ("organization_id", *_ORGANIZATION)
+    return summary, [{name: of[0][name] for name in head} | _duty_counts(of) for of in departments.values()]
+
+
+def _duty_counts(lines: Rows) -> dict[str, Any]:
+    flows = Counter(line["flow"] for line in lines)
+    counts = {
+        "duty_count": len(lines),
+        "published_count": len(lines) - flows["unpublished"],
+        "mounted_count": flows["declared"] + flows["supplied"],
+        "supplied_count": flows["supplied"],
+        "late_count": sum(line["is_late"] for line in lines),
+        "overdue_count": sum(line["is_overdue"] for line in lines),
+    }
+    return counts | {"supplied_ratio": round(flows["supplied"] / len(lines), 4) if lines else None}
+
+
+def idle_systems(rows: Rows, *, days: int) -> tuple[dict[str, Any], Rows]:
+    """Return how many systems stood still for so many days, those of which nothing ever came or went counted apart."""
+    flows = Counter(row["flow"] for row in rows)
+    return {"days": days, "ceased_count": flows["ceased"], "never_count": flows["never"]}, rows
 
 
 def duplicates(rows: Rows) -> tuple[dict[str, Any], Rows]:

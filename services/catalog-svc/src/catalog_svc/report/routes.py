@@ -1,24 +1,28 @@
 """The ledger and the reports over HTTP: JSON, CSV or XLSX."""
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from catalog_svc.formats import MEDIA_TYPES, Exports, ExportsBusy, Form, Format, frames_of
-from catalog_svc.report import domain, store
+from catalog_svc.report import domain, flows, store
 from catalog_svc.report.domain import ReportName
+from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.auth import Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import Level
-from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.problem import Forbidden, Invalid
 
 router = APIRouter(prefix="/v1", tags=["reports"])
 _READS_ALL = ("authority", "operator", "auditor")
 _exports = Exports()
+Days = Annotated[
+    int | None, Query(ge=1, le=3650, description="of idle-systems: how long nothing came or went; as the node is set up when left out")
+]
 
 
 class Counts(BaseModel):
@@ -87,23 +91,30 @@ async def get_ledger(_: Who, tx: Tx) -> LedgerOut:
 @router.get(
     "/reports/{report}",
     response_model=ReportOut,
-    responses={200: {"content": {MEDIA_TYPES[form]: {} for form in (Format.CSV, Format.XLSX)}}, **problems(Forbidden, ExportsBusy)},
+    responses={
+        200: {"content": {MEDIA_TYPES[form]: {} for form in (Format.CSV, Format.XLSX)}},
+        **problems(Forbidden, Invalid, ExportsBusy),
+    },
 )
-async def get_report(report: ReportName, request: Request, who: Who, form: Form) -> Response | ReportOut:
-    """Return a report; a department reads its own systems and orphans, the authority, operators and auditors those of all.
+async def get_report(report: ReportName, request: Request, who: Who, form: Form, days: Days = None) -> Response | ReportOut:
+    """Return a report; a department reads of its own systems, duties and orphans, the authority, operators and auditors of all.
 
     In CSV a text that a spreadsheet program would take for a formula begins with an apostrophe.
     """
+    if days is not None and report is not ReportName.IDLE_SYSTEMS:
+        detail = f"belongs to {ReportName.IDLE_SYSTEMS}; leave it out of {report}"
+        raise Invalid(f"/days: {detail}", errors=[{"pointer": "/days", "detail": detail}])
+    now = utc_now()
     async with request.state.sessions() as tx:  # given back before a file is made, which takes longer than reading
-        summary, rows = await _found(report, who, tx)
+        summary, rows = await _found(report, who, tx, days=days or request.state.idle_days, now=now)
     if form is Format.JSON:
-        return ReportOut(report=report, title=domain.TITLES[report], as_of=utc_now(), summary=summary, rows=[dict(row) for row in rows])
+        return ReportOut(report=report, title=domain.TITLES[report], as_of=now, summary=summary, rows=[dict(row) for row in rows])
     return await _exports.answer(
         lambda: frames_of((domain.shown(row) for row in rows), domain.COLUMNS[report]), form, name=domain.TITLES[report]
     )
 
 
-async def _found(report: ReportName, who: Who, tx: Tx) -> tuple[dict[str, Any], domain.Rows]:
+async def _found(report: ReportName, who: Who, tx: Tx, *, days: int, now: datetime) -> tuple[dict[str, Any], domain.Rows]:
     match report:
         case ReportName.COVERAGE:
             return domain.coverage(await store.coverage(tx, of=_of(who)))
@@ -113,6 +124,12 @@ async def _found(report: ReportName, who: Who, tx: Tx) -> tuple[dict[str, Any], 
             return domain.non_sharing(await store.non_sharing(tx))
         case ReportName.NEGATIVE_LIST:
             return domain.negative_list(await store.negative_list(tx))
+        case ReportName.DUTIES:
+            return domain.duties(await flows.duties(tx, of=_of(who), today=day_of(now)))
+        case ReportName.DUTY_TOTALS:
+            return domain.duty_totals(await flows.duties(tx, of=_of(who), today=day_of(now)))
+        case ReportName.IDLE_SYSTEMS:
+            return domain.idle_systems(await flows.idle_systems(tx, of=_of(who), since=now - timedelta(days=days), now=now), days=days)
         case ReportName.DUPLICATES:
             return domain.duplicates(await store.duplicates(tx))
         case ReportName.TOTALS:

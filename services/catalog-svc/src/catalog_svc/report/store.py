@@ -41,13 +41,14 @@ _LEDGER = text(
     ORDER BY array_position(ARRAY['nation', 'province', 'city', 'county'], o.level), o.uscc
     """
 )
-_OF = "(CAST(:of AS uuid) IS NULL OR o.organization_id = CAST(:of AS uuid))"
+OF = "(CAST(:of AS uuid) IS NULL OR o.organization_id = CAST(:of AS uuid))"
+"""Which organizations a reader gets."""
 _COVERAGE = text(
     f"""
     SELECT s.system_id, s.name AS system_name, o.organization_id, o.name AS organization_name, o.uscc, o.level, s.registered_at,
            EXISTS (SELECT FROM resource r WHERE r.system_id = s.system_id AND {_IN_FORCE}) AS is_covered
     FROM system s JOIN organization o USING (organization_id)
-    WHERE s.state <> 'retired' AND {_OF}
+    WHERE s.state <> 'retired' AND {OF}
     ORDER BY o.uscc, s.name_key, s.system_id
     """
 )
@@ -56,16 +57,16 @@ _ORPHANS = text(
     SELECT 'resource' AS kind, r.resource_id AS id, r.name, o.organization_id, o.name AS organization_name,
            'its system belongs to another organization' AS reason
     FROM resource r JOIN system s USING (system_id) JOIN organization o ON o.organization_id = r.organization_id
-    WHERE r.withdrawn_at IS NULL AND s.organization_id <> r.organization_id AND {_OF}
+    WHERE r.withdrawn_at IS NULL AND s.organization_id <> r.organization_id AND {OF}
     UNION ALL
     SELECT 'resource', r.resource_id, r.name, o.organization_id, o.name, 'the version in force is not kept'
     FROM resource r JOIN organization o USING (organization_id)
-    WHERE {_IN_FORCE} AND {_OF}
+    WHERE {_IN_FORCE} AND {OF}
       AND NOT EXISTS (SELECT FROM resource_version v WHERE v.resource_id = r.resource_id AND v.version = r.version)
     UNION ALL
     SELECT e.kind || ' list entry', e.entry_id, e.name, o.organization_id, o.name, 'the data resource it refers to is withdrawn'
     FROM list_entry e JOIN organization o USING (organization_id) JOIN resource r ON r.resource_id = e.resource_id
-    WHERE r.withdrawn_at IS NOT NULL AND e.status NOT IN ('done', 'cancelled', 'lifted') AND {_OF}
+    WHERE r.withdrawn_at IS NOT NULL AND e.status NOT IN ('done', 'cancelled', 'lifted') AND {OF}
     ORDER BY 5, 1, 3, 2
     """
 )
@@ -121,33 +122,34 @@ _DUPLICATES = text(
 
 async def ledger(tx: AsyncSession) -> Sequence[dict[str, Any]]:
     """Return the ledger in one query: a line a department, a line a level (organization_id null), one for all (level null too)."""
-    return await _rows(tx, _LEDGER)
+    return await rows_of(tx, _LEDGER)
 
 
 async def coverage(tx: AsyncSession, *, of: UUID | None) -> Sequence[dict[str, Any]]:
     """Return every system that is not retired, with whether a resource in force hangs on it."""
-    return await _rows(tx, _COVERAGE, of=of)
+    return await rows_of(tx, _COVERAGE, of=of)
 
 
 async def orphans(tx: AsyncSession, *, of: UUID | None) -> Sequence[dict[str, Any]]:
     """Return what hangs on nothing: resources without a system of their provider or a kept version, entries of resources that are gone."""
-    return await _rows(tx, _ORPHANS, of=of)
+    return await rows_of(tx, _ORPHANS, of=of)
 
 
 async def non_sharing(tx: AsyncSession) -> Sequence[dict[str, Any]]:
     """Return the resources in force that are not shared, with the basis each cites."""
-    return await _rows(tx, _NON_SHARING)
+    return await rows_of(tx, _NON_SHARING)
 
 
 async def negative_list(tx: AsyncSession) -> Sequence[dict[str, Any]]:
     """Return each entry of the negative list in force with every resource in force that it binds, those that break it ahead."""
-    return await _rows(tx, _NEGATIVE_LIST)
+    return await rows_of(tx, _NEGATIVE_LIST)
 
 
 async def duplicates(tx: AsyncSession) -> Sequence[dict[str, Any]]:
     """Return the resources in force whose name, as names are compared, several providers have."""
-    return await _rows(tx, _DUPLICATES)
+    return await rows_of(tx, _DUPLICATES)
 
 
-async def _rows(tx: AsyncSession, query: TextClause, **given: Any) -> Sequence[dict[str, Any]]:
+async def rows_of(tx: AsyncSession, query: TextClause, **given: Any) -> Sequence[dict[str, Any]]:
+    """Return the rows of a report's query."""
     return [dict(row) for row in (await tx.execute(query, given)).mappings()]

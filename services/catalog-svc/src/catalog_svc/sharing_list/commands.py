@@ -14,12 +14,14 @@ from catalog_svc.resource import store as resources
 from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.rules import effective_sharing
 from catalog_svc.sharing_list import domain, plan, store
-from catalog_svc.sharing_list.domain import EntryChange, KeptKind, Owned
+from catalog_svc.sharing_list.domain import EntryChange, KeptKind, Owned, Status
 from catalog_svc.sharing_list.errors import ImportRefused, ListEntryInvalid, ListEntryPassed, ListEntryTaken
 from catalog_svc.sharing_list.sheet import RowFault, Sheet
 from catalog_svc.system import store as systems
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
+from dxmesh_schemas.catalog_events import ResourcePublished
+from dxmesh_schemas.exchange import GrantActivated
 from dxmesh_schemas.problem import Forbidden
 from dxmesh_schemas.text import comparable
 
@@ -118,6 +120,23 @@ async def negative_faults(
     return domain.forbidden(entries, effective_sharing(entry), entry.open_type)
 
 
+async def meet_by_publication(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> None:
+    """Count open duties as done by the version in force that they wait for, and demands as answered: it can be asked for by now."""
+    found = await store.in_force(tx, resource_ids)
+    for kind, status in ((KeptKind.DUTY, Status.DONE), (KeptKind.DEMAND, Status.IN_PROGRESS)):
+        await store.hold(tx, kind.value, alone=False)
+        await _meet(tx, await store.lock_waiting(tx, kind, found), status, by=ResourcePublished.SOURCE, now=now)
+
+
+async def meet_by_grant(tx: AsyncSession, granted: Collection[tuple[UUID, UUID]], *, now: datetime) -> None:
+    """Count demands as done by grants, each of (requester, resource): whoever asked reads the data by now."""
+    found = await store.in_force(tx, {resource_id for _, resource_id in granted})
+    await store.hold(tx, KeptKind.DEMAND.value, alone=False)
+    waiting = await store.lock_waiting(tx, KeptKind.DEMAND, found)
+    met = [(row, resource_id) for row, resource_id in waiting if (row.organization_id, resource_id) in granted]
+    await _meet(tx, met, Status.DONE, by=GrantActivated.SOURCE, now=now)
+
+
 async def import_entries(tx: AsyncSession, kind: KeptKind, found: Sheet, *, mode: Mode, by: Principal, now: datetime) -> Imported:
     """Enter and change the entries a file asks for: all of them or none, or (mode good) those whose row is good.
 
@@ -192,6 +211,17 @@ async def _known(tx: AsyncSession, found: Sheet, by: Principal) -> plan.Known:
         resources=await store.resources_by_code(tx, codes, owners.values()) if codes else {},
         systems=await store.systems_by_name(tx, owners.values()),
     )
+
+
+async def _meet(tx: AsyncSession, entries: Sequence[tuple[store.ListEntry, UUID]], status: Status, *, by: str, now: datetime) -> None:
+    """Write into entries which resource meets them; what is so already stays as it is."""
+    changed = [(row, resource_id) for row, resource_id in entries if (row.resource_id, row.status) != (resource_id, status.value)]
+    for row, resource_id in changed:
+        row.resource_id, row.status = resource_id, status.value
+        row.version, row.changed_at, row.changed_by = row.version + 1, now, by
+    if changed:
+        await tx.flush()
+        await store.keep(tx, [row.entry_id for row, _ in changed])
 
 
 def _fields(kind: KeptKind, entry: EntryChange) -> dict[str, Any]:

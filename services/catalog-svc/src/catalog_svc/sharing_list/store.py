@@ -1,6 +1,6 @@
 """Lists in PostgreSQL: the entries kept here with their history, and what is registered as the system and data lists."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -179,6 +180,32 @@ async def list_forbidding(
     )
     rows = await tx.execute(query.order_by(ListEntry.entry_id))
     return [Forbidding(row.entry_id, row.name, Forbids(row.forbids), f"《{row.basis['title']}》{row.basis['article']}") for row in rows]
+
+
+async def in_force(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, tuple[UUID, str]]:
+    """Return the provider and compared name of those of these resources that are in force."""
+    query = select(Resource.resource_id, Resource.organization_id, Resource.name_key)
+    rows = await tx.execute(query.where(Resource.resource_id.in_(ids), Resource.version > 0, Resource.withdrawn_at.is_(None)))
+    return {resource_id: (provider, name_key) for resource_id, provider, name_key in rows}
+
+
+async def lock_waiting(tx: AsyncSession, kind: KeptKind, resources: Mapping[UUID, tuple[UUID, str]]) -> Sequence[tuple[ListEntry, UUID]]:
+    """Lock the entries that are not ended and wait for one of these resources, each with that resource.
+
+    An entry waits for the resource it names; without one for the one of its name, a duty with its owner, a demand with whom it asks.
+    """
+    of_name = {named: resource_id for resource_id, named in resources.items()}
+    department = func.coalesce(ListEntry.counterpart_id, ListEntry.organization_id)  # only a demand asks another
+    query = select(ListEntry, department).where(
+        ListEntry.kind == kind.value,
+        ListEntry.status.not_in([status.value for status in ENDED]),
+        or_(
+            ListEntry.resource_id.in_(resources),
+            and_(ListEntry.resource_id.is_(None), tuple_(department, ListEntry.name_key).in_(of_name)),
+        ),
+    )
+    rows = await tx.execute(query.order_by(ListEntry.entry_id).with_for_update().execution_options(populate_existing=True))
+    return [(row, row.resource_id or of_name[asked, row.name_key]) for row, asked in rows]
 
 
 async def write(tx: AsyncSession, fresh: Sequence[dict[str, Any]], changed: Sequence[dict[str, Any]]) -> None:
