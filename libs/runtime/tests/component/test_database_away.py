@@ -1,11 +1,13 @@
 """A database that is killed under a request is answered as away, and the next request heals by itself."""
 
+import asyncio
+
 import httpx
 from fastapi import APIRouter
 from sqlalchemy import text
 
 from dxmesh_runtime import app as http
-from dxmesh_runtime.db import Database, Tx
+from dxmesh_runtime.db import Database, Tx, connect
 from dxmesh_runtime.settings import DatabaseSettings, KafkaSettings, ServiceSettings
 from dxmesh_runtime.testing import Tokens, serving
 
@@ -52,3 +54,20 @@ async def test_a_database_that_is_not_there_is_503() -> None:
     app = http.build(_settings("postgresql+asyncpg://nobody@127.0.0.1:9/none"), name="test", title="test", routers=[router])
     async with serving(app) as client:
         assert await _answers(client, "/fine", "/readyz") == [503, 503]
+
+
+async def test_connections_the_server_closed_while_they_waited_are_not_handed_out(database: Database) -> None:
+    other = connect(DatabaseSettings(url=database.engine.url.render_as_string(hide_password=False)))
+    async with database.engine.connect() as one, database.engine.connect() as two:
+        drivers = [(await held.get_raw_connection()).driver_connection for held in (one, two)]
+    async with other.autocommit.connect() as connection:
+        for driver in drivers:
+            assert driver is not None
+            await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": driver.get_server_pid()})
+    async with asyncio.timeout(20):
+        while not all(driver.is_closed() for driver in drivers):
+            await asyncio.sleep(0.01)
+    for _ in drivers:
+        async with database.sessions() as tx:
+            assert (await tx.execute(text("SELECT 1"))).scalar_one() == 1
+    await other.close()

@@ -6,11 +6,12 @@ from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
 
-from dxmesh_runtime import signing
+from dxmesh_runtime import auth, signing
 from dxmesh_runtime.auth import Principals
 from dxmesh_runtime.settings import AuthSettings
-from dxmesh_runtime.testing import ISSUER, Tokens
+from dxmesh_runtime.testing import ISSUER, Tokens, listening
 from dxmesh_schemas.problem import Forbidden, Unauthenticated, Unavailable
 
 TOKENS = Tokens()
@@ -64,6 +65,41 @@ async def test_a_token_that_was_good_is_refused_once_it_has_expired(monkeypatch:
     monkeypatch.setattr(time, "time", lambda: later)
     with pytest.raises(Unauthenticated, match="expired"):
         await PRINCIPALS.of(token)
+
+
+@pytest.mark.parametrize("off_seconds", [10, 45])
+@pytest.mark.parametrize(("claim", "sign"), [("exp", -1), ("nbf", 1)])
+async def test_clocks_may_differ_by_half_a_minute(claim: str, sign: int, off_seconds: int) -> None:
+    token = "Bearer " + TOKENS.token(uuid4(), "steward", **{claim: int(time.time()) + sign * off_seconds})
+    if off_seconds <= 30:
+        assert (await PRINCIPALS.of(token)).has("steward")
+    else:
+        with pytest.raises(Unauthenticated):
+            await PRINCIPALS.of(token)
+
+
+async def test_a_token_whose_key_was_taken_back_is_refused_once_the_keys_are_fetched_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_KEYS_RETRY_SECONDS", 0)
+    issuer, old, new = FastAPI(), Tokens(), Tokens()
+    published = [old]
+    issuer.get("/jwks.json")(lambda: json.loads(published[0].auth_settings().jwks or ""))
+    async with listening(issuer) as url:
+        principals = Principals(AuthSettings(issuer=ISSUER, jwks_url=f"{url}/jwks.json"))
+        good = "Bearer " + old.token(uuid4(), "steward")
+        for _ in range(2):
+            assert (await principals.of(good)).has("steward")
+        published[0] = new
+        assert (await principals.of("Bearer " + new.token(uuid4(), "steward"))).has("steward")
+        with pytest.raises(Unauthenticated):
+            await principals.of(good)
+
+
+async def test_of_verified_tokens_no_more_are_remembered_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_MOST_VERIFIED", 3)
+    principals = Principals(TOKENS.auth_settings())
+    for _ in range(10):
+        await principals.of("Bearer " + TOKENS.token(uuid4(), "steward"))
+        assert len(principals._verified) <= 3
 
 
 async def test_a_token_signed_by_another_key_is_refused_also_under_our_key_id() -> None:

@@ -1,4 +1,4 @@
-"""Logs: a failure is told with its traceback, and never with what the variables held."""
+"""Logs tell a failure with its traceback, and never what the variables held; spans are recorded where there is a receiver."""
 
 import io
 import json
@@ -8,6 +8,9 @@ from typing import Literal
 
 import pytest
 import structlog
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from dxmesh_runtime import telemetry
 from dxmesh_runtime.settings import TelemetrySettings
@@ -57,3 +60,19 @@ def test_a_line_of_json_holds_the_facts_as_fields(as_before: None, monkeypatch: 
         "warning",
         "test",
     )
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://127.0.0.1:9"])
+def test_spans_are_recorded_only_for_a_receiver_and_have_ids_in_any_case(
+    endpoint: str | None, as_before: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[TracerProvider] = []
+    monkeypatch.setattr(trace, "set_tracer_provider", made.append)  # the process takes one, once
+    telemetry.set_up(TelemetrySettings(otlp_endpoint=endpoint), "test")
+    [provider] = made
+    span = provider.get_tracer("test").start_span("push")
+    assert span.get_span_context().is_valid
+    assert span.is_recording() == (endpoint is not None)
+    not_sampled = trace.set_span_in_context(NonRecordingSpan(SpanContext(1, 1, is_remote=True, trace_flags=TraceFlags(0))))
+    assert not provider.get_tracer("test").start_span("push", context=not_sampled).is_recording(), "the caller decided otherwise"
+    provider.shutdown()

@@ -12,7 +12,9 @@ from aiokafka.record.memory_records import MemoryRecords
 from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ViewSnapshot
 from dxmesh_tabular.store import ObjectStore
+from exchange_svc.delivery import outflow
 from exchange_svc.delivery.domain import Unit
+from exchange_svc.delivery.errors import RowsMissing
 from exchange_svc.delivery.outflow import Tally, WrongDispatch, parcels
 from exchange_svc.delivery.record_batch import MAX_RECORD_BYTES
 
@@ -66,12 +68,15 @@ def made(store: ObjectStore, units: list[Unit], *, columnar: bool = True) -> tup
 
 @pytest.mark.parametrize("columnar", [True, False])
 def test_units_encoded_together_equal_units_encoded_alone(store: ObjectStore, tmp_path: Path, columnar: bool) -> None:
-    one, other = view("code", "name"), view("name", key=())
+    one, twin, other = view("code", "name"), view("code", "name"), view("name", key=())
     units = [
         unit(store, tmp_path, one, rows(1, 10)),
         unit(store, tmp_path, one, rows(11, 1)),
         unit(store, tmp_path, one, rows(1, 0)),
         unit(store, tmp_path, one, rows(12, 400)),
+        unit(store, tmp_path, twin, rows(12, 400)),
+        unit(store, tmp_path, one, rows(450, 3).drop("name")),
+        unit(store, tmp_path, one, rows(460, 6)),
         unit(store, tmp_path, one, rows(1, 5), BatchKind.DELETE),
         unit(store, tmp_path, one, rows(500, 3).drop("name")),
         unit(store, tmp_path, other, rows(600, 40)),
@@ -99,3 +104,27 @@ def test_a_row_too_large_among_good_batches_is_named_by_its_own_dispatch(store: 
     with pytest.raises(WrongDispatch) as caught:
         made(store, [good, bad])
     assert caught.value.event_id == bad.meta.event_id
+
+
+def test_of_units_encoded_together_the_one_whose_row_is_too_large_is_named(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outflow, "MAX_RECORD_BYTES", 500)  # rows above the real limit are too many bytes to be encoded with others
+    seen_by = view("code", "note", key=())
+    notes = [["a"] * 6, ["b"] * 6, ["c"] * 5 + ["x" * 501], ["d"] * 6]
+    units = [unit(store, tmp_path, seen_by, rows(1, 6, note=note)) for note in notes]
+    with pytest.raises(WrongDispatch) as caught:
+        made(store, units)
+    assert caught.value.event_id == units[2].meta.event_id
+
+
+@pytest.mark.parametrize(("units", "count", "note"), [(8, 10_000, "x"), (4, 300, "x" * 6_000)], ids=["many rows", "many bytes"])
+def test_what_waits_leaves_before_all_of_it_is_read(store: ObjectStore, tmp_path: Path, units: int, count: int, note: str) -> None:
+    seen_by = view("code", "name", "note")
+    waiting = [unit(store, tmp_path, seen_by, rows(1, count, note=[note] * count)) for _ in range(units)]
+    lost = unit(store, tmp_path, seen_by, rows(1, count, note=[note] * count))
+    store.delete(lost.dispatch.rows.key)
+    leaving = parcels(store, [Tally(one) for one in [*waiting, lost]], {seen_by.topic: 1}, columnar=True)
+    assert next(leaving).builder.record_count()
+    with pytest.raises(RowsMissing):
+        list(leaving)

@@ -139,11 +139,14 @@ async def list_versions(
 
     A version never changes, so those asked for of late are kept in memory.
     """
-    missing = [place for place in wanted if place not in _versions]
+    found = {place: _versions[place] for place in wanted if place in _versions}
+    missing = [place for place in wanted if place not in found]
     if missing:
         columns = (ResourceVersion.resource_id, ResourceVersion.version)
         rows = await tx.execute(select(*columns, ResourceVersion.snapshot).where(tuple_(*columns).in_(missing)))
-        if len(_versions) + len(missing) > _MOST_VERSIONS:
+        read = {(row.resource_id, row.version): ResourceSnapshot.model_validate(row.snapshot) for row in rows}
+        if len(_versions) + len(read) > _MOST_VERSIONS:
             _versions.clear()
-        _versions.update(((row.resource_id, row.version), ResourceSnapshot.model_validate(row.snapshot)) for row in rows)
-    return {place: _versions[place] for place in wanted if place in _versions}
+        _versions.update(read)
+        found |= read  # what was asked for is answered from here: others may have cleared the memory meanwhile
+    return found
