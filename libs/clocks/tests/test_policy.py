@@ -26,6 +26,8 @@ def test_the_regulation_has_every_rule_with_its_article() -> None:
         "request_conditional": (10, 10, "政务数据共享条例第二十一条"),
         "delivery": (20, 0, "政务数据共享条例第二十二条"),
         "correction": (10, 0, "政务数据共享条例第二十六条"),
+        "arbitration": (10, 0, "政务数据共享条例第二十八条(未定期限,比照第二十六条)"),
+        "arbitration_objection": (10, 0, "政务数据共享条例第二十八条(未定期限,比照第二十六条)"),
     }
     assert set(values) == set(RuleName)
     assert all(rule.approaching_days < rule.days for rule in regulation().rules.values())

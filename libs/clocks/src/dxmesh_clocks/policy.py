@@ -26,6 +26,8 @@ class RuleName(StrEnum):
     REQUEST_CONDITIONAL = "request_conditional"
     DELIVERY = "delivery"  # consent → data
     CORRECTION = "correction"  # a correction request → the provider's report
+    ARBITRATION = "arbitration"  # a case about a data element's source, or an objection to its decision → the answer
+    ARBITRATION_OBJECTION = "arbitration_objection"  # a decided case → the objection of the side it went against
 
 
 class Rule(BaseModel):

@@ -17,12 +17,13 @@ class DeadlineEvent(Event):
     KEY: ClassVar[str] = "clock_id"
     SOURCE: ClassVar[str] = "/catalog-svc"
     clock_id: UUID
-    rule: str = Field(description="catalogue_update or catalogue_review")
+    rule: str = Field(description="catalogue_update, catalogue_review or arbitration")
     source: str = Field(description="the article that sets the deadline")
     responsible: Literal["provider", "authority"]
     organization: OrganizationRef = Field(description="whose entry it is about")
     resource_id: UUID | None = None
     resource_name: str | None = None
+    case_id: UUID | None = Field(default=None, description="the arbitration case, where the deadline is that of one")
     reason: str
     started_on: date = Field(description="not counted (民法典 Art. 201)")
     days: int = Field(description="working days, without the extension")

@@ -1,6 +1,6 @@
 """The events of catalog-svc about who is the source of a data element (一数一源)."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -62,10 +62,11 @@ class ArbitrationOpened(ArbitrationEvent):
     holder_resource_id: UUID
     holder_item: str
     opened_at: datetime
+    due_on: date | None = Field(default=None, description="the last day in time for the decision, in China")
 
 
 class ArbitrationDecided(ArbitrationEvent):
-    """The data authority named the source, or found the two items to be different data elements (`distinct`)."""
+    """The authority, or on objection its people's government, named the source or found two different data elements (`distinct`)."""
 
     TYPE: ClassVar[str] = "dxmesh.catalog.arbitration.decided.v1"
     outcome: str = Field(description="claimant, holder or distinct")
@@ -74,3 +75,24 @@ class ArbitrationDecided(ArbitrationEvent):
     source_resource_id: UUID
     source_item: str
     decided_at: datetime
+    objection_until: date | None = Field(default=None, description="the last day to object to it, in China; None: it is for good")
+    document: str | None = Field(default=None, description="the people's government's decision, where that decided")
+
+
+class ArbitrationObjected(ArbitrationEvent):
+    """The side a decision went against objects in time: the case goes to the people's government, the decision stands meanwhile."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.arbitration.objected.v1"
+    organization_id: UUID
+    reason: str
+    objected_at: datetime
+    due_on: date = Field(description="the last day in time for the answer, in China")
+
+
+class ArbitrationClosed(ArbitrationEvent):
+    """A case ended without another decision."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.arbitration.closed.v1"
+    state: str = Field(description="withdrawn by the claimant; lapsed, as one of the items is gone; settled: the decision stands for good")
+    reason: str
+    closed_at: datetime

@@ -141,25 +141,29 @@ async def test_a_case_is_seen_by_its_two_sides_the_authority_and_auditors(disput
 
 async def test_a_decision_that_cannot_take_effect_is_refused_and_changes_nothing(dispute: Dispute, is_problem: Any) -> None:
     node, case = dispute.node, await dispute.opened()
-    release = f"/v1/source-claims/{dispute.held['claim_id']}/release"
-    assert (await node.client.post(release, json={"reason": "移交"}, headers=node.steward(dispute.police))).status_code == 200
-    refused = is_problem(await dispute.decide(case, "holder"), 409, "decision-impossible")
-    assert refused["errors"][0]["pointer"] == "/outcome"
-    withdrawal = f"/v1/resources/{dispute.marriages['resource_id']}/withdrawal"
-    assert (await node.client.post(withdrawal, json={"reason": "停用"}, headers=node.steward(dispute.civil))).status_code == 200
-    is_problem(await dispute.decide(case, "claimant"), 409, "decision-impossible")
+    for outcome, organization, resource in (
+        ("holder", dispute.police, dispute.population),
+        ("claimant", dispute.civil, dispute.marriages),
+    ):
+        withdrawal = f"/v1/resources/{resource['resource_id']}/withdrawal"
+        assert (await node.client.post(withdrawal, json={"reason": "停用"}, headers=node.steward(organization))).status_code == 200
+        refused = is_problem(await dispute.decide(case, outcome), 409, "decision-impossible")  # before the event is handled
+        assert refused["errors"][0]["pointer"] == "/outcome"
     assert (await node.client.get(f"/v1/arbitrations/{case['case_id']}", headers=node.authority)).json()["state"] == "open"
     assert await dispute.told(ArbitrationDecided) == []
 
 
-async def test_a_third_source_of_the_same_data_element_stands_in_the_way_of_a_decision(dispute: Dispute, is_problem: Any) -> None:
-    node, case = dispute.node, await dispute.opened()
-    release = f"/v1/source-claims/{dispute.held['claim_id']}/release"
-    await node.client.post(release, json={"reason": "移交"}, headers=node.steward(dispute.police))
-    tax, payers = await dispute.side("税务局", "纳税人", "idno", "身份证号码")
-    assert (await dispute.claim(tax, payers, "idno")).status_code == 201
+async def test_a_third_source_of_the_same_data_element_stands_in_the_way_of_a_decision(node: Any, is_problem: Any) -> None:
+    dispute, sources = Dispute(node), []
+    for name, item in (("住建局", "建筑面积(平方米)"), ("自然资源局", "建筑面积(公顷)")):
+        organization, resource = await dispute.side(name, f"{name}台账", "area", item)
+        sources.append((await dispute.claim(organization, resource, "area")).json())  # doubtful: another unit
+    tax, taxed = await dispute.side("税务局", "房产税源", "area", "建筑面积")
+    case = (await dispute.open(tax, taxed, "area")).json()
     refused = is_problem(await dispute.decide(case, "claimant"), 409, "decision-impossible")
-    assert refused["holder"]["organization"]["name"] == "税务局"
+    [third] = [one for one in sources if one["claim_id"] != case["holder_claim_id"]]
+    assert refused["holder"]["claim_id"] == third["claim_id"]
+    assert len((await node.client.get("/v1/source-claims", params={"state": "held"}, headers=node.authority)).json()["items"]) == 2
 
 
 @pytest.mark.parametrize("reason", ["", " ", "a\x00", "a\u200bb", None])

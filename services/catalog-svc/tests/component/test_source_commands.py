@@ -84,6 +84,12 @@ async def test_a_refused_claim_is_arbitrated_from_the_command_line(cli: Commands
         await cli("民政局", *decision)
     assert (await cli("authority", *decision))["outcome"] == "claimant"
     assert [one["case_id"] for one in await cli("公安局", "arbitration", "list", "--state", "decided")] == [case["case_id"]]
+    objection = ("arbitration", "object", case["case_id"], "--reason", "法定登记机关")
+    with pytest.raises(ClientError, match="403"):
+        await cli("民政局", *objection)
+    assert (await cli("公安局", *objection))["state"] == "referred"
+    withdrawn = await cli("公安局", "arbitration", "withdraw", case["case_id"], "--reason", "已协商一致")
+    assert (withdrawn["state"], withdrawn["outcome"]) == ("settled", "claimant")
 
 
 async def test_synonyms_are_kept_and_names_compared_from_the_command_line(cli: Commands) -> None:

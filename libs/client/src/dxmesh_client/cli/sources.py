@@ -20,7 +20,7 @@ form = typer.Typer(no_args_is_help=True, help="Forms: what need not be collected
 Why = Annotated[str, typer.Option(help="the reason, as it is written down")]
 Item = Annotated[str, typer.Argument(help="the item's code")]
 _CLAIM = ["claim_id", "division_code", "organization_id", "resource_id", "item", "item_name", "state", "claimed_at"]
-_CASE = ["case_id", "state", "claimant_item_name", "holder_item_name", "similarity", "outcome", "opened_at"]
+_CASE = ["case_id", "state", "claimant_item_name", "holder_item_name", "similarity", "due_on", "outcome", "objection_until"]
 _RIVAL = ["organization", "resource_name", "item", "item_name", "similarity", "claim_id"]
 _FORM = ["form_id", "name", "held_count", "withheld_count", "doubtful_count", "new_count", "matched_at"]
 _FINDING = ["name", "outcome", "organization", "resource", "item", "similarity"]
@@ -102,16 +102,30 @@ def arbitration_state(case_id: UUID, text: Annotated[str, typer.Option(help="wha
 
 @arbitration.command("decide")
 def arbitration_decide(
-    case_id: UUID, outcome: Annotated[str, typer.Option(help="claimant, holder, or distinct: two data elements, both stay")], reason: Why
+    case_id: UUID, outcome: Annotated[str, typer.Option(help="claimant, holder, or distinct: two data elements, both stay")], reason: Why,
+    document: Annotated[str | None, typer.Option(help="the people's government's decision, where that decided on objection")] = None,
 ) -> None:
     """Decide a case (authority)."""
-    _show_case(_call("POST", f"arbitrations/{case_id}/decision", outcome=outcome, reason=reason))
+    _show_case(_call("POST", f"arbitrations/{case_id}/decision", outcome=outcome, reason=reason, document=document))
+
+
+@arbitration.command("object")
+def arbitration_object(case_id: UUID, reason: Why) -> None:
+    """Object to a decision that went against your organization: its people's government decides (steward)."""
+    _show_case(_call("POST", f"arbitrations/{case_id}/objection", reason=reason))
+
+
+@arbitration.command("withdraw")
+def arbitration_withdraw(case_id: UUID, reason: Why) -> None:
+    """Take your case back before it is decided, or your objection; then the decision stands for good (steward)."""
+    _show_case(_call("POST", f"arbitrations/{case_id}/withdrawal", reason=reason))
 
 
 def _show_case(case: dict[str, Any]) -> None:
     show(case)
     if not Mode.json:
-        show_all(case["statements"], ["made_at", "organization_id", "text"])
+        show_all(case["statements"], ["made_at", "organization_id", "text"], title="said")
+        show_all(case["steps"], ["at", "step", "by", "reason"], title="done")
 
 
 @synonym.command("list")

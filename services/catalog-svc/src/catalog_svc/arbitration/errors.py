@@ -1,6 +1,6 @@
 """The problems of arbitration cases."""
 
-from dxmesh_schemas.problem import Conflict, NotFound
+from dxmesh_schemas.problem import Conflict, Invalid, NotFound
 
 
 class CaseNotFound(NotFound):
@@ -16,9 +16,33 @@ class CaseOpen(Conflict):
 
 
 class CaseDecided(Conflict):
-    """The authority has decided; `outcome` says how."""
+    """The case is decided; `outcome` says how."""
 
     slug, title = "arbitration-decided", "The case is decided"
+
+
+class CaseClosed(Conflict):
+    """The claimant took the case back, or one of its items is gone; `state` says which."""
+
+    slug, title = "arbitration-closed", "The case is closed"
+
+
+class NotDecided(Conflict):
+    """There is no decision yet to object to."""
+
+    slug, title = "arbitration-not-decided", "The case is not decided"
+
+
+class ObjectionLate(Conflict):
+    """The days to object are over; `until` was the last."""
+
+    slug, title = "objection-late", "The objection comes too late"
+
+
+class DecisionInvalid(Invalid):
+    """What was sent of a decision breaks a rule; `errors` says which and where."""
+
+    slug, title = "arbitration-decision-invalid", "The decision's entry is not valid"
 
 
 class NothingToArbitrate(Conflict):

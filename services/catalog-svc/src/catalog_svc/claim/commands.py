@@ -8,10 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.arbitration import closing
 from catalog_svc.arbitration import store as arbitrations
 from catalog_svc.claim import domain, store
 from catalog_svc.claim.domain import ClaimState
-from catalog_svc.claim.errors import ClaimReleased, SourceHeld
+from catalog_svc.claim.errors import ClaimInvalid, ClaimReleased, SourceHeld
 from catalog_svc.matching import commands as matching
 from catalog_svc.matching.domain import Element, Match, Verdict, compare
 from catalog_svc.organization import store as organizations
@@ -66,24 +67,35 @@ class Candidate:
 
 
 async def candidate(tx: AsyncSession, resource_id: UUID, code: str, *, by: Principal) -> Candidate:
-    """Return an item that may become a source, its division locked against other claims and its resource against withdrawal.
+    """Return an item that may become a source: its organization locked against moving, then its division against other claims,
+    then its resource against withdrawal.
 
     Raises: ResourceNotFound (404), Forbidden (403), IllegalTransition (409) for a resource not in force, ClaimInvalid (422).
     """
     row = await resource_commands.get_visible(tx, resource_id, by=by)
     if not resource_commands.may_edit(by, row.organization_id):
         raise Forbidden("sources are claimed by a steward of the provider or the data authority")
-    organization = await organizations.get(tx, row.organization_id)
+    organization = await organizations.get(tx, row.organization_id, lock=True)
     await store.lock_division(tx, organization.division_code)
     row = await resources.get(tx, resource_id, lock=True)
     if row.version == 0 or row.withdrawn_at is not None:
         raise IllegalTransition(f"only an item of a published resource is a source; this one is {row.state}", state=row.state)
-    snapshot = ResourceSnapshot.model_validate((await resources.get_version(tx, resource_id, row.version)).snapshot)
+    snapshot = await _in_force(tx, row)
     await matching.index(tx, snapshot)  # the claim may come before the event of the publication
-    known = await matching.lexicon(tx)
+    return await _candidate(tx, row, organization, snapshot, code)
+
+
+async def _in_force(tx: AsyncSession, row: resources.Resource) -> ResourceSnapshot:
+    return ResourceSnapshot.model_validate((await resources.get_version(tx, row.resource_id, row.version)).snapshot)
+
+
+async def _candidate(
+    tx: AsyncSession, row: resources.Resource, organization: organizations.Organization, snapshot: ResourceSnapshot, code: str
+) -> Candidate:
+    """Return an item of the version in force. Raises: ClaimInvalid (422)."""
     item = snapshot.item(code)
-    element = known.of_item(item, snapshot.name) if item is not None else None
-    elsewhere = item is not None and item.reference is not None and item.reference.resource_id != resource_id
+    element = (await matching.lexicon(tx)).of_item(item, snapshot.name) if item is not None else None
+    elsewhere = item is not None and item.reference is not None and item.reference.resource_id != row.resource_id
     domain.refuse_item(item, code, element, refers_elsewhere=elsewhere)
     assert item is not None, "a missing item was refused"
     assert element is not None, "a missing item was refused"
@@ -114,15 +126,21 @@ async def claim(
 async def rivals(tx: AsyncSession, wanted: Candidate) -> list[Rival]:
     """Return the division's other sources that are or may be the same data element, the most alike first.
 
-    Those the authority has found to be different data elements are left out.
+    Those that were found to be different data elements are left out, as long as both go by the names they had then.
     """
     [keys] = await matching.like_keys(tx, [wanted.element], most=20)
     resource_id, code = wanted.resource.resource_id, wanted.item.code
-    distinct = await arbitrations.distinct_from(tx, resource_id, code)
+    known = await matching.lexicon(tx)
+    rulings = await arbitrations.distinct_from(tx, resource_id, code)
     found = []
     for held in await store.held_of_keys(tx, keys, division_code=wanted.division_code):
         claim, entry, _, resource = held
-        if (claim.resource_id, claim.item) in {(resource_id, code), *distinct}:
+        if (claim.resource_id, claim.item) == (resource_id, code) or any(
+            (claim.resource_id, claim.item) == (ruling.resource_id, ruling.item)
+            and known.element(ruling.own_name, form=wanted.element.format).name.key == wanted.element.name.key
+            and known.element(ruling.name, form=entry.format).name.key == entry.key
+            for ruling in rulings
+        ):
             continue
         match = compare(wanted.element, entry.element(resource.name))
         if match.verdict is not Verdict.DIFFERENT:
@@ -178,8 +196,11 @@ async def release(tx: AsyncSession, claim_id: UUID, *, reason: str, by: Principa
     return row
 
 
-async def end(tx: AsyncSession, row: store.SourceClaim, *, reason: str, now: datetime) -> None:
-    """End a claim whose row is locked. Emits: catalog.source.released.v1."""
+async def end(tx: AsyncSession, row: store.SourceClaim, *, reason: str, now: datetime, case_id: UUID | None = None) -> None:
+    """End a claim whose row and division are locked; cases about it lapse, but for the one that ends it (`case_id`).
+
+    Emits: catalog.source.released.v1; catalog.arbitration.closed.v1 for each case that lapses.
+    """
     row.state, row.released_at, row.release_reason = ClaimState.RELEASED.value, now, reason
     await tx.flush()
     event = SourceReleased(
@@ -193,13 +214,95 @@ async def end(tx: AsyncSession, row: store.SourceClaim, *, reason: str, now: dat
         released_at=now,
     )
     await outbox.add(tx, event, now=now)
+    cases = await arbitrations.lock_waiting_about(tx, row.resource_id, row.item, but=case_id)
+    await closing.lapse(tx, cases, reason=f"the source {row.item_name!r} ended: {reason}", now=now)
 
 
 async def end_of_resource(tx: AsyncSession, resource_id: UUID, *, kept: frozenset[str], reason: str, now: datetime) -> None:
-    """End the claims of a resource's items, but for those `kept`. Emits: catalog.source.released.v1 for each."""
+    """End the claims of a resource's items, but for those `kept`, and bring those to the version in force; likewise the cases for them.
+
+    Emits: catalog.source.released.v1, .assigned.v1, catalog.arbitration.closed.v1.
+    """
+    divisions = await store.held_in(tx, resource_id) | await arbitrations.waiting_in(tx, resource_id)
+    if not divisions:
+        return
+    for division in sorted(divisions):
+        await store.lock_division(tx, division)
+    resource = await resources.get(tx, resource_id)
+    snapshot = await _in_force(tx, resource)
     for row in await store.held_of_resource(tx, resource_id):
-        if row.item not in kept:
+        if row.item in kept:
+            await _follow(tx, row, resource, snapshot, now=now)
+        else:
             await end(tx, row, reason=reason, now=now)
+    for case in await arbitrations.lock_waiting_for_resource(tx, resource_id):
+        why: str | None = reason
+        if case.claimant_item in kept:
+            _, why = await _as_it_is(tx, case.claimant_item_name, resource, snapshot, case.claimant_item)
+        if why is not None:
+            await closing.lapse(tx, [case], reason=why, now=now)
+
+
+async def move(tx: AsyncSession, organization_id: UUID, *, before: str, now: datetime) -> None:
+    """Take the sources of an organization, locked, from the division it left to the one it is in now; its cases lapse.
+
+    A source that another organization holds there already ends.
+    Emits: catalog.source.released.v1, .assigned.v1, catalog.arbitration.closed.v1.
+    """
+    organization = await organizations.get(tx, organization_id)
+    for division in sorted({before, organization.division_code}):
+        await store.lock_division(tx, division)
+    why = f"the organization moved from division {before} to {organization.division_code}"
+    for row in await store.held_of_organization(tx, organization_id):
+        resource = await resources.get(tx, row.resource_id)
+        found, _ = await _as_it_is(tx, row.item_name, resource, await _in_force(tx, resource), row.item)
+        if found is None or resource.withdrawn_at is not None:
+            await end(tx, row, reason=f"{why}; the item is no source any more", now=now)
+        else:
+            await _renew(tx, row, found, why=why, now=now)
+    await closing.lapse(tx, await arbitrations.lock_waiting_for_organization(tx, organization_id), reason=why, now=now)
+
+
+async def _follow(
+    tx: AsyncSession, row: store.SourceClaim, resource: resources.Resource, snapshot: ResourceSnapshot, *, now: datetime
+) -> None:
+    """Keep a claim whose item is the same data element as before, also under a synonym; check one that is another anew."""
+    found, why = await _as_it_is(tx, row.item_name, resource, snapshot, row.item)
+    if found is not None and why is None:
+        row.item_name = found.item.name
+    elif found is not None and why is not None:
+        await _renew(tx, row, found, why=why, now=now)
+    else:
+        await end(tx, row, reason=why or "", now=now)
+
+
+async def _as_it_is(
+    tx: AsyncSession, name: str, resource: resources.Resource, snapshot: ResourceSnapshot, code: str
+) -> tuple[Candidate | None, str | None]:
+    """Return what may be claimed of an item in the version in force, and why it is not the data element any more that had this name."""
+    version = f"version {snapshot.version} of the resource"
+    organization = await organizations.get(tx, resource.organization_id)
+    try:
+        found = await _candidate(tx, resource, organization, snapshot, code)
+    except ClaimInvalid as gone:
+        return None, f"{version}: {gone.detail}"
+    if found.item.name == name:
+        return found, None
+    before = (await matching.lexicon(tx)).element(name, form=found.element.format, subject=snapshot.name)
+    is_same = compare(before, found.element).verdict is Verdict.SAME
+    return found, None if is_same else f"{version} calls the item {found.item.name!r}, not {name!r} any more"
+
+
+async def _renew(tx: AsyncSession, row: store.SourceClaim, wanted: Candidate, *, why: str, now: datetime) -> None:
+    """End a claim and make it anew for what its item is now, unless another source there is that data element."""
+    same = [rival for rival in await rivals(tx, wanted) if rival.match.verdict is Verdict.SAME]
+    if same:
+        holder = same[0].as_dict()
+        held = f"{holder['item_name']!r} of {holder['organization']['name']} is the source of that in {wanted.division_code}"
+        await end(tx, row, reason=f"{why}; {held}: an arbitration case may change it", now=now)
+        return
+    await end(tx, row, reason=f"{why}; it is claimed anew", now=now)
+    await assign(tx, wanted, case_id=None, by=row.claimed_by, now=now)
 
 
 def _held(rival: Rival, wanted: Candidate) -> SourceHeld:

@@ -69,6 +69,18 @@ async def find_held(tx: AsyncSession, resource_id: UUID, item: str) -> SourceCla
     )
 
 
+async def held_in(tx: AsyncSession, resource_id: UUID) -> set[str]:
+    """Return the divisions in which a resource's items hold claims."""
+    query = select(SourceClaim.division_code).where(SourceClaim.resource_id == resource_id, SourceClaim.state == ClaimState.HELD.value)
+    return set(await tx.scalars(query))
+
+
+async def held_of_organization(tx: AsyncSession, organization_id: UUID) -> Sequence[SourceClaim]:
+    """Return the claims an organization's items hold, locked, resource by resource."""
+    query = select(SourceClaim).where(SourceClaim.organization_id == organization_id, SourceClaim.state == ClaimState.HELD.value)
+    return (await tx.scalars(query.order_by(SourceClaim.resource_id, SourceClaim.item).with_for_update())).all()
+
+
 async def held_of_resource(tx: AsyncSession, resource_id: UUID) -> Sequence[SourceClaim]:
     """Return the claims a resource's items hold, locked, in the order of their items."""
     query = select(SourceClaim).where(SourceClaim.resource_id == resource_id, SourceClaim.state == ClaimState.HELD.value)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.duty import domain, store
 from catalog_svc.duty.domain import About, Change, Extension, Step
-from catalog_svc.duty.errors import DutyClosed, DutyInvalid, DutyKnown, ExtensionAsked, ExtensionNotAsked, ReviewOfSubmission
+from catalog_svc.duty.errors import DutyClosed, DutyInvalid, DutyKnown, DutyOfCase, ExtensionAsked, ExtensionNotAsked, ReviewOfSubmission
 from catalog_svc.organization import store as organizations
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.resource import store as resources
@@ -91,6 +91,26 @@ async def end_review(tx: AsyncSession, resource_id: UUID, *, by: str, reason: st
         _meet(tx, row, at=now, by=by, reason=reason, resource_id=resource_id, version=None, now=now)
 
 
+async def on_dispute(
+    tx: AsyncSession, policy: Policy, *, organization_id: UUID, resource_id: UUID, case_id: UUID, reason: str, by: str, now: datetime
+) -> store.Duty:
+    """Start the authority's clock of an arbitration case, as it is opened and again as a decision is objected to.
+
+    Source: 政务数据共享条例 Art. 28, which sets no term: the policy's is our reading.
+    """
+    clock = Clock(policy.rule(RuleName.ARBITRATION), day_of(now))
+    row = _begin(RuleName.ARBITRATION, clock, organization_id, resource_id, Change.DISPUTE, reason, by, now)
+    row.case_id = case_id
+    return await _enter(tx, row)
+
+
+async def end_dispute(tx: AsyncSession, case_id: UUID, *, by: str, reason: str, now: datetime) -> None:
+    """End the clock of an arbitration case, if one runs. The case is locked."""
+    for row in await store.lock_open_of_case(tx, case_id):
+        assert row.resource_id is not None, "a dispute is about a resource"
+        _meet(tx, row, at=now, by=by, reason=reason, resource_id=row.resource_id, version=None, now=now)
+
+
 async def on_publication(tx: AsyncSession, resource_id: UUID, *, version: int, by: str, now: datetime) -> None:
     """Count a resource's open duties as met by the version that is put in force in this transaction. The resource is locked.
 
@@ -133,7 +153,7 @@ async def answer(
 ) -> store.Duty:
     """Say which version answers a change: the duty was met on the day that version came into force, or is announced.
 
-    Raises: DutyNotFound (404), Forbidden (403), DutyClosed (409), ReviewOfSubmission (409), DutyInvalid (422).
+    Raises: DutyNotFound (404), Forbidden (403), DutyClosed (409), ReviewOfSubmission (409), DutyOfCase (409), DutyInvalid (422).
     """
     with suppress(ResourceNotFound):  # locked before the duty, as whoever publishes or calls off locks them
         await resources.get(tx, resource_id, lock=True)
@@ -180,7 +200,7 @@ async def decide_extension(tx: AsyncSession, duty_id: UUID, *, outcome: Extensio
 async def cancel(tx: AsyncSession, duty_id: UUID, *, reason: str, by: Principal, now: datetime) -> store.Duty:
     """Take back a duty that was registered by mistake (the data authority); nothing is told of it any more.
 
-    Raises: DutyNotFound (404), DutyClosed (409), ReviewOfSubmission (409).
+    Raises: DutyNotFound (404), DutyClosed (409), ReviewOfSubmission (409), DutyOfCase (409).
     """
     row = await _locked(tx, duty_id, by=by)
     _refuse_review(row)
@@ -331,6 +351,8 @@ def _note(tx: AsyncSession, row: store.Duty, step: Step, *, by: str, reason: str
 def _refuse_review(row: store.Duty) -> None:
     if row.rule == RuleName.CATALOGUE_REVIEW:
         raise ReviewOfSubmission("publish the version that was handed in, or send it back with the reason")
+    if row.rule == RuleName.ARBITRATION:
+        raise DutyOfCase("decide the case with POST /v1/arbitrations/{case_id}/decision", case_id=str(row.case_id))
 
 
 def _ref(organization: organizations.Organization) -> OrganizationRef:

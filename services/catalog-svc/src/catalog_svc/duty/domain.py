@@ -1,4 +1,4 @@
-"""Rules of duties: what starts one, how it stands, and what is told of it (政务数据共享条例 Art. 17)."""
+"""Rules of duties: what starts one, how it stands, and what is told of it (政务数据共享条例 Art. 17, 28)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ class Change(StrEnum):
     LAW = "law"  # a law, administrative regulation or State Council decision was changed
     DUTIES = "duties"  # the department's own duties were
     SUBMISSION = "submission"  # a new version was handed in, and the authority's review is due
+    DISPUTE = "dispute"  # a data element's source is in dispute, and a decision is due
 
 
 class Standing(StrEnum):
@@ -72,7 +73,7 @@ def faults(change: Change, *, basis: str | None, changed_on: date, policy: Polic
 
 def responsible(rule: RuleName) -> Literal["provider", "authority"]:
     """Return who owes what a deadline is for."""
-    return "authority" if rule is RuleName.CATALOGUE_REVIEW else "provider"
+    return "provider" if rule is RuleName.CATALOGUE_UPDATE else "authority"
 
 
 class Told(Protocol):
@@ -81,6 +82,7 @@ class Told(Protocol):
     duty_id: Any
     rule: Any
     resource_id: Any
+    case_id: Any
     reason: Any
     due_on: Any
     missed_at: Any
@@ -111,6 +113,7 @@ def deadline_event(duty: Told, about: About, *, missed: bool, now: datetime) -> 
         "organization": about.organization,
         "resource_id": duty.resource_id,
         "resource_name": about.resource_name,
+        "case_id": duty.case_id,
         "reason": duty.reason,
         "started_on": clock.started_on,
         "days": clock.rule.days,

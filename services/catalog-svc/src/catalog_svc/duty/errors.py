@@ -33,6 +33,12 @@ class ReviewOfSubmission(Conflict):
     slug, title = "review-of-submission", "A review ends by its own outcome"
 
 
+class DutyOfCase(Conflict):
+    """A dispute's deadline ends as the case is decided, withdrawn or lapses, and in no other way; `case_id` names the case."""
+
+    slug, title = "duty-of-case", "A dispute's deadline ends by its own outcome"
+
+
 class ExtensionNotAsked(Conflict):
     """There is nothing to consent to: no extension is asked for, or it was answered."""
 

@@ -16,6 +16,7 @@ from catalog_svc.duty.errors import (
     DutyInvalid,
     DutyKnown,
     DutyNotFound,
+    DutyOfCase,
     ExtensionAsked,
     ExtensionNotAsked,
     ReviewOfSubmission,
@@ -103,6 +104,7 @@ class DutyHead(BaseModel):
     organization_name: str
     resource_id: UUID | None
     resource_name: str | None
+    case_id: Annotated[UUID | None, Field(description="the arbitration case it is the deadline of")]
     change: Change
     basis: str | None
     reason: str
@@ -184,7 +186,7 @@ async def list_duties(
     state: Annotated[Standing | None, Query(description="`missed`: overdue, or done late; `met`: done in time")] = None,
     organization: Annotated[UUID | None, Query(description="organization id")] = None,
     resource: Annotated[UUID | None, Query(description="resource id")] = None,
-    rule: Annotated[Literal["catalogue_update", "catalogue_review"] | None, Query()] = None,
+    rule: Annotated[Literal["catalogue_update", "catalogue_review", "arbitration"] | None, Query()] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Page[DutyHead]:
@@ -237,7 +239,7 @@ async def decide_extension(duty_id: UUID, body: DecisionIn, who: Authority, tx: 
 
 @router.post(
     "/{duty_id}/answer",
-    responses=problems(*BODY_PROBLEMS, DutyNotFound, DutyClosed, ReviewOfSubmission, DutyInvalid, Forbidden),
+    responses=problems(*BODY_PROBLEMS, DutyNotFound, DutyClosed, ReviewOfSubmission, DutyOfCase, DutyInvalid, Forbidden),
 )
 async def answer(duty_id: UUID, body: AnswerIn, who: Who, tx: Tx) -> DutyOut:
     """Say which published version answers the change; a later version of the duty's own resource does so by itself."""
@@ -246,7 +248,9 @@ async def answer(duty_id: UUID, body: AnswerIn, who: Who, tx: Tx) -> DutyOut:
     return await _out(tx, duty_id, now)
 
 
-@router.post("/{duty_id}/cancellation", responses=problems(*BODY_PROBLEMS, DutyNotFound, DutyClosed, ReviewOfSubmission, Forbidden))
+@router.post(
+    "/{duty_id}/cancellation", responses=problems(*BODY_PROBLEMS, DutyNotFound, DutyClosed, ReviewOfSubmission, DutyOfCase, Forbidden)
+)
 async def cancel(duty_id: UUID, body: CancellationIn, who: Authority, tx: Tx) -> DutyOut:
     """Take back a duty registered by mistake (the data authority)."""
     now = utc_now()

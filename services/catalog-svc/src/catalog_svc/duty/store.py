@@ -1,6 +1,6 @@
 """Duties and what happened to them in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -48,6 +48,7 @@ class Duty(Base):
     __table_args__ = (
         Index("ix_duty_organization_id", "organization_id", "missed_at"),
         Index("ix_duty_resource_id", "resource_id"),
+        Index("ix_duty_case_id", "case_id"),
         Index("duty_due", "missed_at", "duty_id"),
         Index("duty_untold_approaching", "approaching_at", postgresql_where=text(_UNTOLD_APPROACHING)),
         Index("duty_untold_missed", "missed_at", postgresql_where=text(_UNTOLD_MISSED)),
@@ -57,6 +58,7 @@ class Duty(Base):
     terms: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the rule's values
     organization_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
     resource_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("resource.resource_id"))
+    case_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("arbitration_case.case_id"))
     change: Mapped[str] = mapped_column(Text)
     basis: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
@@ -157,6 +159,18 @@ async def lock_open(tx: AsyncSession, resource_id: UUID, *rules: str) -> Sequenc
     """Return the open duties of a resource, locked."""
     query = select(Duty).where(_OWED, Duty.resource_id == resource_id, Duty.rule.in_(rules))
     return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update().execution_options(populate_existing=True))).all()
+
+
+async def lock_open_of_case(tx: AsyncSession, case_id: UUID) -> Sequence[Duty]:
+    """Return the open duties of an arbitration case, locked."""
+    query = select(Duty).where(_OWED, Duty.case_id == case_id)
+    return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update().execution_options(populate_existing=True))).all()
+
+
+async def last_of_cases(tx: AsyncSession, case_ids: Collection[UUID]) -> dict[UUID, Duty]:
+    """Return the last duty of each arbitration case that has one."""
+    query = select(Duty).where(Duty.case_id.in_(case_ids)).order_by(Duty.duty_id)
+    return {duty.case_id: duty for duty in await tx.scalars(query) if duty.case_id is not None} if case_ids else {}
 
 
 async def lock_met_by(tx: AsyncSession, resource_id: UUID, version: int) -> Sequence[Duty]:

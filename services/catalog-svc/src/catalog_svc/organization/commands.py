@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.claim import commands as claims
 from catalog_svc.etag import Tags, refuse_passed
 from catalog_svc.officer import store as officers
 from catalog_svc.organization import domain, store
@@ -71,9 +72,11 @@ async def change(
     """Change an organization's entry; the uscc is its identity and stays. The same entry again changes nothing.
 
     Raises: OrganizationNotFound (404), EntryPassed (412), OrganizationInvalid (422), also for a parent that stands under the organization.
-    Emits: catalog.organization.changed.v1, when something changed.
+    One that moves to another division takes its sources along, as far as no other organization holds them there.
+    Emits: catalog.organization.changed.v1, when something changed; catalog.source.released.v1 and .assigned.v1 as it moves.
     """
     row = await store.get(tx, organization_id, lock=True)
+    division_before = row.division_code
     refuse_passed(if_match, row.changed_at)
     before = _standing(row)
     standing = Standing(kind, extras.get("licence", before.licence), extras.get("contract", before.contract))
@@ -92,6 +95,8 @@ async def change(
     if (row.name, row.level, row.division_code, row.kind, row.parent_id, row.licence, row.contract) == wanted:
         return row
     row.name, row.level, row.division_code, row.kind, row.parent_id, row.licence, row.contract = wanted
+    if division_code != division_before:
+        await claims.move(tx, organization_id, before=division_before, now=now)
     await announce(tx, row, now=now)
     return row
 
