@@ -102,7 +102,9 @@ def arbitration_state(case_id: UUID, text: Annotated[str, typer.Option(help="wha
 
 @arbitration.command("decide")
 def arbitration_decide(
-    case_id: UUID, outcome: Annotated[str, typer.Option(help="claimant, holder, or distinct: two data elements, both stay")], reason: Why,
+    case_id: UUID,
+    outcome: Annotated[str, typer.Option(help="claimant, holder, or distinct: two data elements, both stay")],
+    reason: Why,
     document: Annotated[str | None, typer.Option(help="the people's government's decision, where that decided on objection")] = None,
 ) -> None:
     """Decide a case (authority)."""
