@@ -1,7 +1,7 @@
 """The events of catalog-svc."""
 
-from datetime import datetime
-from typing import ClassVar
+from datetime import date, datetime
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -17,6 +17,7 @@ from dxmesh_schemas.catalog import (
     Snapshot,
     SystemKind,
     SystemState,
+    UpdateCycle,
 )
 from dxmesh_schemas.event import Event
 
@@ -110,6 +111,20 @@ class ResourceWithdrawn(ResourceEvent):
     TYPE: ClassVar[str] = "dxmesh.catalog.resource.withdrawn.v1"
     reason: str
     withdrawn_at: datetime
+
+
+class ResourceStale(ResourceEvent):
+    """A resource's newest data are older than its update cycle allows; told once for the same newest data."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.stale.v1"
+    resource_code: str
+    name: str
+    provider: OrganizationRef
+    steward: str | None = Field(default=None, description="the post that keeps the entry current")
+    update_cycle: UpdateCycle
+    evidence: Literal["batch", "version"] = Field(description="what the age is counted from: the newest batch, or without one the version")
+    newest_at: datetime
+    fresh_through: date = Field(description="the last day, in China, on which the newest data were current")
 
 
 class ResourceSubmitted(ResourceEvent):

@@ -24,6 +24,7 @@ from catalog_svc.form import routes as forms
 from catalog_svc.lineage import routes as lineage
 from catalog_svc.matching import routes as synonyms
 from catalog_svc.mount import routes as mounts
+from catalog_svc.mount import stale_routes as stale
 from catalog_svc.officer import routes as officers
 from catalog_svc.organization import routes as organizations
 from catalog_svc.report import routes as reports
@@ -47,7 +48,7 @@ _ROUTERS = [organizations.router, credentials.router, systems.router, resources.
 _ROUTERS += [claims.router, arbitrations.router, forms.router, synonyms.router]
 _ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
 _ROUTERS += [searches.router, bulk.router]
-_ROUTERS += [duties.router, mounts.router]  # the stale report has a form of its own, so it comes before the others
+_ROUTERS += [duties.router, mounts.router, stale.router]  # the stale report has a form of its own, so it comes before the others
 
 # files before entries: a list's `file` is no entry's id
 _ROUTERS += [list_files.router, lists.router, editions.router, censuses.router, reports.router]

@@ -8,6 +8,8 @@ from catalog_svc.code_set.worker import keep_current
 from catalog_svc.duty.worker import tell_in_time
 from catalog_svc.grant import consumers as grants
 from catalog_svc.mount import consumers as mounts
+from catalog_svc.mount.commands import tell_stale
+from catalog_svc.rounds import tell_from_time_to_time
 from catalog_svc.settings import Settings
 from catalog_svc.sharing_list import consumers as lists
 from catalog_svc.step.worker import run_notices
@@ -37,6 +39,7 @@ async def run(settings: Settings) -> None:
             run_notices(database, public_url=settings.public_url),
             tell_in_time(database),
             keep_current(database),
+            tell_from_time_to_time(database, "stale", tell_stale),
         ]
 
     await worker.run_worker(settings, name="catalog-svc", tasks=tasks)

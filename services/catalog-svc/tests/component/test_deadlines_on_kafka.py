@@ -1,10 +1,14 @@
 """The worker on real Kafka: accepted batches are heard of, and deadlines are told to the mesh."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
+
+from sqlalchemy import update
 
 from catalog_svc import worker
 from catalog_svc.mount.domain import MountState
+from catalog_svc.resource.store import Resource
 from dxmesh_clocks.working_days import add, day_of
 from dxmesh_runtime import broker
 from dxmesh_runtime.db import utc_now
@@ -12,6 +16,7 @@ from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_runtime.testing import incoming
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_deadlines import DeadlineApproaching
+from dxmesh_schemas.catalog_events import ResourceStale
 from dxmesh_schemas.events import topics
 from dxmesh_schemas.exchange import BatchAccepted, BatchKind, ObjectRef
 
@@ -23,6 +28,9 @@ async def test_the_worker_hears_of_batches_and_tells_of_deadlines(node: Any, kaf
     await broker.ensure_topics(settings.kafka, topics())
     organization, system = await node.provider()
     made = await node.published(organization, system)
+    await node.published(organization, system, name="陈旧的")
+    async with node.sessions.begin() as tx:
+        await tx.execute(update(Resource).where(Resource.name == "陈旧的").values(published_at=utc_now() - timedelta(days=100)))
     provider = OrganizationRef(**{name: organization[name] for name in ("organization_id", "uscc", "name", "division_code")})
     event = BatchAccepted(
         resource_id=made["resource_id"],
@@ -58,6 +66,9 @@ async def test_the_worker_hears_of_batches_and_tells_of_deadlines(node: Any, kaf
             }
             duty = await node.made("/v1/duties", body, node.authority)
             record = await reader.getone()
+            while not any(isinstance(event, ResourceStale) for event in await node.events()):
+                assert not work.done(), work.exception()
+                await asyncio.sleep(0.05)
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)

@@ -1,18 +1,22 @@
 import asyncio
+import csv
+import io
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import fastexcel
 import pytest
 from sqlalchemy import update
 
-from catalog_svc.mount import store
+from catalog_svc.mount import commands, store
 from catalog_svc.mount.consumers import HANDLERS
 from catalog_svc.resource.store import Resource
 from dxmesh_clocks.working_days import ZONE, day_of
 from dxmesh_runtime.db import utc_now
 from dxmesh_runtime.testing import deliver, incoming
 from dxmesh_schemas.catalog import OrganizationRef
+from dxmesh_schemas.catalog_events import ResourceStale
 from dxmesh_schemas.exchange import BatchAccepted, BatchKind, ObjectRef
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -309,3 +313,57 @@ async def test_the_stale_report_names_what_is_not_kept_current_and_from_what_it_
     assert (await node.client.get("/v1/reports/stale", params=params, headers=node.steward(other))).json()["items"] == []
     is_problem(await node.client.get("/v1/reports/stale", headers=node.headers(None)), 403)
     is_problem(await node.client.get("/v1/reports/stale", params={"cursor": "?"}, headers=node.authority), 422, "cursor-invalid")
+
+
+async def test_the_stale_report_is_given_whole_as_csv_and_xlsx(node: Any, is_problem: Any) -> None:
+    organization, system = await node.provider()
+    for number in range(3):
+        await node.published(organization, system, name=f"={number}", update_cycle="DAILY")
+    async with node.sessions.begin() as tx:
+        await tx.execute(update(Resource).values(published_at=utc_now() - timedelta(days=100)))
+    params = {"format": "csv", "limit": 1}
+    as_csv = await node.client.get("/v1/reports/stale", params=params, headers=node.steward(organization))
+    assert as_csv.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(as_csv.content.decode("utf-8-sig"))))
+    assert {(row["信息资源名称"], row["更新周期"], row["计算依据"], row["超期天数"]) for row in rows} == {
+        (f"'={number}", "每日", "目录版本", "99") for number in range(3)
+    }
+    as_xlsx = await node.client.get("/v1/reports/stale", params={"format": "xlsx"}, headers=node.authority)
+    assert fastexcel.read_excel(as_xlsx.content).load_sheet(0).to_polars().height == 3
+    other = await node.organization("绍兴市水利局")
+    foreign = {"format": "csv", "organization": organization["organization_id"]}
+    empty = await node.client.get("/v1/reports/stale", params=foreign, headers=node.steward(other))
+    assert len(empty.content.decode("utf-8-sig").splitlines()) == 1, "another organization's are not given out"
+    is_problem(await node.client.get("/v1/reports/stale", params={"format": "csv"}, headers=node.headers(None)), 403)
+
+
+async def test_a_resource_is_told_to_be_stale_once_until_newer_data_are_stale_again(node: Any) -> None:
+    organization, system = await node.provider()
+    made = await node.published(organization, system, update_cycle="WEEKLY")
+    await node.published(organization, system, name="静态", update_cycle="STATIC")
+    first = datetime(2026, 11, 10, 8, tzinfo=ZONE)
+    await deliver(node.sessions, HANDLERS, accepted(made["resource_id"], at=first))
+    midnight = datetime(2026, 11, 18, tzinfo=ZONE)
+
+    async def tell(now: datetime) -> int:
+        async with node.sessions.begin() as tx:
+            return await commands.tell_stale(tx, now)
+
+    async def told() -> list[ResourceStale]:
+        return [event for event in await node.events() if isinstance(event, ResourceStale)]
+
+    assert await tell(midnight - timedelta(seconds=1)) == 0, "current through the seventh day"
+    assert sorted(await asyncio.gather(tell(midnight), tell(midnight))) == [0, 1], "two tellers tell it once"
+    assert await tell(midnight + timedelta(days=30)) == 0
+    [event] = await told()
+    assert (str(event.resource_id), event.name, event.steward, event.provider.uscc) == (
+        made["resource_id"],
+        made["name"],
+        "区划地名科数据管理员",
+        organization["uscc"],
+    )
+    assert (event.evidence, event.newest_at, event.fresh_through) == ("batch", first, date(2026, 11, 17))
+    await deliver(node.sessions, HANDLERS, accepted(made["resource_id"], at=first + timedelta(days=9), sequence=2))
+    assert await tell(midnight + timedelta(days=2)) == 0, "newer data came"
+    assert await tell(midnight + timedelta(days=9)) == 1, "and grew stale as well"
+    assert [event.newest_at for event in await told()] == [first, first + timedelta(days=9)]

@@ -38,6 +38,7 @@ class Report(StrEnum):
     IDLE_SYSTEMS = "idle-systems"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
+    STALE = "stale"
 
 
 File = Annotated[Path, typer.Argument(help="a file that ends in .csv or .xlsx", dir_okay=False)]
@@ -158,10 +159,15 @@ def report(
 ) -> None:
     """Show a report, or write it to a file."""
     query = {} if days is None else {"days": days}
+    also = () if name is Report.STALE else (".json",)  # the stale resources are told page by page
     with Client() as client:
         url = f"/v1/reports/{name.value}"
         if file is not None:
-            _kept(client, url, file, ".json", **query)
+            _kept(client, url, file, *also, **query)
+            return
+        if name is Report.STALE:
+            columns = ["resource_code", "name", "organization_name", "update_cycle", "fresh_through", "overdue_days"]
+            show_all(client.page(f"{client.profile.catalog}{url}", limit=200).items, columns)
             return
         found = client.call("GET", f"{client.profile.catalog}{url}", params=query).json()
         if Mode.json:

@@ -11,12 +11,18 @@ from catalog_svc.mount import domain, store
 from catalog_svc.mount.domain import MountKind, MountStep
 from catalog_svc.mount.errors import MountInvalid, NotMountable, NotMounted
 from catalog_svc.resource import store as resources
+from catalog_svc.resource.commands import provider_ref
 from catalog_svc.resource.errors import ResourceNotFound
+from dxmesh_clocks.working_days import day_of
+from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
+from dxmesh_schemas.catalog import UpdateCycle
+from dxmesh_schemas.catalog_events import ResourceStale
 from dxmesh_schemas.exchange import BatchAccepted, DeliveryCompleted
 from dxmesh_schemas.problem import Forbidden
 
+_TOLD_AT_ONCE = 500
 READS_ALL = ("authority", "operator", "auditor")
 
 
@@ -145,6 +151,35 @@ async def note_deliveries(tx: AsyncSession, completed: Sequence[DeliveryComplete
         newest[event.resource_id] = max(newest.get(event.resource_id, event.completed_at), event.completed_at)
     if newest:
         await store.note_outflows(tx, newest)
+
+
+async def tell_stale(tx: AsyncSession, now: datetime) -> int:
+    """Tell of resources that became stale, once for the same newest data; return of how many. Tellers at once share the work.
+
+    Emits: catalog.resource.stale.v1.
+    """
+    found = await store.list_stale(tx, of=None, today=day_of(now), after=None, limit=_TOLD_AT_ONCE, untold=True)
+    if not found:
+        return 0
+    told = await store.note_told(tx, found, now=now)
+    events = [_stale_event(row) for row in found if row[0].resource_id in told]
+    await outbox.add_all(tx, events, now=now)
+    return len(events)
+
+
+def _stale_event(row: store.Stale) -> ResourceStale:
+    resource, owner, arrival, newest_at, fresh_through = row
+    return ResourceStale(
+        resource_id=resource.resource_id,
+        resource_code=resource.resource_code,
+        name=resource.name,
+        provider=provider_ref(owner),
+        steward=(resource.definition or {}).get("steward"),
+        update_cycle=UpdateCycle(resource.update_cycle),
+        evidence="version" if arrival is None else "batch",
+        newest_at=newest_at,
+        fresh_through=fresh_through,
+    )
 
 
 async def _editable(tx: AsyncSession, resource_id: UUID, *, by: Principal, if_match: Tags) -> resources.Resource:

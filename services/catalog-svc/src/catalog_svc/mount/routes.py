@@ -1,7 +1,7 @@
-"""Mounts over HTTP, the mount rate, and the resources that are not kept current."""
+"""Mounts over HTTP, and the mount rate."""
 
-from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -13,12 +13,10 @@ from catalog_svc.mount import commands, domain, store
 from catalog_svc.mount.domain import MAX_ADDRESS, MountKind, MountState, MountStep
 from catalog_svc.mount.errors import MountInvalid, NotMountable, NotMounted
 from catalog_svc.resource.errors import ResourceNotFound
-from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.auth import Authority, Principal, Who
 from dxmesh_runtime.db import Tx, utc_now
-from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_id, after_time, cut
+from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_id, cut
 from dxmesh_runtime.problems import problems
-from dxmesh_schemas.catalog import UpdateCycle
 from dxmesh_schemas.problem import Forbidden
 from dxmesh_schemas.text import Reason
 
@@ -111,28 +109,6 @@ class RateReport(BaseModel):
     as_of: datetime
     total: Rate
     organizations: list[OrganizationRate]
-
-
-class StaleOut(BaseModel):
-    """A resource whose data are older than its update cycle allows."""
-
-    resource_id: UUID
-    resource_code: str
-    name: str
-    organization_id: UUID
-    organization_name: str
-    steward: Annotated[str | None, Field(description="the post that keeps the entry current")]
-    update_cycle: UpdateCycle
-    evidence: Annotated[Literal["batch", "version"], Field(description="what the age is counted from")]
-    newest_at: datetime
-    fresh_through: Annotated[date, Field(description="the last day, in China, on which the newest data were current")]
-    overdue_days: Annotated[int, Field(description="calendar days since then")]
-
-
-class StaleReport(Page[StaleOut]):
-    """Resources that are not kept current."""
-
-    as_of: datetime
 
 
 def _head(row: store.Entry, who: Principal) -> dict[str, Any]:
@@ -247,37 +223,3 @@ def _counts(published: int, mounted: int, supplied: int, replicas: int) -> dict[
         "supplied_proxy_count": supplied - replicas,
         "mount_ratio": round(supplied / published, 4) if published else None,
     }
-
-
-@router.get("/reports/stale", responses=problems(CursorInvalid, Forbidden))
-async def stale(
-    who: Who,
-    tx: Tx,
-    organization: Annotated[UUID | None, Query(description="organization id")] = None,
-    limit: Limit = 50,
-    cursor: CursorText = None,
-) -> StaleReport:
-    """List the resources whose newest accepted batch, or version where none came, is older than their update cycle allows."""
-    of, now = commands.reads_of(who), utc_now()
-    if of is not None and organization not in (None, of):
-        return StaleReport(as_of=now, items=[], next_cursor=None)
-    today = day_of(now)
-    rows = await store.list_stale(tx, of=of or organization, today=today, after=after_time(cursor), limit=limit)
-    page = cut(rows, limit, lambda row: (row[3], row[0].resource_id))
-    items = [
-        StaleOut(
-            resource_id=resource.resource_id,
-            resource_code=resource.resource_code,
-            name=resource.name,
-            organization_id=owner.organization_id,
-            organization_name=owner.name,
-            steward=(resource.definition or {}).get("steward"),
-            update_cycle=UpdateCycle(resource.update_cycle),
-            evidence="version" if arrival is None else "batch",
-            newest_at=newest_at,
-            fresh_through=fresh_through,
-            overdue_days=(today - fresh_through).days,
-        )
-        for resource, owner, arrival, newest_at, fresh_through in page.items
-    ]
-    return StaleReport(as_of=now, items=items, next_cursor=page.next_cursor)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     or_,
     select,
@@ -72,6 +74,15 @@ class Arrival(Base):
     batch_id: Mapped[UUID] = mapped_column(Uuid)
     batch_count: Mapped[int] = mapped_column(Integer)
     row_count: Mapped[int | None] = mapped_column(Integer)  # accepted rows of the newest batch; null: told before rows were kept
+
+
+class Staleness(Base):
+    """From which newest data a resource was told to be stale: newer ones may be told to be so anew."""
+
+    __tablename__ = "resource_staleness"
+    resource_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("resource.resource_id"), primary_key=True)
+    newest_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    told_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class Outflow(Base):
@@ -162,13 +173,23 @@ _FRESH_THROUGH = cast(
 )
 
 
-async def list_stale(
-    tx: AsyncSession, *, of: UUID | None, today: date, after: tuple[datetime, UUID] | None, limit: int
-) -> Sequence[Row[Resource, Organization, Arrival | None, datetime, date]]:
-    """Return up to limit + 1 resources in force whose newest data are older than their cycle allows, the oldest first.
+Stale = Row[Resource, Organization, Arrival | None, datetime, date]
+"""A stale resource with its provider, its batches, the time of its newest data and the last day those were current."""
 
-    Each with its provider, its batches, when its newest batch was accepted (or, without one, its version published), and through
-    which day that is current. What is reached by proxy is current as long as the interface answers, and left out.
+
+async def list_stale(
+    tx: AsyncSession,
+    *,
+    of: UUID | None,
+    today: date,
+    after: tuple[datetime, UUID] | None,
+    limit: int | None,
+    untold: bool = False,
+) -> Sequence[Stale]:
+    """Return up to limit + 1 (or all) resources in force whose newest data are older than their cycle allows, the oldest first.
+
+    What is reached by proxy is current as long as the interface answers, and left out. With `untold` only those are returned that
+    nobody was told of since their newest data came.
     """
     query = select(Resource, Organization, Arrival, _NEWEST, _FRESH_THROUGH)
     query = query.join(Organization, Organization.organization_id == Resource.organization_id)
@@ -176,12 +197,31 @@ async def list_stale(
     query = query.outerjoin(Arrival, Arrival.resource_id == Resource.resource_id)
     by_proxy = and_(Mount.kind == MountKind.PROXY.value, Arrival.resource_id.is_(None))
     query = query.where(IN_FORCE, Resource.update_cycle.in_([cycle.value for cycle in ALLOWED]), by_proxy.is_not(True))
-    query = query.where(today > _FRESH_THROUGH).order_by(_NEWEST, Resource.resource_id).limit(limit + 1)
+    query = query.where(today > _FRESH_THROUGH).order_by(_NEWEST, Resource.resource_id)
+    if limit is not None:
+        query = query.limit(limit + 1)
+    if untold:
+        query = query.where(~exists().where(Staleness.resource_id == Resource.resource_id, Staleness.newest_at == _NEWEST))
     if of is not None:
         query = query.where(Resource.organization_id == of)
     if after is not None:
         query = query.where(tuple_(_NEWEST, Resource.resource_id) > after)
     return (await tx.execute(query)).all()
+
+
+async def note_told(tx: AsyncSession, found: Sequence[Stale], *, now: datetime) -> set[UUID]:
+    """Enter that these are told to be stale; return those that no other teller entered meanwhile."""
+    rows = sorted(
+        ({"resource_id": row[0].resource_id, "newest_at": row[3], "told_at": now} for row in found), key=itemgetter("resource_id")
+    )
+    statement = insert(Staleness).values(rows)
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=["resource_id"],
+        set_={"newest_at": new.newest_at, "told_at": new.told_at},
+        where=Staleness.newest_at != new.newest_at,
+    )
+    return set(await tx.scalars(statement.returning(Staleness.resource_id)))
 
 
 async def note_arrivals(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
