@@ -280,6 +280,9 @@ class ResourceSnapshot(Snapshot):
     authority_source: str | None = Field(default=None, description="what makes the provider this data's source")
     division_code: str | None = None
     video: Video | None = None
+    taxonomies: tuple[str, ...] = Field(
+        default=(), description="codes of the base databases, domain warehouses and theme databases it belongs to; a code is given once"
+    )
 
     def item(self, code: str) -> DataItem | None:
         """Return the item of that code, if the resource has it."""

@@ -98,7 +98,7 @@ def _refuse_role(by: Principal, system: System, until: Until) -> None:
 
 
 async def _facts(tx: AsyncSession, entry: Definition, system: System) -> rules.Facts:
-    if any(item.code_set or item.reference for item in entry.items):
+    if entry.taxonomies or any(item.code_set or item.reference for item in entry.items):
         return await resources.facts(tx, entry, organization_id=system.organization_id, row=None)
     return rules.Facts(system_name=system.name)
 

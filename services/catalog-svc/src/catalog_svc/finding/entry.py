@@ -18,6 +18,15 @@ class Organization:
 
 
 @dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """A base database, domain warehouse or theme database, as results are counted and narrowed by it."""
+
+    code: str
+    name: str
+    parent: str | None  # the code of the one it stands under
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A resource, as it is found and shown: the version in force, or the draft of one that was never published."""
 
@@ -40,6 +49,7 @@ class Entry:
     item_count: int
     shareable_item_count: int
     published_at: datetime | None
+    taxonomies: tuple[str, ...] = ()  # codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from catalog_svc.finding.entry import Entry
+from catalog_svc.finding.entry import Entry, Taxonomy
 
-FACETS = ("class_path", "organization", "level", "sharing_type", "open_type", "format", "theme")
+FACETS = ("class_path", "organization", "level", "sharing_type", "open_type", "format", "theme", "taxonomy")
 
 
 class Facets:
@@ -13,6 +13,7 @@ class Facets:
     def __init__(self) -> None:
         self._masks: dict[str, dict[str, int]] = {name: {} for name in FACETS}
         self._below: dict[str, set[str]] = {}
+        self.taxonomies: Mapping[str, Taxonomy] = {}  # by code
 
     def put(self, bit: int, entry: Entry) -> None:
         """Note the values of a resource; it belongs to its class and to all above it."""
@@ -27,6 +28,8 @@ class Facets:
         for name, value in values.items():
             if value is not None:
                 self._note(name, value, bit)
+        for code in entry.taxonomies:
+            self._note("taxonomy", code, bit)
         above = ""
         for part in entry.class_path.split("/"):
             path = f"{above}/{part}" if above else part
@@ -40,16 +43,31 @@ class Facets:
 
     def mask(self, name: str, value: str) -> int:
         """Return what has a value."""
-        return self._masks[name].get(value, 0)
+        return (self._belonging() if name == "taxonomy" else self._masks[name]).get(value, 0)
+
+    def _belonging(self) -> Mapping[str, int]:
+        """Return for each entry of a taxonomy what belongs to it or to one below it.
+
+        Put together anew each time: entries are few, and one may come to stand elsewhere while no resource changes.
+        """
+        found: dict[str, int] = {}
+        for code, mask in self._masks["taxonomy"].items():
+            at: str | None = code
+            while at is not None:
+                found[at] = found.get(at, 0) | mask
+                at = known.parent if (known := self.taxonomies.get(at)) is not None else None
+        return found
 
     def counts(self, mask: int, class_path: str | None) -> Mapping[str, list[tuple[str, int]]]:
         """Return value → count for every facet, most first; of classes, the one asked for and those one step below it."""
         counts: dict[str, list[tuple[str, int]]] = {}
         for name, values in self._masks.items():
-            shown = values
+            shown: Mapping[str, int] = values
             if name == "class_path":
                 steps = self._below.get(class_path or "", set()) | ({class_path} if class_path in values else set())
                 shown = {path: values[path] for path in steps}
+            elif name == "taxonomy":
+                shown = self._belonging()
             found = [(value, count) for value, of_value in shown.items() if (count := (of_value & mask).bit_count())]
             counts[name] = sorted(found, key=lambda pair: (-pair[1], pair[0]))
         return counts

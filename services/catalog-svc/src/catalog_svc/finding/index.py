@@ -7,7 +7,7 @@ from uuid import UUID
 
 from catalog_svc.finding import domain
 from catalog_svc.finding.domain import Query
-from catalog_svc.finding.entry import Entry, Found, Marks, Organization, Place, Scope
+from catalog_svc.finding.entry import Entry, Found, Marks, Organization, Place, Scope, Taxonomy
 from catalog_svc.finding.facets import Facets
 from catalog_svc.finding.masks import Postings, mask_of, positions_of
 from catalog_svc.finding.ordered import Codes, Ordered
@@ -87,7 +87,16 @@ class Index:
         known = self._organizations.get(organization_id)
         return known.organization if known else None
 
+    @property
+    def taxonomies(self) -> Mapping[str, Taxonomy]:
+        """Return the entries of taxonomies by code."""
+        return self._facets.taxonomies
+
     # --- changes
+
+    def put_taxonomies(self, taxonomies: Mapping[str, Taxonomy]) -> None:
+        """Hold the entries of taxonomies as they are now."""
+        self._facets.taxonomies = taxonomies
 
     def put(self, entry: Entry) -> None:
         """Hold a resource as it is now."""

@@ -14,6 +14,7 @@ from catalog_svc.finding.errors import IndexNotReady
 from catalog_svc.finding.index import Index
 from catalog_svc.finding.watch import Finder
 from catalog_svc.resource.definition import ClassPath
+from catalog_svc.taxonomy.domain import TaxonomyCode
 from dxmesh_runtime import paging
 from dxmesh_runtime.auth import Principal, Who
 from dxmesh_runtime.paging import CursorInvalid, CursorText
@@ -72,6 +73,7 @@ class ResultOut(BaseModel):
     open_type: OpenType
     format_class: FormatClass | None
     open_theme: str | None
+    taxonomies: list[str]
     update_cycle: UpdateCycle
     item_count: int
     shareable_item_count: int
@@ -80,7 +82,7 @@ class ResultOut(BaseModel):
 
 
 class FacetValue(BaseModel):
-    """How many of all results have a value; `label` is an organization's name."""
+    """How many of all results have a value; `label` is the name of an organization or of an entry of a taxonomy."""
 
     value: str
     label: str | None = None
@@ -88,7 +90,10 @@ class FacetValue(BaseModel):
 
 
 class FacetsOut(BaseModel):
-    """The counts of all results, not of the page; of classes, the one asked for and those one step below it."""
+    """The counts of all results, not of the page; of classes, the one asked for and those one step below it.
+
+    What belongs to an entry of a taxonomy counts for those above it too.
+    """
 
     class_path: list[FacetValue]
     organization: list[FacetValue]
@@ -97,6 +102,7 @@ class FacetsOut(BaseModel):
     open_type: list[FacetValue]
     format: list[FacetValue]
     theme: list[FacetValue]
+    taxonomy: list[FacetValue]
 
 
 class SearchOut(BaseModel):
@@ -150,6 +156,10 @@ async def search(
     open_type: OpenType | None = None,
     format: Annotated[FormatClass | None, Query(description="format class")] = None,  # noqa: A002  # the name callers know
     theme: Annotated[str | None, Query(max_length=200, description="open theme")] = None,
+    taxonomy: Annotated[
+        TaxonomyCode | None,
+        Query(description="code of a base database, domain warehouse or theme database: what belongs to it or below it"),
+    ] = None,
     limit: Limit = 20,
     cursor: CursorText = None,
 ) -> Response:
@@ -161,7 +171,7 @@ async def search(
     index = _index(request)
     asked = {
         "class_path": class_path, "organization": organization and str(organization), "level": level, "sharing_type": sharing_type,
-        "open_type": open_type, "format": format, "theme": theme,
+        "open_type": open_type, "format": format, "theme": theme, "taxonomy": taxonomy,
     }  # fmt: skip
     filters = {name: str(value) for name, value in asked.items() if value is not None}
     query = domain.read_query(q) if q is not None and q.strip() else None
@@ -224,6 +234,7 @@ def _result(entry: Entry, marks: Marks | None) -> dict[str, Any]:
         "open_type": entry.open_type,
         "format_class": entry.format,
         "open_theme": entry.theme,
+        "taxonomies": entry.taxonomies,
         "update_cycle": entry.update_cycle,
         "item_count": entry.item_count,
         "shareable_item_count": entry.shareable_item_count,
@@ -250,5 +261,8 @@ def _facets(index: Index, found: Found) -> dict[str, list[dict[str, Any]]]:
 
 
 def _label(index: Index, facet: str, value: str) -> str | None:
+    if facet == "taxonomy":
+        taxonomy = index.taxonomies.get(value)
+        return taxonomy.name if taxonomy is not None else None
     organization = index.organization(UUID(value)) if facet == "organization" else None
     return organization.name if organization is not None else None

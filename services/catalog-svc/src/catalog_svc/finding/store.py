@@ -7,14 +7,17 @@ from uuid import UUID
 from sqlalchemy import bindparam, case, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 from sqlalchemy.types import Uuid
 
-from catalog_svc.finding.entry import Entry, Organization
+from catalog_svc.finding.entry import Entry, Organization, Taxonomy
 from catalog_svc.organization.store import Organization as OrganizationRow
 from catalog_svc.resource.store import Resource
+from catalog_svc.taxonomy.store import Taxonomy as TaxonomyRow
 
 CHANNEL = "finding"
-"""Where a trigger says the id of every resource and organization that changed."""
+"""Where triggers say the id of every resource and organization that changed, and `taxonomy` when an entry of one did."""
+TAXONOMY = "taxonomy"
 
 _shown = case((Resource.version > 0, Resource.definition), else_=Resource.draft)
 
@@ -39,6 +42,7 @@ _ENTRIES = (
         Resource.summary,
         Resource.sharing_type,
         Resource.open_type,
+        Resource.taxonomies,
         _shown["class_path"].astext.label("class_path"),
         _shown["format_class"].astext.label("format"),
         _shown["open_theme"].astext.label("theme"),
@@ -75,6 +79,13 @@ async def organizations(connection: AsyncConnection) -> dict[UUID, Organization]
     return {found.organization_id: Organization(*found) for found in await connection.execute(query)}
 
 
+async def taxonomies(connection: AsyncConnection) -> dict[str, Taxonomy]:
+    """Return every entry of a taxonomy by its code, retired ones too: they keep their members."""
+    parent = aliased(TaxonomyRow)
+    query = select(TaxonomyRow.code, TaxonomyRow.name, parent.code).outerjoin(parent, parent.taxonomy_id == TaxonomyRow.parent_id)
+    return {code: Taxonomy(code, name, above) for code, name, above in await connection.execute(query)}
+
+
 async def entries(connection: AsyncConnection, ids: Collection[UUID]) -> list[Entry]:
     """Return those of these resources that can be found: neither withdrawn nor without an entry."""
     return [_entry(row) for row in await connection.execute(_ENTRIES, {"ids": list(ids)})]
@@ -101,4 +112,5 @@ def _entry(row: Any) -> Entry:
         item_count=row.item_count,
         shareable_item_count=row.shareable_item_count,
         published_at=row.published_at,
+        taxonomies=tuple(row.taxonomies),
     )

@@ -40,6 +40,7 @@ class Finder:
             database.engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", json_deserializer=orjson.loads
         )
         self._changed: set[UUID] = set()
+        self._taxonomies_changed = False
         self._wake = asyncio.Event()
         self._index = Index()
         self._fresh: Index | None = None  # being made in its place
@@ -89,6 +90,8 @@ class Finder:
             self.ready.set()
             while not raw.is_closed():
                 self._wake.clear()
+                if self._taxonomies_changed:
+                    await self._read_taxonomies(connection)
                 if self._changed:
                     await self._apply(connection)
                     await asyncio.sleep(_GATHER_SECONDS)  # while many change, they are read together
@@ -100,12 +103,25 @@ class Finder:
         log.warning("finding.connection_lost")
 
     def _heard(self, _: object, __: int, ___: str, payload: object) -> None:
+        if payload == store.TAXONOMY:
+            self._taxonomies_changed = True
+            self._wake.set()
+            return
         with suppress(ValueError):  # anyone may speak on a channel
             self._changed.add(UUID(str(payload)))
             self._wake.set()
 
+    async def _read_taxonomies(self, connection: AsyncConnection) -> None:
+        """Hold the entries of taxonomies as they are now; what belongs to them is counted under them by the next search."""
+        self._taxonomies_changed = False
+        found = await store.taxonomies(connection)
+        for index in (self._index, self._fresh):
+            if index is not None:
+                index.put_taxonomies(found)
+
     async def _compare(self, connection: AsyncConnection) -> None:
-        """Find what differs from the database: revisions, and what organizations are called."""
+        """Find what differs from the database: revisions, what organizations are called, and how taxonomies stand."""
+        await self._read_taxonomies(connection)
         now = await store.revisions(connection)
         held = self._index.revisions
         self._changed |= {resource_id for resource_id, revision in now.items() if held.get(resource_id) != revision}
@@ -143,6 +159,7 @@ class Finder:
     async def _renew(self, connection: AsyncConnection) -> None:
         """Make the index anew, without the positions left behind; changes go into both meanwhile."""
         self._fresh = Index()
+        self._fresh.put_taxonomies(self._index.taxonomies)
         try:
             for number, resource_id in enumerate(list(self._index.revisions), 1):
                 if (entry := self._index.find(resource_id)) is not None:

@@ -22,6 +22,8 @@ class ReportName(StrEnum):
     IDLE_SYSTEMS = "idle-systems"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
+    TAXONOMIES = "taxonomies"
+    LINEAGE = "lineage"
 
 
 _ORGANIZATION = {"organization_name": "部门", "uscc": "统一社会信用代码", "level": "层级"}
@@ -51,6 +53,8 @@ TITLES = {
     ReportName.IDLE_SYSTEMS: "无数据流动的信息系统",
     ReportName.DUPLICATES: "同名资源",
     ReportName.TOTALS: "分层级分部门总数",
+    ReportName.TAXONOMIES: "基础库、领域数据仓库、主题库编目情况",
+    ReportName.LINEAGE: "未溯源到基础库的衍生资源",
 }
 COLUMNS: dict[ReportName, dict[str, str]] = {
     ReportName.COVERAGE: {"system_name": "信息系统名称", **_ORGANIZATION, "registered_at": "登记时间"},
@@ -106,6 +110,28 @@ COLUMNS: dict[ReportName, dict[str, str]] = {
     },
     ReportName.DUPLICATES: {"name": "信息资源名称", "provider_count": "提供方数", "resource_code": "信息资源代码", **_ORGANIZATION},
     ReportName.TOTALS: {"level": "层级", "name": "部门", "uscc": "统一社会信用代码", **_COUNTS},
+    ReportName.TAXONOMIES: {
+        "taxonomy_kind": "类别",
+        "code": "代码",
+        "name": "名称",
+        "parent_code": "上级代码",
+        "lead_name": "牵头部门",
+        "provider_count": "提供方数",
+        "resource_count": "信息资源数",
+        "item_count": "信息项数",
+        "shareable_item_count": "可共享信息项数",
+        "mounted_count": "已挂接资源数",
+        "supplied_count": "已供数资源数",
+        "is_retired": "已停用",
+    },
+    ReportName.LINEAGE: {
+        "resource_code": "信息资源代码",
+        "name": "信息资源名称",
+        **_ORGANIZATION,
+        "theme_names": "所属主题库",
+        "source_count": "已登记来源数",
+        "reason": "原因",
+    },
 }
 """The columns of each report's file, with their titles."""
 
@@ -113,6 +139,7 @@ COLUMNS: dict[ReportName, dict[str, str]] = {
 _LEVELS = {"nation": "国家", "province": "省", "city": "市", "county": "县"}
 _SHOWN = {
     "level": _LEVELS,
+    "taxonomy_kind": {"base": "基础库", "domain": "领域数据仓库", "theme": "主题库"},
     "basis_kind": {"law": "法律", "administrative_regulation": "行政法规", "state_council_decision": "国务院决定"},
     "status": {"pending": "未开始", "in_progress": "进行中", "done": "已完成"},
     "state": {"planned": "规划建设", "in_service": "在用"},
@@ -219,3 +246,30 @@ def totals(lines: Rows) -> tuple[dict[str, Any], Rows]:
     whole = next(line for line in lines if line["level"] is None)
     departments = [line for line in lines if line["organization_id"] is not None]
     return {name: whole[name] for name in ("organization_count", *_COUNTS)}, departments
+
+
+def taxonomies(rows: Rows) -> tuple[dict[str, Any], Rows]:
+    """Return how many base databases, domain warehouses and theme databases hold something and have a lead, and a row for each.
+
+    A retired one has a row while it has members, and is not counted.
+    """
+    used = [row for row in rows if not row["is_retired"]]
+    base = [row for row in used if row["taxonomy_kind"] == "base"]
+    covered = sum(row["resource_count"] > 0 for row in base)
+    summary = {
+        "taxonomy_count": len(used),
+        "filled_count": sum(row["resource_count"] > 0 for row in used),
+        "without_lead_count": sum(row["lead_organization_id"] is None for row in used),
+        "base_count": len(base),
+        "filled_base_count": covered,
+        "filled_base_ratio": covered / len(base) if base else None,
+    }
+    return summary, rows
+
+
+def lineage(derived: Rows) -> tuple[dict[str, Any], Rows]:
+    """Return how many derived resources lead to a base database, and those that do not, each with the reason."""
+    astray = [{name: value for name, value in row.items() if name != "has_base"} for row in derived if not row["has_base"]]
+    rows = [row | {"reason": "no source leads to a base database" if row["source_count"] else "no source is said"} for row in astray]
+    found = len(derived) - len(rows)
+    return {"derived_count": len(derived), "with_base_count": found, "with_base_ratio": found / len(derived) if derived else None}, rows

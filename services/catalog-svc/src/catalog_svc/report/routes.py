@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from catalog_svc.formats import MEDIA_TYPES, Exports, ExportsBusy, Form, Format, frames_of
-from catalog_svc.report import domain, flows, store
+from catalog_svc.report import databases, domain, flows, store
 from catalog_svc.report.domain import ReportName
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.auth import Who
@@ -134,6 +134,10 @@ async def _found(report: ReportName, who: Who, tx: Tx, *, days: int, now: dateti
             return domain.duplicates(await store.duplicates(tx))
         case ReportName.TOTALS:
             return domain.totals(await store.ledger(tx))
+        case ReportName.TAXONOMIES:
+            return domain.taxonomies(await databases.taxonomies(tx))
+        case ReportName.LINEAGE:
+            return domain.lineage(await databases.lineage(tx))
 
 
 def _of(who: Who) -> UUID | None:

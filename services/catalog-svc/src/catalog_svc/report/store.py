@@ -19,13 +19,13 @@ Index(
     Resource.shareable_item_count,
     postgresql_where=text("version > 0 AND withdrawn_at IS NULL"),
 )
-_IN_FORCE = "version > 0 AND withdrawn_at IS NULL"
+IN_FORCE = "version > 0 AND withdrawn_at IS NULL"
 _LEDGER = text(
     f"""
     WITH held AS (
         SELECT organization_id, count(*) AS resources, sum(item_count) AS items, sum(shareable_item_count) AS shareable,
                count(*) FILTER (WHERE sharing_type <> 'NOT_SHARED') AS shared
-        FROM resource WHERE {_IN_FORCE} GROUP BY organization_id
+        FROM resource WHERE {IN_FORCE} GROUP BY organization_id
     ), running AS (SELECT organization_id, count(*) AS systems FROM system GROUP BY organization_id)
     SELECT o.level, o.organization_id, o.name, o.uscc,
            count(*)::int AS organization_count,
@@ -46,7 +46,7 @@ OF = "(CAST(:of AS uuid) IS NULL OR o.organization_id = CAST(:of AS uuid))"
 _COVERAGE = text(
     f"""
     SELECT s.system_id, s.name AS system_name, o.organization_id, o.name AS organization_name, o.uscc, o.level, s.registered_at,
-           EXISTS (SELECT FROM resource r WHERE r.system_id = s.system_id AND {_IN_FORCE}) AS is_covered
+           EXISTS (SELECT FROM resource r WHERE r.system_id = s.system_id AND {IN_FORCE}) AS is_covered
     FROM system s JOIN organization o USING (organization_id)
     WHERE s.state <> 'retired' AND {OF}
     ORDER BY o.uscc, s.name_key, s.system_id
@@ -61,7 +61,7 @@ _ORPHANS = text(
     UNION ALL
     SELECT 'resource', r.resource_id, r.name, o.organization_id, o.name, 'the version in force is not kept'
     FROM resource r JOIN organization o USING (organization_id)
-    WHERE {_IN_FORCE} AND {OF}
+    WHERE {IN_FORCE} AND {OF}
       AND NOT EXISTS (SELECT FROM resource_version v WHERE v.resource_id = r.resource_id AND v.version = r.version)
     UNION ALL
     SELECT e.kind || ' list entry', e.entry_id, e.name, o.organization_id, o.name, 'the data resource it refers to is withdrawn'
@@ -111,7 +111,7 @@ _DUPLICATES = text(
            twice.provider_count
     FROM resource r JOIN organization o USING (organization_id)
     JOIN (
-        SELECT name_key, count(DISTINCT organization_id)::int AS provider_count FROM resource WHERE {_IN_FORCE}
+        SELECT name_key, count(DISTINCT organization_id)::int AS provider_count FROM resource WHERE {IN_FORCE}
         GROUP BY name_key HAVING count(DISTINCT organization_id) > 1
     ) twice USING (name_key)
     WHERE r.version > 0 AND r.withdrawn_at IS NULL

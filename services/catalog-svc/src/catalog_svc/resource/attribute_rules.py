@@ -27,6 +27,7 @@ def faults(entry: Definition | Settled, facts: Facts, sharing: SharingType) -> I
     yield from _way(entry, sharing)
     yield from _basis(entry)
     yield from _census(entry)
+    yield from _taxonomies(entry, facts)
     yield from _related(entry, facts)
     yield from _video(entry)
 
@@ -100,6 +101,22 @@ def _census(entry: Definition | Settled) -> Iterator[Fault]:
             # a total of 0 says that it is not known
             if total and getattr(entry.census, f"{part}_{unit}") > total:
                 yield f"/census/{part}_{unit}", f"is above total_{unit}, which is {total:g}"
+
+
+def _taxonomies(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
+    """A retired entry keeps the members of a version in force, and takes no new ones."""
+    spelt = {code.casefold(): code for code in facts.taxonomies}
+    for index, named in enumerate(entry.taxonomies):
+        at = f"/taxonomies/{index}"
+        code = spelt.get(named.casefold())
+        if named in entry.taxonomies[:index]:
+            yield at, f"{named} stands in the list twice"
+        elif code is None:
+            yield at, f"no base database, domain warehouse or theme database has the code {named!r}; GET /v1/taxonomies lists them"
+        elif code != named:
+            yield at, f"is spelt {code}; write it so"
+        elif facts.taxonomies[code] and (facts.published is None or code not in facts.published.taxonomies):
+            yield at, f"{code} is retired and takes no new members; name one that is in use"
 
 
 def _related(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:

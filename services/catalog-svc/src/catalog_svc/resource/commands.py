@@ -18,6 +18,7 @@ from catalog_svc.step import domain as steps
 from catalog_svc.step import store as step_store
 from catalog_svc.step.domain import DraftState, StepKind
 from catalog_svc.system import store as systems
+from catalog_svc.taxonomy import store as taxonomies
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
@@ -214,6 +215,7 @@ async def facts(tx: AsyncSession, entry: Definition | Settled, *, organization_i
         system_name=system.name if system is not None and systems.takes_resources(system, organization_id) else None,
         code_sets=await code_sets.newest_versions(tx, named),
         referenced={key: [DataItem.model_validate(item) for item in definition["items"]] for key, definition in published.items()},
+        taxonomies={one.code: one.retired_at is not None for one in await taxonomies.keep_codes(tx, entry.taxonomies)},
         resource_id=row.resource_id if row is not None else None,
         resource_code=row.resource_code if row is not None else None,
         published=Settled.model_validate(row.definition) if row is not None and row.definition is not None else None,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from catalog_svc.taxonomy.domain import TaxonomyCode
 from dxmesh_schemas.catalog import DataItem, DivisionCode, ItemCode, OpenType, SharingType, Snapshot, StandingConsent, UpdateCycle
 from dxmesh_schemas.catalog_attributes import (
     BasisKind,
@@ -107,6 +108,10 @@ class Definition(BaseModel):
     open_condition: Paragraph | None = None
     open_theme: Name | None = None
     update_cycle: UpdateCycle
+    taxonomies: Annotated[
+        tuple[TaxonomyCode, ...],
+        Field(max_length=20, description="codes of the base databases, domain warehouses and theme databases it belongs to"),
+    ] = ()
     related_codes: Annotated[tuple[ResourceCode, ...], Field(max_length=100)] = ()
     use_conditions: Paragraph | None = None
     data_category: Name | None = None
@@ -150,6 +155,7 @@ class Settled(Snapshot):
     open_condition: str | None = None
     open_theme: str | None
     update_cycle: UpdateCycle
+    taxonomies: tuple[str, ...] = ()
     related_codes: tuple[str, ...] = ()
     use_conditions: str | None = None
     data_category: str | None = None

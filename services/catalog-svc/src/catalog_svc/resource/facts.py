@@ -18,6 +18,7 @@ class Facts:
     system_name: str | None  # None: the provider has no such system
     code_sets: Mapping[str, int] = field(default_factory=dict)  # name → newest version
     referenced: Mapping[UUID, Sequence[DataItem]] = field(default_factory=dict)  # published resources → their items
+    taxonomies: Mapping[str, bool] = field(default_factory=dict)  # codes of entries as they are spelt → whether they are retired
     resource_id: UUID | None = None
     resource_code: str | None = None
     published: Settled | None = None  # the version in force

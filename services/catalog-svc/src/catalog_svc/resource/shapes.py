@@ -75,6 +75,7 @@ class ResourceOut(ResourceHead):
     non_sharing_basis: NonSharingBasis | None
     open_condition: str | None
     open_theme: str | None
+    taxonomies: tuple[str, ...]
     related_codes: tuple[str, ...]
     use_conditions: str | None
     data_category: str | None

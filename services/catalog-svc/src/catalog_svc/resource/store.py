@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import DateTime, ForeignKey, Index, Integer, Row, Text, Uuid, func, or_, select, text
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -42,6 +42,7 @@ class Resource(Base):
     sharing_type: Mapped[str] = mapped_column(Text)
     open_type: Mapped[str] = mapped_column(Text)
     update_cycle: Mapped[str] = mapped_column(Text)
+    taxonomies: Mapped[list[str]] = mapped_column(ARRAY(Text))  # codes of entries of taxonomies
     item_count: Mapped[int] = mapped_column(Integer)
     shareable_item_count: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
@@ -57,6 +58,7 @@ class Resource(Base):
         self.system_id, self.name, self.name_key, self.summary = entry.system_id, entry.name, comparable(entry.name), entry.summary
         self.sharing_type, self.open_type, self.update_cycle = entry.sharing_type.value, entry.open_type.value, entry.update_cycle.value
         self.item_count, self.shareable_item_count = len(entry.items), shareable_count(entry.items)
+        self.taxonomies = list(entry.taxonomies)
 
 
 class ResourceVersion(Base):
@@ -112,6 +114,14 @@ async def definitions_of_published(tx: AsyncSession, ids: Collection[UUID]) -> d
         Resource.resource_id.in_(ids), Resource.state == State.PUBLISHED.value, Resource.definition.is_not(None)
     )
     return {resource_id: definition for resource_id, definition in await tx.execute(query) if definition is not None}
+
+
+async def ever_in(tx: AsyncSession, taxonomy: str) -> Sequence[UUID]:
+    """Return the resources that name an entry of a taxonomy by its code: in force, in a draft, or in any version there was."""
+    versions = select(ResourceVersion.resource_id).where(ResourceVersion.snapshot["taxonomies"].has_key(taxonomy))
+    drafted = Resource.draft["taxonomies"].has_key(taxonomy)
+    query = select(Resource.resource_id).where(or_(Resource.taxonomies.contains([taxonomy]), drafted, Resource.resource_id.in_(versions)))
+    return (await tx.scalars(query.order_by(Resource.resource_id))).all()
 
 
 async def list_page(

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog_svc.etag import Tags, refuse_passed
 from catalog_svc.lineage import store as lineage
 from catalog_svc.organization import store as organizations
+from catalog_svc.resource import store as resources
 from catalog_svc.taxonomy import domain, store
 from catalog_svc.taxonomy.domain import TaxonomyKind
 from catalog_svc.taxonomy.errors import TaxonomyCodeTaken, TaxonomyInvalid, TaxonomyNameTaken, TaxonomyRetired, TaxonomyUsed
@@ -103,7 +104,7 @@ async def change(
 
 
 async def retire(tx: AsyncSession, taxonomy_id: UUID, *, reason: str, by: Principal, now: datetime) -> store.Taxonomy:
-    """Take an entry out of use; what came from it stays known, its code is never given again.
+    """Take an entry out of use; it keeps its members and what came from it, its code is never given again.
 
     Raises: TaxonomyNotFound (404), TaxonomyRetired (409), TaxonomyUsed (409) while entries stand under it.
     """
@@ -129,6 +130,10 @@ async def delete(tx: AsyncSession, taxonomy_id: UUID) -> None:
     if derived:
         named = [{"resource_id": str(resource_id)} for resource_id in derived[:_NAMED_AT_MOST]]
         raise TaxonomyUsed(f"{len(derived)} resources are derived from it; {remedy}", used_by=named)
+    members = await resources.ever_in(tx, row.code)
+    if members:
+        named = [{"resource_id": str(resource_id)} for resource_id in members[:_NAMED_AT_MOST]]
+        raise TaxonomyUsed(f"{len(members)} resources belong or belonged to it; {remedy}", used_by=named)
     await tx.delete(row)
 
 

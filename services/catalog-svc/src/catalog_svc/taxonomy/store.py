@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.rows import Base
-from catalog_svc.taxonomy.domain import MAX_DEPTH, Entry, TaxonomyKind
+from catalog_svc.taxonomy.domain import MAX_DEPTH, Entry, TaxonomyKind, code_key
 from catalog_svc.taxonomy.errors import TaxonomyNotFound
 
 
@@ -76,6 +76,14 @@ async def keep(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Taxonomy]:
     query = select(Taxonomy).where(Taxonomy.taxonomy_id.in_(ids)).order_by(Taxonomy.taxonomy_id)
     rows = await tx.scalars(query.with_for_update(read=True, key_share=True))
     return {row.taxonomy_id: row for row in rows}
+
+
+async def keep_codes(tx: AsyncSession, codes: Collection[str]) -> Sequence[Taxonomy]:
+    """Return those of these entries, named without regard to case, that exist; none is retired or deleted before the transaction ends."""
+    if not codes:
+        return []
+    query = select(Taxonomy).where(Taxonomy.code_key.in_({code_key(code) for code in codes})).order_by(Taxonomy.taxonomy_id)
+    return (await tx.scalars(query.with_for_update(read=True, key_share=True).execution_options(populate_existing=True))).all()
 
 
 async def above(tx: AsyncSession, taxonomy_id: UUID) -> list[Entry]:
