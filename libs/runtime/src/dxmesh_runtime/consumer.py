@@ -5,7 +5,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import structlog
@@ -90,11 +90,24 @@ async def take_effect(tx: AsyncSession, name: str, handlers: Handlers, every: Gr
         telemetry.events_handled.labels(name, event_type).inc(count)
 
 
+def _taken(buffers: Mapping[TopicPartition, deque[ConsumerRecord]], most: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """Return up to `most` records, in the order of each partition, beginning with the partition whose first has waited longest."""
+    taken: dict[TopicPartition, list[ConsumerRecord]] = {}
+    for place, buffer in sorted(((place, buffer) for place, buffer in buffers.items() if buffer), key=lambda one: one[1][0].timestamp):
+        if most <= 0:
+            break
+        taken[place] = list(islice(buffer, most))
+        most -= len(taken[place])
+    return taken
+
+
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """A Kafka consumer group whose effects are in the database.
 
     The records of a partition are handled in order, as many as wait (at most max_group) in one transaction: inbox claim, handlers,
     commit; the offset is committed within a second after it, for the inbox absorbs repeats. Partitions do not wait for each other.
+    `together`: what waits in several partitions shares a transaction, for handlers that are quick; when one fails, each partition goes
+    on by itself until it has caught up.
     `pace_seconds`: how long after the beginning of one group of a partition the next may begin; under load groups grow instead of
     following each other, and the broker is asked less often.
     """
@@ -110,6 +123,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         topics: Sequence[str] = (),
         max_group: int = 500,
         pace_seconds: float = 0.0,
+        together: bool = False,
     ) -> None:
         self.name = name
         self._kafka = kafka
@@ -117,8 +131,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._handlers = handlers
         self._every = every
         self._topics = sorted({*topics, *(event.TOPIC for event in handlers)})
+        self._types = frozenset(event.TYPE.encode() for event in handlers)
         self._max_group = max_group
         self._pace_seconds = pace_seconds
+        self._together = together
+        self._alone: set[TopicPartition] = set()  # partitions that shared a failure and have not caught up since
         self._begun: dict[TopicPartition, float] = {}
         self._handled: dict[TopicPartition, int] = {}  # offsets to be committed
         self._committing: asyncio.Task[None] | None = None
@@ -172,10 +189,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def _drop(self, places: Any) -> None:
         for place in places:
             self._buffers.pop(place, None)
+            self._alone.discard(place)
             telemetry.partition_stalled.labels(self.name, place.topic, place.partition).set(0)
-            if (task := self._tasks.pop(place, None)) is not None:
+            if (task := self._tasks.get(place)) is not None:
+                self._forget(task)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        for place in [place for place, its in self._tasks.items() if its is task]:
+            del self._tasks[place]
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         committed = time.monotonic()
@@ -189,30 +212,40 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 buffer.extend(records)
                 if len(buffer) >= self._max_group * _BUFFER_GROUPS:
                     consumer.pause(place)
-                if place not in self._tasks:
-                    self._tasks[place] = asyncio.create_task(self._work(consumer, place, buffer), name=f"{self.name} {place}")
-            for place, task in list(self._tasks.items()):
-                if task.done():
-                    del self._tasks[place]
-                    task.result()
-                    if self._buffers[place]:  # came in while the task was ending
-                        self._tasks[place] = asyncio.create_task(self._work(consumer, place, self._buffers[place]))
+            for task in [task for task in set(self._tasks.values()) if task.done()]:
+                self._forget(task)
+                task.result()
+            for places in self._idle():
+                task = asyncio.create_task(self._work(consumer, places), name=f"{self.name} {places}")
+                self._tasks.update(dict.fromkeys(places, task))
 
-    async def _work(self, consumer: AIOKafkaConsumer, place: TopicPartition, buffer: deque[ConsumerRecord]) -> None:
-        """Handle what is buffered for a partition until nothing waits."""
-        stalled = telemetry.partition_stalled.labels(self.name, place.topic, place.partition)
+    def _idle(self) -> list[list[TopicPartition]]:
+        """Return the partitions where something waits and nobody works, those that go together in one list."""
+        idle = [place for place, buffer in self._buffers.items() if buffer and place not in self._tasks]
+        if not self._together:
+            return [[place] for place in idle]
+        joint = [place for place in idle if place not in self._alone]
+        return [*([joint] if joint else []), *([place] for place in idle if place in self._alone)]
+
+    async def _work(self, consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> None:
+        """Handle what is buffered for partitions until nothing waits."""
+        buffers = {place: self._buffers[place] for place in places}
         failures = 0
         size = self._max_group
-        while buffer:
+        while any(buffers.values()):
             broker.end_if_cancelled()
-            await asyncio.sleep(max(self._begun.get(place, 0.0) + self._pace_seconds - time.monotonic(), 0.0))
-            self._begun[place] = time.monotonic()
-            records = [buffer[i] for i in range(min(size, len(buffer)))]
+            await asyncio.sleep(max(*(self._begun.get(place, 0.0) for place in places), 0.0) + self._pace_seconds - time.monotonic())
+            self._begun.update(dict.fromkeys(places, time.monotonic()))
+            taken = _taken(buffers, size)
+            records = [record for waiting in taken.values() for record in waiting]
             try:
                 await self._handle(records)
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # whatever it is, this partition waits and nothing is skipped
+            except Exception as error:  # whatever it is, its partition waits and nothing is skipped
+                if len(places) > 1:
+                    self._alone.update(places)
+                    return
                 if wrong_data(error) and len(records) == 1:
                     await dead_letter.park(self._kafka, self.name, records[0], error)
                 elif len(records) > 1:
@@ -220,21 +253,25 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     continue
                 else:
                     failures += 1
-                    stalled.set(1)
-                    pause = min(0.1 * 2**failures, _MAX_BACKOFF_SECONDS)
-                    log.error("consumer.stalled", consumer=self.name, topic=place.topic, offset=records[0].offset, exc_info=error)
-                    await asyncio.sleep(pause)
+                    telemetry.partition_stalled.labels(self.name, places[0].topic, places[0].partition).set(1)
+                    log.error("consumer.stalled", consumer=self.name, topic=places[0].topic, offset=records[0].offset, exc_info=error)
+                    await asyncio.sleep(min(0.1 * 2**failures, _MAX_BACKOFF_SECONDS))
                     continue
             failures = 0
-            stalled.set(0)
             size = min(size * 2, self._max_group)
-            for _ in records:
-                buffer.popleft()
-            if len(buffer) < self._max_group:
-                consumer.resume(place)
-            self._handled[place] = records[-1].offset + 1
-            lag = max((consumer.highwater(place) or 0) - self._handled[place], 0)
-            telemetry.consumer_lag.labels(self.name, place.topic, place.partition).set(lag)
+            for place, handled in taken.items():
+                for _ in handled:
+                    buffers[place].popleft()
+                self._note(consumer, place, handled[-1].offset + 1, waiting=len(buffers[place]))
+        self._alone.difference_update(places)
+
+    def _note(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int, *, waiting: int) -> None:
+        """Note how far a partition is handled."""
+        telemetry.partition_stalled.labels(self.name, place.topic, place.partition).set(0)
+        if waiting < self._max_group:
+            consumer.resume(place)
+        self._handled[place] = offset
+        telemetry.consumer_lag.labels(self.name, place.topic, place.partition).set(max((consumer.highwater(place) or 0) - offset, 0))
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:
         """Commit the offsets of what took effect."""
@@ -246,7 +283,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         except (KafkaError, TimeoutError) as lost:  # a partition is another's by now, or the broker is away: the inbox absorbs the repeat
             log.info("consumer.offset_not_committed", consumer=self.name, error=repr(lost))
 
+    def _concerns(self, record: ConsumerRecord) -> bool:
+        """Say whether something here handles the record: what nothing handles costs neither reading nor a transaction."""
+        if self._every is not None:
+            return True
+        event_type = next((value for name, value in record.headers if name == "ce_type"), None)
+        return event_type is None or event_type in self._types
+
     async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
+        records = [record for record in records if self._concerns(record)]
+        if not records:
+            return
         with telemetry.handle_seconds.labels(self.name).time():
             incoming = [read(record) for record in records]
             async with self._database.sessions.begin() as tx:

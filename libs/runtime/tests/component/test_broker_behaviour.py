@@ -61,6 +61,13 @@ def recording(database: Database, thing: Any, settings: KafkaSettings, **more: A
     return Consumer(thing.group, settings, database, {thing.event: on_happened}, **more)
 
 
+async def partitions(database: Database, thing: Any) -> dict[int, int]:
+    """Return on which partition each value was published."""
+    async with database.sessions() as session:
+        rows = await session.execute(text("SELECT payload, partition FROM outbox WHERE published_at IS NOT NULL"))
+        return {thing.event.decode(payload).value: partition for payload, partition in rows}
+
+
 async def pending(database: Database) -> int:
     async with database.sessions() as session:
         return int((await session.execute(text("SELECT count(*) FROM outbox WHERE published_at IS NULL"))).scalar_one())
@@ -236,6 +243,72 @@ async def test_events_of_one_group_share_a_transaction_or_have_no_effect(databas
             await until(all_there)
     assert await effects(database) == list(range(300))
     assert max(sizes) > 50
+
+
+async def test_what_waits_in_several_partitions_shares_a_transaction(database: Database, thing: Any, settings: KafkaSettings) -> None:
+    groups: list[set[tuple[int, int]]] = []  # (transaction, partition)
+
+    async def on_many(tx: AsyncSession, found: Any) -> None:
+        number = (await tx.execute(text("SELECT txid_current()"))).scalar_one()
+        groups.append({(number, item.partition) for item in found})
+        for item in found:
+            await tx.execute(
+                text("INSERT INTO effect (thing_id, value) VALUES (:t, :v)"), {"t": item.event.thing_id, "v": item.event.value}
+            )
+
+    for value in range(40):
+        await say(database, thing, value)
+    consumer = Consumer(thing.group, settings, database, {thing.event: Group(on_many)}, together=True)
+    async with running(Relay(database, settings, source=thing.source).run()):
+
+        async def none_pending() -> bool:
+            return await pending(database) == 0
+
+        await until(none_pending)
+        async with running(consumer.run()):
+
+            async def all_there() -> bool:
+                return len(await effects(database)) == 40
+
+            await until(all_there)
+    assert sorted(await effects(database)) == list(range(40))
+    assert max(len(group) for group in groups) == len(await broker.end_offsets(settings, [thing.topic])) > 1
+
+
+async def test_of_partitions_that_go_together_only_the_one_at_fault_waits(database: Database, thing: Any, settings: KafkaSettings) -> None:
+    """One record is wrong, another meets a fault that lasts: the first is parked, the second stalls its partition, all others go on."""
+    lasting = True
+
+    async def failing(tx: AsyncSession, event: Any, _: Meta) -> None:
+        if event.value < 0:
+            raise Invalid("value is negative; send a positive one")
+        if event.value == 1_000 and lasting:
+            raise ConnectionError("a neighbour is away")
+        await tx.execute(text("INSERT INTO effect (thing_id, value) VALUES (:t, :v)"), {"t": event.thing_id, "v": event.value})
+
+    await say(database, thing, 1, 1_000, 1_001, thing_id=uuid4())
+    for value in (-1, *range(2, 30)):
+        await say(database, thing, value)
+    consumer = Consumer(thing.group, settings, database, {thing.event: failing}, together=True)
+    async with running(Relay(database, settings, source=thing.source).run(), consumer.run()):
+
+        async def others_there() -> bool:
+            found = set(await effects(database))
+            places = await partitions(database, thing)
+            return places.keys() >= {-1, 1_001} and {v for v in places if v > 0 and places[v] != places[1_000]} <= found
+
+        await until(others_there)
+        assert not {1_000, 1_001} & set(await effects(database))
+        lasting = False
+
+        async def all_there() -> bool:
+            return len(await effects(database)) == 31
+
+        await until(all_there)
+    found = await effects(database)
+    assert sorted(found) == [*range(1, 30), 1_000, 1_001]
+    assert found.index(1) < found.index(1_000) < found.index(1_001)
+    assert sum((await broker.end_offsets(settings, [f"{thing.topic}.dlt"])).values()) == 1
 
 
 @pytest.fixture

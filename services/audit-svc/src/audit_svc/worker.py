@@ -25,7 +25,7 @@ from dxmesh_schemas.events import topics
 log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1.0
 _AWAY = (DBAPIError, OSError, TimeoutError)
-_PACE_SECONDS = 0.5  # between two groups of a topic's partition: a commit costs the same for one event and for a hundred
+_PACE_SECONDS = 0.5  # between two groups: a commit costs the same for one event and for a hundred
 
 
 def consumer(settings: Settings, database: Database, signer: Signer, pace: Pace) -> Consumer:
@@ -40,6 +40,7 @@ def consumer(settings: Settings, database: Database, signer: Signer, pace: Pace)
         topics=sorted(recorded),
         max_group=settings.log.max_group,
         pace_seconds=_PACE_SECONDS,
+        together=True,
     )
 
 

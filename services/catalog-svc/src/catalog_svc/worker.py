@@ -17,6 +17,7 @@ from dxmesh_runtime import worker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database
 
+_INDEX_SECONDS = 0.3  # between two groups of versions whose items are indexed
 _NOTE_SECONDS = 0.5  # between two groups of accepted batches that are noted: nobody waits for the note
 
 
@@ -24,9 +25,9 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
     """Return this service's consumers."""
     return [
         Consumer("catalog", settings.kafka, database, {**grants.HANDLERS}),
-        Consumer("catalog-sources", settings.kafka, database, sources.HANDLERS),
-        Consumer("catalog-lists", settings.kafka, database, lists.HANDLERS),
-        Consumer("catalog-mounts", settings.kafka, database, mounts.HANDLERS, pace_seconds=_NOTE_SECONDS),
+        Consumer("catalog-sources", settings.kafka, database, sources.HANDLERS, pace_seconds=_INDEX_SECONDS, together=True),
+        Consumer("catalog-lists", settings.kafka, database, lists.HANDLERS, pace_seconds=_INDEX_SECONDS, together=True),
+        Consumer("catalog-mounts", settings.kafka, database, mounts.HANDLERS, pace_seconds=_NOTE_SECONDS, together=True),
     ]
 
 

@@ -14,6 +14,7 @@ from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.settings import Settings
 from exchange_svc.table import consumers as tables
 
+_REPLICA_SECONDS = 0.1  # between two groups of the catalogue's changes
 _RECORD_SECONDS = 0.5  # between two groups of deliveries that are noted: nobody waits for the note
 _FOLD_SECONDS = 2.0  # between two folds of a partition: a commit to a Delta table costs the same for one batch and for a hundred
 
@@ -22,13 +23,15 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
     """Return this service's consumers, each with a group and inbox of its own so that none waits for another."""
     objects = ObjectStore.open(settings.object_store.url)
     return [
-        Consumer("exchange", settings.kafka, database, {**catalog.HANDLERS, **batches.HANDLERS}),
+        Consumer("exchange-catalog", settings.kafka, database, catalog.HANDLERS, pace_seconds=_REPLICA_SECONDS, together=True),
+        Consumer("exchange", settings.kafka, database, batches.HANDLERS, together=True),
         Consumer(
             "exchange-delivery",
             settings.kafka,
             database,
             deliveries.handlers(settings.kafka, settings.delivery),
             pace_seconds=_RECORD_SECONDS,
+            together=True,
         ),
         Consumer("exchange-table", settings.kafka, database, tables.handlers(objects), pace_seconds=_FOLD_SECONDS),
     ]

@@ -17,12 +17,14 @@ from open_data_svc.settings import Settings
 
 NAME = "open-data-svc"
 log = structlog.get_logger(__name__)
+_FOLLOW_SECONDS = 0.2  # between two groups of changes that datasets follow
 _REMOVAL_SECONDS = 300.0
 
 
 def _consumer(settings: Settings, database: Database) -> Consumer:
     objects = ObjectStore.open(settings.object_store.url)
-    return Consumer(NAME, settings.kafka, database, handlers(objects, keep_versions=settings.dataset.keep_versions), max_group=100)
+    following = handlers(objects, keep_versions=settings.dataset.keep_versions)
+    return Consumer(NAME, settings.kafka, database, following, max_group=100, pace_seconds=_FOLLOW_SECONDS)
 
 
 async def _remove_old_files(settings: Settings, database: Database) -> None:

@@ -12,12 +12,14 @@ from quality_svc.assessment.bench import Bench
 from quality_svc.catalog import consumers as catalog
 from quality_svc.settings import Settings
 
+_REPLICA_SECONDS = 0.1  # between two groups of the catalogue's changes
+
 
 def consumers(settings: Settings, database: Database) -> list[Consumer]:
     """Return this service's consumers: the catalogue's replica never waits for a batch that is being checked."""
     bench = Bench(ObjectStore.open(settings.object_store.url), settings.checking.folder, settings.checking.known_values_bytes)
     return [
-        Consumer("quality-catalog", settings.kafka, database, catalog.HANDLERS),
+        Consumer("quality-catalog", settings.kafka, database, catalog.HANDLERS, pace_seconds=_REPLICA_SECONDS, together=True),
         Consumer("quality", settings.kafka, database, assessments.handlers(bench), max_group=settings.checking.group_batches),
     ]
 

@@ -81,7 +81,7 @@ async def candidate(tx: AsyncSession, resource_id: UUID, code: str, *, by: Princ
     if row.version == 0 or row.withdrawn_at is not None:
         raise IllegalTransition(f"only an item of a published resource is a source; this one is {row.state}", state=row.state)
     snapshot = await _in_force(tx, row)
-    await matching.index(tx, snapshot)  # the claim may come before the event of the publication
+    await matching.index(tx, [snapshot])  # the claim may come before the event of the publication
     return await _candidate(tx, row, organization, snapshot, code)
 
 

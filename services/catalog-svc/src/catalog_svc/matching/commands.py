@@ -24,14 +24,18 @@ async def lexicon(tx: AsyncSession) -> Lexicon:
     return _lexicon(tuple(sorted((await store.own_synonyms(tx)).items())))
 
 
-async def index(tx: AsyncSession, resource: ResourceSnapshot) -> None:
-    """Put a version's items into the index, unless it has a later version of the resource."""
-    if await store.newest_version(tx, resource.resource_id) > resource.version:
-        return
-    known = await lexicon(tx)
-    elements = [(item, known.of_item(item)) for item in resource.items]
-    await store.add_names(tx, [element.name for _, element in elements if element.name.key])
-    await store.put_entries(tx, resource.resource_id, [_entry(resource, item, element) for item, element in elements])
+async def index(tx: AsyncSession, resources: Sequence[ResourceSnapshot]) -> list[ResourceSnapshot]:
+    """Put versions' items into the index; return those versions it has now: the newest of each resource, none older than it had."""
+    newest = {one.resource_id: one for one in sorted(resources, key=lambda one: one.version)}
+    known = await store.newest_versions(tx, newest)
+    taken = [one for one in newest.values() if one.version >= known.get(one.resource_id, 0)]
+    if not taken:
+        return []
+    words = await lexicon(tx)
+    elements = [(one, item, words.of_item(item)) for one in taken for item in one.items]
+    await store.add_names(tx, [element.name for _, _, element in elements if element.name.key])
+    await store.put_entries(tx, [one.resource_id for one in taken], [_entry(*element) for element in elements])
+    return taken
 
 
 def _entry(resource: ResourceSnapshot, item: DataItem, element: Element) -> dict[str, Any]:
@@ -136,4 +140,4 @@ async def _brought(tx: AsyncSession, entries: Sequence[store.ItemEntry]) -> int:
 
 async def forget(tx: AsyncSession, resource_id: UUID) -> None:
     """Take a resource's items out of the index."""
-    await store.remove_entries(tx, resource_id)
+    await store.remove_entries(tx, [resource_id])

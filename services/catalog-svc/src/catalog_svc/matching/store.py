@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -30,6 +30,7 @@ from catalog_svc.rows import Base
 MOST_CANDIDATES = 20
 """How many like names an item is compared with, besides those of its own key and kin."""
 _BETWEEN = "\x1f"
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 class ItemName(Base):
@@ -100,38 +101,55 @@ class Synonym(Base):
     entered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+_KNOWN_NAMES = text("SELECT key FROM item_name WHERE key = ANY (CAST(:keys AS text[]))")
+_ADD_NAMES = text(
+    "INSERT INTO item_name (key, head, key_length) "
+    "SELECT key, head, length(key) FROM unnest(CAST(:keys AS text[]), CAST(:heads AS text[])) AS n (key, head) ON CONFLICT DO NOTHING"
+)
+_ADD_TOKENS = text(
+    "INSERT INTO item_token (token, key) "
+    "SELECT * FROM unnest(CAST(:tokens AS text[]), CAST(:keys AS text[])) AS n (token, key) ON CONFLICT DO NOTHING"
+)
+
+
 async def add_names(tx: AsyncSession, names: Collection[Name]) -> None:
     """Enter names; known ones stay, also those a transaction enters meanwhile."""
     found = {name.key: name for name in names}
     if not found:
         return
+    known = set(await tx.scalars(_KNOWN_NAMES, {"keys": list(found)}))
     # in one order: two transactions that enter the same names never wait for each other
-    known = set(await tx.scalars(select(ItemName.key).where(ItemName.key.in_(found))))
     new = sorted(found.keys() - known)
     if not new:
         return
-    rows = [{"key": key, "head": found[key].head, "key_length": len(key)} for key in new]
     tokens = sorted((token, key) for key in new for token in found[key].tokens)
-    await tx.execute(insert(ItemName).on_conflict_do_nothing(), rows)
-    if tokens:
-        await tx.execute(insert(ItemToken).on_conflict_do_nothing(), [{"token": token, "key": key} for token, key in tokens])
+    await tx.execute(_ADD_NAMES, {"keys": new, "heads": [found[key].head for key in new]})
+    await tx.execute(_ADD_TOKENS, {"tokens": [token for token, _ in tokens], "keys": [key for _, key in tokens]})
 
 
-async def newest_version(tx: AsyncSession, resource_id: UUID) -> int:
-    """Return the version of a resource the index has, 0 for none."""
-    return await tx.scalar(select(func.max(ItemEntry.resource_version)).where(ItemEntry.resource_id == resource_id)) or 0
+async def newest_versions(tx: AsyncSession, resource_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the version the index has of each of these resources; those it has not are left out."""
+    query = select(ItemEntry.resource_id, func.max(ItemEntry.resource_version)).where(ItemEntry.resource_id.in_(resource_ids))
+    return dict((await tx.execute(query.group_by(ItemEntry.resource_id))).all())
 
 
-async def put_entries(tx: AsyncSession, resource_id: UUID, entries: Sequence[dict[str, Any]]) -> None:
-    """Put a resource's items in the place of those it had."""
-    await remove_entries(tx, resource_id)
+_ENTRY_COLUMNS = ItemEntry.__table__.columns
+_ADD_ENTRIES = text(
+    f"INSERT INTO item_entry ({', '.join(column.name for column in _ENTRY_COLUMNS)}) "
+    f"SELECT * FROM unnest({', '.join(f'CAST(:{column.name} AS {column.type.compile(_DIALECT)}[])' for column in _ENTRY_COLUMNS)})"
+)
+
+
+async def put_entries(tx: AsyncSession, resource_ids: Collection[UUID], entries: Sequence[dict[str, Any]]) -> None:
+    """Put items of these resources in the place of all those they had, with one statement: a column is an array."""
+    await remove_entries(tx, resource_ids)
     if entries:
-        await tx.execute(insert(ItemEntry), list(entries))
+        await tx.execute(_ADD_ENTRIES, {column.name: [entry[column.name] for entry in entries] for column in _ENTRY_COLUMNS})
 
 
-async def remove_entries(tx: AsyncSession, resource_id: UUID) -> None:
-    """Take a resource's items out."""
-    await tx.execute(delete(ItemEntry).where(ItemEntry.resource_id == resource_id))
+async def remove_entries(tx: AsyncSession, resource_ids: Collection[UUID]) -> None:
+    """Take the items of these resources out."""
+    await tx.execute(delete(ItemEntry).where(ItemEntry.resource_id.in_(resource_ids)))
 
 
 async def move_organization(tx: AsyncSession, organization_id: UUID, division_code: str) -> None:
