@@ -2,8 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import structlog
@@ -99,3 +99,12 @@ def continued(meta: Meta, *, name: str = "process") -> Iterator[Span]:
     with tracer.start_as_current_span(f"{name} {meta.event_type}", context=context, kind=SpanKind.CONSUMER) as span:
         span.set_attribute("messaging.message.id", str(meta.event_id))
         yield span
+
+
+@contextmanager
+def continued_each(metas: Iterable[Meta], *, name: str = "process") -> Iterator[None]:
+    """Continue the traces of events that are handled together: each has a span as long as the work."""
+    with ExitStack() as spans:
+        for meta in metas:
+            spans.enter_context(continued(meta, name=name))
+        yield

@@ -1,7 +1,6 @@
 """Every event becomes an entry, and what the pace allows is signed in the same transaction."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,9 +18,7 @@ def recorder(signer: Signer, pace: Pace) -> Group:
 
     async def on_events(tx: AsyncSession, events: Sequence[Incoming]) -> None:
         now = utc_now()
-        with ExitStack() as spans:
-            for event in events:
-                spans.enter_context(telemetry.continued(event.meta, name="log"))
+        with telemetry.continued_each((event.meta for event in events), name="log"):
             tree = await commands.append(tx, events, now=now)
         await checkpoints.sign_if_due(tx, tree, signer, pace, now=now)
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog_svc.claim import commands
 from catalog_svc.matching import commands as matching
 from catalog_svc.matching import store as items
+from dxmesh_runtime import telemetry
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_runtime.db import utc_now
 from dxmesh_schemas.catalog_events import OrganizationChanged, ResourceChanged, ResourcePublished, ResourceWithdrawn
@@ -16,12 +17,13 @@ from dxmesh_schemas.event import Meta
 
 async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
     """Index the versions' items, all with a few statements; an item that is gone is no source any more."""
-    events = [cast(ResourcePublished | ResourceChanged, one.event) for one in incoming]
-    for resource in await matching.index(tx, [event.resource for event in events]):
-        if resource.version > 1:  # nothing of a first version can be gone
-            kept = frozenset(item.code for item in resource.items)
-            reason = f"version {resource.version} of the resource has no such item"
-            await commands.end_of_resource(tx, resource.resource_id, kept=kept, reason=reason, now=utc_now())
+    versions = [cast(ResourcePublished | ResourceChanged, one.event).resource for one in incoming]
+    with telemetry.continued_each(one.meta for one in incoming):
+        for resource in await matching.index(tx, versions):
+            if resource.version > 1:  # nothing of a first version can be gone
+                kept = frozenset(item.code for item in resource.items)
+                reason = f"version {resource.version} of the resource has no such item"
+                await commands.end_of_resource(tx, resource.resource_id, kept=kept, reason=reason, now=utc_now())
 
 
 async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001

@@ -1,8 +1,12 @@
 """What exchange-svc keeps when the catalogue changes."""
 
+from collections.abc import Sequence
+from typing import cast
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_runtime.consumer import Handlers
+from dxmesh_runtime import telemetry
+from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_events import OrganizationChanged, OrganizationRegistered, ResourceChanged, ResourcePublished, ResourceWithdrawn
 from dxmesh_schemas.event import Meta
@@ -15,9 +19,10 @@ async def on_organization(tx: AsyncSession, event: OrganizationRegistered | Orga
     await store.put_organization(tx, ref, changed_at=meta.time)
 
 
-async def on_resource(tx: AsyncSession, event: ResourcePublished | ResourceChanged, meta: Meta) -> None:  # noqa: ARG001
-    """Keep the version, and put it in force if it is newer."""
-    await store.put_resource(tx, event.resource)
+async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
+    """Keep the versions, and put in force what is newer."""
+    with telemetry.continued_each(one.meta for one in incoming):
+        await store.put_resources(tx, [cast(ResourcePublished | ResourceChanged, one.event).resource for one in incoming])
 
 
 async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001
@@ -28,7 +33,7 @@ async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta
 HANDLERS: Handlers = {
     OrganizationRegistered: on_organization,
     OrganizationChanged: on_organization,
-    ResourcePublished: on_resource,
-    ResourceChanged: on_resource,
+    ResourcePublished: Group(on_resources),
+    ResourceChanged: Group(on_resources),
     ResourceWithdrawn: on_resource_withdrawn,
 }

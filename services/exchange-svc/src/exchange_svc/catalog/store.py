@@ -1,6 +1,6 @@
 """The replica's tables: organizations, resources and each of their versions."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -75,16 +75,29 @@ async def put_organization(tx: AsyncSession, organization: OrganizationRef, *, c
     )
 
 
-async def put_resource(tx: AsyncSession, snapshot: ResourceSnapshot) -> None:
-    """Enter a version of a resource; the version in force never goes back."""
-    document = snapshot.model_dump(mode="json")
-    key = {"resource_id": snapshot.resource_id, "version": snapshot.version}
-    await tx.execute(insert(ResourceVersion).values(**key, snapshot=document).on_conflict_do_nothing())
-    values = {"version": snapshot.version, "provider_id": snapshot.provider.organization_id, "snapshot": document}
-    entry = insert(Resource).values(resource_id=snapshot.resource_id, **values)
-    await tx.execute(
-        entry.on_conflict_do_update(index_elements=["resource_id"], set_=values, where=Resource.version < entry.excluded.version)
-    )
+_ENTER_VERSION = insert(ResourceVersion).on_conflict_do_nothing()
+_ENTRY = insert(Resource)
+_PUT_IN_FORCE = _ENTRY.on_conflict_do_update(
+    index_elements=["resource_id"],
+    set_={name: _ENTRY.excluded[name] for name in ("version", "provider_id", "snapshot")},
+    where=Resource.version < _ENTRY.excluded.version,
+)
+
+
+async def put_resources(tx: AsyncSession, snapshots: Sequence[ResourceSnapshot]) -> None:
+    """Enter versions of resources; the version in force never goes back."""
+    rows = [
+        {
+            "resource_id": snapshot.resource_id,
+            "version": snapshot.version,
+            "provider_id": snapshot.provider.organization_id,
+            "snapshot": snapshot.model_dump(mode="json"),
+        }
+        for snapshot in snapshots
+    ]
+    connection = await tx.connection()
+    await connection.execute(_ENTER_VERSION, [{name: row[name] for name in ("resource_id", "version", "snapshot")} for row in rows])
+    await connection.execute(_PUT_IN_FORCE, rows)
 
 
 async def withdraw_resource(tx: AsyncSession, resource_id: UUID, *, withdrawn_at: datetime) -> None:

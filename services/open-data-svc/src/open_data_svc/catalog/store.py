@@ -1,5 +1,6 @@
 """The replica's table: a row per resource, filled from two topics in either order."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -46,10 +47,26 @@ async def _put(tx: AsyncSession, resource_id: UUID, values: dict[str, Any], *, n
     await tx.execute(entry.on_conflict_do_update(index_elements=["resource_id"], set_=values, where=condition))
 
 
-async def put_resource(tx: AsyncSession, snapshot: ResourceSnapshot) -> None:
-    """Put a version of a resource in force; an older one changes nothing."""
-    values = {"version": snapshot.version, "snapshot": snapshot.model_dump(mode="json")}
-    await _put(tx, snapshot.resource_id, values, newer_than="version")
+_ENTRY = insert(Resource)
+_PUT_IN_FORCE = _ENTRY.on_conflict_do_update(
+    index_elements=["resource_id"],
+    set_={name: _ENTRY.excluded[name] for name in ("version", "snapshot")},
+    where=or_(Resource.version.is_(None), Resource.version < _ENTRY.excluded.version),
+)
+
+
+async def put_resources(tx: AsyncSession, snapshots: Sequence[ResourceSnapshot]) -> None:
+    """Put versions of resources in force; older ones change nothing."""
+    # in the order of ids, as tables are followed: two groups never wait for each other
+    ordered = sorted(snapshots, key=lambda one: one.resource_id)
+    rows = [{"resource_id": one.resource_id, "version": one.version, "snapshot": one.model_dump(mode="json")} for one in ordered]
+    await (await tx.connection()).execute(_PUT_IN_FORCE, rows)
+
+
+async def with_table(tx: AsyncSession, resource_ids: Collection[UUID]) -> Sequence[UUID]:
+    """Return those of these resources that have a table."""
+    query = select(Resource.resource_id).where(Resource.resource_id.in_(resource_ids), Resource.table_key.is_not(None))
+    return (await tx.scalars(query.order_by(Resource.resource_id))).all()
 
 
 async def withdraw_resource(tx: AsyncSession, resource_id: UUID, *, reason: str, withdrawn_at: datetime) -> None:

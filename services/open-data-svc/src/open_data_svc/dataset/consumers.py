@@ -1,6 +1,7 @@
 """What open-data-svc does when a resource or its table changes."""
 
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,10 +23,13 @@ def handlers(objects: ObjectStore, *, keep_versions: int) -> Handlers:
     async def follow(tx: AsyncSession, resource_id: UUID) -> None:
         await commands.follow(tx, objects, resource_id, keep_versions=keep_versions, now=utc_now())
 
-    async def on_resource(tx: AsyncSession, event: ResourcePublished | ResourceChanged, meta: Meta) -> None:  # noqa: ARG001
-        """Open the resource, change what is said of its dataset, or close it."""
-        await catalog.put_resource(tx, event.resource)
-        await follow(tx, event.resource_id)
+    async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
+        """Open resources, change what is said of their datasets, or close them; without a table there is nothing to open yet."""
+        with telemetry.continued_each(one.meta for one in incoming):
+            resources = [cast(ResourcePublished | ResourceChanged, one.event).resource for one in incoming]
+            await catalog.put_resources(tx, resources)
+            for resource_id in await catalog.with_table(tx, [one.resource_id for one in resources]):
+                await follow(tx, resource_id)
 
     async def on_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001
         """Retire the dataset."""
@@ -46,8 +50,8 @@ def handlers(objects: ObjectStore, *, keep_versions: int) -> Handlers:
                 await follow(tx, resource_id)
 
     return {
-        ResourcePublished: on_resource,
-        ResourceChanged: on_resource,
+        ResourcePublished: Group(on_resources),
+        ResourceChanged: Group(on_resources),
         ResourceWithdrawn: on_withdrawn,
         TableAdvanced: Group(on_tables),
     }

@@ -1,17 +1,22 @@
 """What quality-svc keeps when the catalogue or a resource's table changes."""
 
+from collections.abc import Sequence
+from typing import cast
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_runtime.consumer import Handlers
+from dxmesh_runtime import telemetry
+from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_schemas.catalog_events import CodeSetPublished, ResourceChanged, ResourcePublished, ResourceWithdrawn
 from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import TableAdvanced
 from quality_svc.catalog import store
 
 
-async def on_resource(tx: AsyncSession, event: ResourcePublished | ResourceChanged, meta: Meta) -> None:  # noqa: ARG001
-    """Keep the version, and put it in force if it is newer."""
-    await store.put_resource(tx, event.resource)
+async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
+    """Keep the versions, and put in force what is newer."""
+    with telemetry.continued_each(one.meta for one in incoming):
+        await store.put_resources(tx, [cast(ResourcePublished | ResourceChanged, one.event).resource for one in incoming])
 
 
 async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001
@@ -30,8 +35,8 @@ async def on_table_advanced(tx: AsyncSession, event: TableAdvanced, meta: Meta) 
 
 
 HANDLERS: Handlers = {
-    ResourcePublished: on_resource,
-    ResourceChanged: on_resource,
+    ResourcePublished: Group(on_resources),
+    ResourceChanged: Group(on_resources),
     ResourceWithdrawn: on_resource_withdrawn,
     CodeSetPublished: on_code_set,
     TableAdvanced: on_table_advanced,

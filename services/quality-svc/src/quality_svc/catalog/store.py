@@ -1,6 +1,6 @@
 """The replica's tables: resources, each of their versions, code sets, and where each resource's table stands."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -59,16 +59,23 @@ class ResourceTable(Base):
     advanced_at: Mapped[datetime]
 
 
-async def put_resource(tx: AsyncSession, snapshot: ResourceSnapshot) -> None:
-    """Enter a version of a resource; the version in force never goes back."""
-    document = snapshot.model_dump(mode="json")
-    key = {"resource_id": snapshot.resource_id, "version": snapshot.version}
-    await tx.execute(insert(ResourceVersion).values(**key, snapshot=document).on_conflict_do_nothing())
-    values = {"version": snapshot.version, "name": snapshot.name, "provider_id": snapshot.provider.organization_id}
-    entry = insert(Resource).values(resource_id=snapshot.resource_id, **values)
-    await tx.execute(
-        entry.on_conflict_do_update(index_elements=["resource_id"], set_=values, where=Resource.version < entry.excluded.version)
-    )
+_ENTER_VERSION = insert(ResourceVersion).on_conflict_do_nothing()
+_ENTRY = insert(Resource)
+_PUT_IN_FORCE = _ENTRY.on_conflict_do_update(
+    index_elements=["resource_id"],
+    set_={name: _ENTRY.excluded[name] for name in ("version", "name", "provider_id")},
+    where=Resource.version < _ENTRY.excluded.version,
+)
+
+
+async def put_resources(tx: AsyncSession, snapshots: Sequence[ResourceSnapshot]) -> None:
+    """Enter versions of resources; the version in force never goes back."""
+    keys = [{"resource_id": snapshot.resource_id, "version": snapshot.version} for snapshot in snapshots]
+    connection = await tx.connection()
+    versions = [key | {"snapshot": snapshot.model_dump(mode="json")} for key, snapshot in zip(keys, snapshots, strict=True)]
+    await connection.execute(_ENTER_VERSION, versions)
+    named = [key | {"name": one.name, "provider_id": one.provider.organization_id} for key, one in zip(keys, snapshots, strict=True)]
+    await connection.execute(_PUT_IN_FORCE, named)
 
 
 async def withdraw_resource(tx: AsyncSession, resource_id: UUID, *, withdrawn_at: datetime) -> None:
