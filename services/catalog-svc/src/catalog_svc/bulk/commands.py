@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from catalog_svc.bulk import domain, entering, store
 from catalog_svc.bulk.definition import Assessments
 from catalog_svc.bulk.domain import Fault, Line, Outcome, Report, Told, Until
+from catalog_svc.organization import store as organizations
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource import domain as resource_domain
 from catalog_svc.resource import store as resource_store
@@ -57,6 +58,7 @@ class Import:
     _providers: dict[str, UUID | None] = field(default_factory=dict)
     _systems: dict[tuple[UUID, str], UUID | None] = field(default_factory=dict)
     _found: dict[UUID, systems.System] = field(default_factory=dict)
+    _codes: dict[UUID, str] = field(default_factory=dict)  # an organization's unified social credit code never changes
     _known: set[str] = field(default_factory=set)
 
     async def run(self, body: bytes, *, now: datetime) -> Report:
@@ -117,8 +119,9 @@ class Import:
         if comparable(entry.name) in self._known:
             known = await resource_store.find_by_name(tx, system.organization_id, comparable(entry.name), other_than=None)
         if known is None:
+            assessed = _assessments(line) if Until.APPROVED in self.until.steps else {}
             row = await entering.enter(
-                tx, entry, system, until=self.until, assessments=_assessments(line) if Until.APPROVED in self.until.steps else {},
+                tx, entry, system, uscc=self._codes[system.organization_id], until=self.until, assessments=assessed,
                 by=self.by, scheme=self.scheme, public_url=self.public_url, now=now,
             )  # fmt: skip
             return Told(line.row, Outcome.ENTERED, row.name, row.resource_id, row.draft_state or row.state)
@@ -141,6 +144,7 @@ class Import:
                 raise _Refused([("/system_id", "is not a system of the provider; register it first under /v1/systems")])
             tx.expunge(system)  # it outlives this transaction, however that ends
             self._found[system_id] = system
+            self._codes[system.organization_id] = (await organizations.get(tx, system.organization_id)).uscc
         return self._found[system_id]
 
     async def _definition(self, tx: AsyncSession, line: Line) -> Definition:

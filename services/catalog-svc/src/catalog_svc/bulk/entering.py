@@ -5,13 +5,14 @@ knew before has no version in force that grants rely on, and no duty that its pu
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.bulk import store as bulk_store
 from catalog_svc.bulk.domain import Until
-from catalog_svc.organization import store as organizations
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource import domain as resource_domain
 from catalog_svc.resource import rules, store
@@ -22,10 +23,12 @@ from catalog_svc.step import commands as steps
 from catalog_svc.step import domain as step_domain
 from catalog_svc.step.domain import DraftState, StepKind
 from catalog_svc.step.errors import ApprovalInvalid
+from catalog_svc.step.store import ResourceStep
 from catalog_svc.system.store import System
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
+from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_events import ResourceApproved, ResourcePublished, ResourceSubmitted
 from dxmesh_schemas.event import Event
 from dxmesh_schemas.problem import Forbidden
@@ -38,6 +41,7 @@ async def enter(
     entry: Definition,
     system: System,
     *,
+    uscc: str,
     until: Until,
     assessments: Assessments,
     by: Principal,
@@ -45,25 +49,24 @@ async def enter(
     public_url: str,
     now: datetime,
 ) -> store.Resource:
-    """Enter a resource that is not there yet, and take it as far as asked.
+    """Enter a resource that is not there yet, and take it as far as asked; `uscc` is its provider's code.
 
     Raises: Forbidden (403), ResourceInvalid (422), ApprovalInvalid (422); IntegrityError when its name is taken meanwhile.
     Emits: catalog.resource.submitted.v1, .approved.v1, .published.v1, as far as it is taken.
     """
     _refuse_role(by, system, until)
-    organization = await organizations.get(tx, system.organization_id, lock=True)
     known = await _facts(tx, entry, system)
     settled = resource_domain.settle(entry, before=None, now=now)
-    faults = rules.faults(entry, known)
-    if until.steps:
-        listed = await lists.negative_faults(tx, entry, organization_id=system.organization_id, resource_id=None)
-        faults += [*rules.missing(settled), *listed]
+    faults = [*rules.faults(entry, known), *(rules.missing(settled) if until.steps else ())]
+    prefix = scheme.prefix(entry.class_path, uscc)
+    provider, number, has_negatives = await bulk_store.begin(tx, system.organization_id, prefix)
+    if until.steps and has_negatives:
+        faults += await lists.negative_faults(tx, entry, organization_id=system.organization_id, resource_id=None)
     resources.refuse(faults)
-    prefix = scheme.prefix(entry.class_path, organization.uscc)
     row = store.Resource(
         resource_id=uuid7(),
         organization_id=system.organization_id,
-        resource_code=scheme.code(prefix, await store.next_number(tx, prefix)),
+        resource_code=scheme.code(prefix, number),
         state=State.DRAFT.value,
         draft_state=DraftState.DRAFT.value,
         version=0,
@@ -73,18 +76,16 @@ async def enter(
         created_at=now,
     )
     row.show(settled)
-    tx.add(row)
-    resources.enter_step(tx, row, StepKind.DRAFTED, by=by.subject, role=resources.editor_role(by), now=now)
-    events: list[Event] = []
+    way = _Way(row, provider, settled, by, now)
+    way.go(StepKind.DRAFTED, role=resources.editor_role(by))
     for step in until.steps:
         if step is Until.SUBMITTED:
-            events.append(_submit(tx, row, organization, by=by, now=now))
+            way.submit()
         elif step is Until.APPROVED:
-            events.append(_approve(tx, row, organization, settled, assessments, by=by, now=now))
+            way.approve(assessments)
         else:
-            events.append(_publish(tx, row, organization, settled, by=by, public_url=public_url, now=now))
-    await tx.flush()
-    await outbox.add_all(tx, events, now=now)
+            way.publish(public_url)
+    await bulk_store.enter(tx, row, way.steps, way.version, [outbox.entry(event, now=now)[1] for event in way.events])
     return row
 
 
@@ -103,71 +104,69 @@ async def _facts(tx: AsyncSession, entry: Definition, system: System) -> rules.F
     return rules.Facts(system_name=system.name)
 
 
-def _waiting(row: store.Resource, organization: organizations.Organization) -> dict[str, Any]:
-    provider = resources.provider_ref(organization)
-    return {"resource_id": row.resource_id, "version": row.version + 1, "revision": row.revision, "provider": provider}
+@dataclass
+class _Way:
+    """A new resource on its way into force: the steps it goes, what is told of them, and the version they lead to."""
 
+    row: store.Resource
+    provider: OrganizationRef
+    settled: Settled
+    by: Principal
+    now: datetime
+    steps: list[ResourceStep] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    version: store.ResourceVersion | None = None
 
-def _submit(tx: AsyncSession, row: store.Resource, organization: organizations.Organization, *, by: Principal, now: datetime) -> Event:
-    resources.advance(row, StepKind.SUBMITTED)
-    resources.enter_step(tx, row, StepKind.SUBMITTED, by=by.subject, role="steward", now=now)
-    return ResourceSubmitted(**_waiting(row, organization), submitted_at=now, submitted_by=by.subject)
+    def go(self, step: StepKind, *, role: str, detail: dict[str, Any] | None = None, version: int | None = None) -> None:
+        """Go a step."""
+        if step is not StepKind.DRAFTED:
+            resources.advance(self.row, step)
+        by = self.by.subject
+        self.steps.append(resources.count_step(self.row, step, by=by, role=role, now=self.now, detail=detail, version=version))
 
+    def submit(self) -> None:
+        """Hand the draft in."""
+        self.go(StepKind.SUBMITTED, role="steward")
+        self.events.append(ResourceSubmitted(**self._waiting(), submitted_at=self.now, submitted_by=self.by.subject))
 
-def _approve(
-    tx: AsyncSession,
-    row: store.Resource,
-    organization: organizations.Organization,
-    settled: Settled,
-    assessments: Assessments,
-    *,
-    by: Principal,
-    now: datetime,
-) -> Event:
-    resources.advance(row, StepKind.APPROVED)
-    found = step_domain.assessment_faults(settled, assessments)
-    if found:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in found)
-        raise ApprovalInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in found])
-    kept = {"assessments": {name: dict(one) for name, one in assessments.items()}}
-    resources.enter_step(tx, row, StepKind.APPROVED, by=by.subject, role="cdo", now=now, detail=kept)
-    return ResourceApproved(**_waiting(row, organization), approved_at=now, approved_by=by.subject)
+    def approve(self, assessments: Assessments) -> None:
+        """Approve it. Raises: ApprovalInvalid (422)."""
+        found = step_domain.assessment_faults(self.settled, assessments)
+        if found:
+            detail = "; ".join(f"{pointer}: {what}" for pointer, what in found)
+            raise ApprovalInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in found])
+        kept = {"assessments": {name: dict(one) for name, one in assessments.items()}}
+        self.go(StepKind.APPROVED, role="cdo", detail=kept)
+        self.events.append(ResourceApproved(**self._waiting(), approved_at=self.now, approved_by=self.by.subject))
 
-
-def _publish(
-    tx: AsyncSession,
-    row: store.Resource,
-    organization: organizations.Organization,
-    settled: Settled,
-    *,
-    by: Principal,
-    public_url: str,
-    now: datetime,
-) -> Event:
-    resources.advance(row, StepKind.PUBLISHED)
-    snapshot = resource_domain.snapshot(
-        settled,
-        resource_id=row.resource_id,
-        resource_code=row.resource_code,
-        version=1,
-        provider=resources.provider_ref(organization),
-        public_url=public_url,
-        now=now,
-    )
-    event = ResourcePublished(resource_id=row.resource_id, resource=snapshot)
-    if (size := len(event.encode())) > resource_domain.MAX_EVENT_BYTES:
-        most = resource_domain.MAX_EVENT_BYTES
-        resources.refuse([("/items", f"the entry takes {size} bytes as JSON; at most {most} fit one event: shorten it")])
-    row.version, row.state = 1, State.PUBLISHED.value
-    row.definition, row.draft, row.published_at, row.effective_at = row.draft, None, now, None
-    resources.enter_step(tx, row, StepKind.PUBLISHED, by=by.subject, role="authority", now=now, version=1)
-    tx.add(
-        store.ResourceVersion(
+    def publish(self, public_url: str) -> None:
+        """Put it in force as its first version. Raises: ResourceInvalid (422) when it is too large for an event."""
+        row = self.row
+        snapshot = resource_domain.snapshot(
+            self.settled,
+            resource_id=row.resource_id,
+            resource_code=row.resource_code,
+            version=1,
+            provider=self.provider,
+            public_url=public_url,
+            now=self.now,
+        )
+        event = ResourcePublished(resource_id=row.resource_id, resource=snapshot)
+        if (size := len(event.encode())) > resource_domain.MAX_EVENT_BYTES:
+            most = resource_domain.MAX_EVENT_BYTES
+            resources.refuse([("/items", f"the entry takes {size} bytes as JSON; at most {most} fit one event: shorten it")])
+        row.state, row.version = State.PUBLISHED.value, 1
+        row.definition, row.draft, row.published_at, row.effective_at = row.draft, None, self.now, None
+        self.go(StepKind.PUBLISHED, role="authority", version=1)
+        self.events.append(event)
+        self.version = store.ResourceVersion(
             resource_id=row.resource_id,
             version=1,
             snapshot=snapshot.model_dump(mode="json"),
-            published_at=now,
-            published_by=by.subject,
+            published_at=self.now,
+            published_by=self.by.subject,
         )
-    )
-    return event
+
+    def _waiting(self) -> dict[str, Any]:
+        row = self.row
+        return {"resource_id": row.resource_id, "version": row.version + 1, "revision": row.revision, "provider": self.provider}

@@ -187,20 +187,33 @@ def enter_step(
     version: int | None = None,
 ) -> None:
     """Count the change and write it down; it concerns the coming version unless another is given."""
+    tx.add(count_step(row, step, by=by, role=role, now=now, reason=reason, detail=detail, version=version))
+
+
+def count_step(
+    row: store.Resource,
+    step: StepKind,
+    *,
+    by: str,
+    role: str,
+    now: datetime,
+    reason: str | None = None,
+    detail: dict[str, Any] | None = None,
+    version: int | None = None,
+) -> step_store.ResourceStep:
+    """Count the change and return the step, to be written with others."""
     row.revision += 1
     row.changed_at = now
-    number = row.version + 1 if version is None else version
-    step_store.add(
-        tx,
-        row.resource_id,
+    return step_store.ResourceStep(
+        resource_id=row.resource_id,
         revision=row.revision,
-        version=number,
+        version=row.version + 1 if version is None else version,
         step=step.value,
         by=by,
         role=role,
-        now=now,
         reason=reason,
         detail=detail,
+        at=now,
     )
 
 

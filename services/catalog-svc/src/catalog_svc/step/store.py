@@ -28,27 +28,6 @@ class ResourceStep(Base):
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
-def add(
-    tx: AsyncSession,
-    resource_id: UUID,
-    *,
-    revision: int,
-    version: int,
-    step: str,
-    by: str,
-    role: str,
-    now: datetime,
-    reason: str | None = None,
-    detail: dict[str, Any] | None = None,
-) -> None:
-    """Write a step down."""
-    tx.add(
-        ResourceStep(
-            resource_id=resource_id, revision=revision, version=version, step=step, by=by, role=role, reason=reason, detail=detail, at=now
-        )
-    )
-
-
 async def list_of(tx: AsyncSession, resource_id: UUID, *, after: int | None, limit: int) -> Sequence[ResourceStep]:
     """Return up to limit + 1 steps of a resource, oldest first."""
     query = select(ResourceStep).where(ResourceStep.resource_id == resource_id).order_by(ResourceStep.revision).limit(limit + 1)
