@@ -6,7 +6,7 @@ import io
 import lzma
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from dxmesh_client.errors import ClientError
 
@@ -22,6 +22,9 @@ _ALIASES = {
     "source": ("source", "来源"),
     "note": ("note", "说明"),
 }
+
+_SEPARATORS = str.maketrans(";；,，、|", "      ")
+_TRUE = ("true", "1", "yes", "y", "是")
 
 
 def rows_of(path: Path, *, prefix: str = "") -> Iterator[dict[str, str]]:
@@ -46,6 +49,18 @@ def rows_of(path: Path, *, prefix: str = "") -> Iterator[dict[str, str]]:
             if by_id:
                 given["parent"] = by_id.get(row[found["parent_id"]], "")
             yield given
+
+
+def as_entries(rows: Iterable[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return rows as the entries a draft of a code set is written of; what is empty is left out."""
+    entries: list[dict[str, Any]] = []
+    for row in rows:
+        said: dict[str, Any] = {name: value.strip() for name, value in row.items() if name in COLUMNS and value.strip()}
+        if "successors" in said:
+            said["successors"] = list(dict.fromkeys(said["successors"].translate(_SEPARATORS).split()))
+        is_retired = said.pop("is_retired", "").lower() in _TRUE and "valid_until" not in said
+        entries.append(said | ({"is_retired": True} if is_retired else {}))
+    return entries
 
 
 def as_csv(rows: Iterable[dict[str, str]]) -> bytes:

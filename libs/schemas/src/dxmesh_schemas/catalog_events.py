@@ -183,17 +183,31 @@ class ResourceChangeAnnounced(ResourceEvent):
     grants: tuple[TouchedGrant, ...]
 
 
-class CodeSetPublished(Event):
-    """A version of a code set is in force; it carries all its codes (at most 20,000)."""
+class CodeSetEvent(Event):
+    """A code set, by its name."""
 
-    TYPE: ClassVar[str] = "dxmesh.catalog.code_set.published.v1"
     TOPIC: ClassVar[str] = "dxmesh.catalog.code_set"
     KEY: ClassVar[str] = "name"
     SOURCE: ClassVar[str] = _SOURCE
     name: str
     version: int
     title: str
+
+
+class CodeSetPublished(CodeSetEvent):
+    """A version of a code set is in force; it carries all its codes (at most 20,000)."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.code_set.published.v1"
     codes: tuple[str, ...]
+    organization_id: UUID | None = Field(default=None, description="whose it is; null for the node's own")
+
+
+class CodeSetRetired(CodeSetEvent):
+    """A code set is out of use: what its newest version checks goes on, no new item takes it, and no version follows."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.code_set.retired.v1"
+    reason: str
+    retired_at: datetime
 
 
 class EditionPublished(Event):

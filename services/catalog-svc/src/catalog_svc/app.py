@@ -12,6 +12,7 @@ from catalog_svc.arbitration import routes as arbitrations
 from catalog_svc.bulk import routes as bulk
 from catalog_svc.census import routes as censuses
 from catalog_svc.claim import routes as claims
+from catalog_svc.code_draft import routes as code_drafts
 from catalog_svc.code_set import routes as code_sets
 from catalog_svc.credential import commands as credential_commands
 from catalog_svc.credential import routes as credentials
@@ -45,6 +46,7 @@ from dxmesh_runtime import signing
 from dxmesh_runtime.db import Database, utc_now
 
 _ROUTERS = [organizations.router, credentials.router, systems.router, resources.router, steps.router, code_sets.router, dashboard.router]
+_ROUTERS += [code_drafts.router]
 _ROUTERS += [claims.router, arbitrations.router, forms.router, synonyms.router]
 _ROUTERS += [officers.router, sectors.router, taxonomies.router, lineage.router]
 _ROUTERS += [searches.router, bulk.router]

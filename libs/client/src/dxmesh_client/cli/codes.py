@@ -81,12 +81,69 @@ def import_file(
             show_all(refused, ["pointer", "detail"], title=f"{found['refused_count']} left out")
 
 
+@codes.command("draft")
+def draft(
+    name: Annotated[str, typer.Argument(help="your organization's unified social credit code in small letters, a dot, and a word")],
+    file: Annotated[Path, typer.Argument(help="CSV (UTF-8; .gz and .xz too)", exists=True, dir_okay=False)],
+    title: Annotated[str, typer.Option()],
+    kind: Annotated[str, typer.Option(help="division, industry, national, international or own")] = "own",
+    standard: Annotated[str | None, typer.Option(help="the standard it follows")] = None,
+    parent_set: Annotated[str | None, typer.Option(help="the set that holds the parents")] = None,
+    prefix: Annotated[str, typer.Option(help="only codes that begin so")] = "",
+) -> None:
+    """Write the draft of a code set of your organization (steward)."""
+    if file.suffix.lower() == ".xlsx":
+        raise ClientError(f"{file.name} is a workbook; save its sheet as CSV, which a draft is made of")
+    body = {
+        "title": title,
+        "kind": kind,
+        "standard": standard,
+        "parent_set": parent_set,
+        "entries": code_files.as_entries(code_files.rows_of(file, prefix=prefix)),
+    }
+    with Client() as client:
+        show(client.call("PUT", f"{client.profile.catalog}/v1/code-sets/{name}/draft", json=body).json())
+
+
+@codes.command("drafts")
+def drafts(limit: Annotated[int, typer.Option(min=1, max=1000)] = 100) -> None:
+    """List the drafts of your organization, or all of them (authority)."""
+    with Client() as client:
+        page = client.page(f"{client.profile.catalog}/v1/code-set-drafts", limit=limit)
+        show_all(page.items, ["name", "title", "kind", "entry_count", "drafted_at", "drafted_by"])
+
+
+@codes.command("publish")
+def publish(name: str) -> None:
+    """Put a draft in force as the next version (steward)."""
+    with Client() as client:
+        answer = client.call("POST", f"{client.profile.catalog}/v1/code-sets/{name}/draft/publication")
+        made = answer.json()
+        show({"name": name, "version": made["version"], "codes": len(made["codes"]), "is_new": answer.status_code == 201})
+
+
+@codes.command("discard")
+def discard(name: str) -> None:
+    """Discard a draft; what is in force stays (steward)."""
+    with Client() as client:
+        client.call("DELETE", f"{client.profile.catalog}/v1/code-sets/{name}/draft")
+        show({"name": name, "discarded": True})
+
+
+@codes.command("retire")
+def retire(name: str, reason: Annotated[str, typer.Option()]) -> None:
+    """Take a code set out of use for good; what uses it in force goes on (steward whose it is, authority)."""
+    with Client() as client:
+        found = client.call("POST", f"{client.profile.catalog}/v1/code-sets/{name}/retirement", json={"reason": reason}).json()
+        show({"name": name, "retired_at": found["code_set"]["retired_at"], "used_by": len(found["used_by"])})
+
+
 @codes.command("list")
 def list_sets(limit: Annotated[int, typer.Option(min=1, max=1000)] = 100) -> None:
     """List the code sets of the node."""
     with Client() as client:
         page = client.page(f"{client.profile.catalog}/v1/code-sets", limit=limit)
-        show_all(page.items, ["name", "version", "title", "kind", "code_count", "published_at"])
+        show_all(page.items, ["name", "version", "title", "kind", "code_count", "published_at", "retired_at"])
 
 
 @codes.command("show")

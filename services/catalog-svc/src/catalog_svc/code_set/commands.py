@@ -4,15 +4,20 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.code_set import domain, store
 from catalog_svc.code_set.domain import About
 from catalog_svc.code_set.entry import Entry, day_of, in_force
-from catalog_svc.code_set.errors import CodeSetInvalid
+from catalog_svc.code_set.errors import CodeSetForeign, CodeSetInvalid, CodeSetIsRetired
+from catalog_svc.organization.store import Organization
+from catalog_svc.resource import store as resources
 from dxmesh_runtime import outbox
-from dxmesh_schemas.catalog_events import CodeSetPublished
+from dxmesh_runtime.auth import Principal
+from dxmesh_schemas.catalog_events import CodeSetPublished, CodeSetRetired
+from dxmesh_schemas.problem import Forbidden
 
 Pointer = Callable[[int, str], str]
 """From the index of an entry and its field to the JSON pointer the sender knows it by."""
@@ -26,19 +31,55 @@ class Put(NamedTuple):
     refused: list[domain.Fault]
 
 
+class Retired(NamedTuple):
+    """A code set that was retired, and the resources in force whose items still use it."""
+
+    code_set: store.CodeSet
+    used_by: Sequence[UUID]
+
+
 async def publish(
-    tx: AsyncSession, name: str, *, about: About, entries: Sequence[Entry], pointer: Pointer, by: str, now: datetime
+    tx: AsyncSession,
+    name: str,
+    *,
+    about: About,
+    entries: Sequence[Entry],
+    pointer: Pointer,
+    by: str,
+    now: datetime,
+    owner: Organization | None = None,
 ) -> tuple[store.CodeSetVersion, bool]:
     """Put a code set in force; return its version and whether it is new. The same content, in any order, is the same version.
 
-    Raises: CodeSetInvalid (422).
+    Raises: CodeSetForeign (403), CodeSetInvalid (422), CodeSetIsRetired (409).
     Emits: catalog.code_set.published.v1, with the codes in force today, when the version is new.
     """
+    refuse_foreign(name, owner)
+    settled = await checked(tx, name, about=about, entries=entries, pointer=pointer, now=now)
+    row = await store.lock(tx, name, title=about.title, now=now, organization_id=owner.organization_id if owner is not None else None)
+    return await _advance(tx, row, about, settled, by=by, now=now)
+
+
+async def checked(tx: AsyncSession, name: str, *, about: About, entries: Sequence[Entry], pointer: Pointer, now: datetime) -> list[Entry]:
+    """Return entries with what their codes say filled in. Raises: CodeSetInvalid (422) for what no version may hold."""
     outer = await _outer(tx, name, about)
     settled = domain.settle(entries, about.kind, outer)
     _refuse(_named(settled, domain.entry_faults(settled, outer=outer), pointer))
-    row = await store.lock(tx, name, title=about.title, now=now)
-    return await _advance(tx, row, about, settled, by=by, now=now)
+    today = day_of(now)
+    codes = in_force(settled, today, leading_source=about.leading_source)
+    _refuse_size(codes, len(settled), about, today)
+    _refuse_large(CodeSetPublished(name=name, version=1, title=about.title, codes=tuple(codes)))
+    return settled
+
+
+def refuse_foreign(name: str, owner: Organization | None) -> None:
+    """Refuse a name that stands in another's name space. Raises: CodeSetForeign (403)."""
+    uscc = domain.owner_of(name)
+    if owner is not None and uscc != owner.uscc:
+        space = domain.space_of(owner.uscc)
+        raise CodeSetForeign(f"names of your organization's code sets begin with {space!r}; publish it as {space}…", begins_with=space)
+    if owner is None and uscc is not None:
+        raise CodeSetForeign(f"{name!r} is for the organization {uscc} to publish; choose a name that begins otherwise")
 
 
 async def put_sources(
@@ -56,9 +97,10 @@ async def put_sources(
     """Put what some sources say in place of what they said before, beside what the others say.
 
     `about` makes what the set is from what it was; `skip_bad` leaves faulty entries out and names them, else one refuses all.
-    Raises: CodeSetInvalid (422).
+    Raises: CodeSetForeign (403), CodeSetInvalid (422), CodeSetIsRetired (409).
     Emits: catalog.code_set.published.v1, when the version is new.
     """
+    refuse_foreign(name, None)
     row = await store.lock(tx, name, title=name, now=now)
     own = about((await store.get_version(tx, name)).about if row.version else None)
     outer = await _outer(tx, name, own)
@@ -96,6 +138,31 @@ async def bring_into_force(tx: AsyncSession, name: str, *, now: datetime) -> sto
     return version if is_new else None
 
 
+async def retire(tx: AsyncSession, name: str, *, reason: str, by: Principal, now: datetime) -> Retired:
+    """Take a code set out of use: what uses it in force goes on, nothing new does; its versions stay, its name is not given again.
+
+    Raises: CodeSetNotFound (404), Forbidden (403), CodeSetIsRetired (409).
+    Emits: catalog.code_set.retired.v1.
+    """
+    row = await store.get(tx, name, lock=True)
+    if not (by.has("authority") or (by.has("steward") and row.organization_id is not None and row.organization_id == by.organization_id)):
+        raise Forbidden("a code set is retired by a steward of the organization whose it is, or by the data authority")
+    refuse_retired(row)
+    row.retired_at, row.retired_by, row.retirement_reason = now, by.subject, reason
+    await tx.flush()
+    used_by = await resources.with_code_set(tx, name)
+    await outbox.add(tx, CodeSetRetired(name=name, version=row.version, title=row.title, reason=reason, retired_at=now), now=now)
+    return Retired(row, used_by)
+
+
+def refuse_retired(row: store.CodeSet | None) -> None:
+    """Refuse to go on with a retired code set. Raises: CodeSetIsRetired (409)."""
+    if row is not None and row.retired_at is not None:
+        raise CodeSetIsRetired(
+            f"{row.name!r} is retired since {day_of(row.retired_at)} ({row.retirement_reason}); publish under another name"
+        )
+
+
 async def _outer(tx: AsyncSession, name: str, about: About) -> set[str]:
     """Return the codes of the parent set. Raises: CodeSetInvalid (422) when it has none."""
     if about.parent_set is None:
@@ -120,7 +187,8 @@ def _named(entries: Sequence[Entry], faults: Sequence[domain.EntryFault], pointe
 async def _advance(
     tx: AsyncSession, row: store.CodeSet, about: About, entries: Sequence[Entry], *, by: str | None, now: datetime
 ) -> tuple[store.CodeSetVersion, bool]:
-    """Write the next version of a locked set, unless it would say what the newest one says."""
+    """Write the next version of a locked set, unless it would say what the newest one says. Raises: CodeSetIsRetired (409)."""
+    refuse_retired(row)
     today = day_of(now)
     codes = in_force(entries, today, leading_source=about.leading_source)
     if by is not None:  # what the calendar changes is never refused
@@ -131,10 +199,10 @@ async def _advance(
     if current is not None and current.about == about and wanted == held and set(codes) == set(current.codes):
         return current, False
     row.title, row.version, row.code_count, row.kind, row.published_at = about.title, row.version + 1, len(codes), about.kind.value, now
-    event = CodeSetPublished(name=row.name, version=row.version, title=about.title, codes=tuple(codes))
-    fault = domain.event_fault(event)
-    _refuse([fault] if fault else [])
+    event = CodeSetPublished(name=row.name, version=row.version, title=about.title, codes=tuple(codes), organization_id=row.organization_id)
+    _refuse_large(event)
     version = store.CodeSetVersion(
+        of=row,
         name=row.name,
         version=row.version,
         title=about.title,
@@ -162,6 +230,11 @@ def _refuse_size(codes: Sequence[str], entry_count: int, about: About, today: da
     if fault is not None and not codes and about.leading_source is not None:
         fault = f"{fault}; the leading source {about.leading_source!r} alone decides what is in force"
     _refuse([("/codes", fault)] if fault else [])
+
+
+def _refuse_large(event: CodeSetPublished) -> None:
+    fault = domain.event_fault(event)
+    _refuse([fault] if fault else [])
 
 
 def _refuse(faults: Sequence[domain.Fault]) -> None:

@@ -7,6 +7,7 @@ from datetime import date
 from itertools import pairwise
 
 from catalog_svc.code_set.entry import CodeSetKind, Entry
+from catalog_svc.organization.domain import check_uscc
 from dxmesh_schemas.catalog_events import CodeSetPublished
 from dxmesh_schemas.text import check_code, check_name, check_text
 
@@ -39,6 +40,20 @@ class About:
     standard: str | None = None
     parent_set: str | None = None
     leading_source: str | None = None
+
+
+def space_of(uscc: str) -> str:
+    """Return how the names of an organization's own code sets begin; no other's ever do."""
+    return f"{uscc.lower()}."
+
+
+def owner_of(name: str) -> str | None:
+    """Return the uscc of the organization in whose name space a name stands, None for the node's own names."""
+    uscc = name.partition(".")[0].upper()
+    try:
+        return check_uscc(uscc) if "." in name else None
+    except ValueError:
+        return None
 
 
 def faults(codes: Sequence[str]) -> list[Fault]:
@@ -160,12 +175,39 @@ def _parents(entries: Sequence[Entry], known: Collection[str], outer: Collection
 
 
 def _successors(entries: Sequence[Entry], known: Collection[str]) -> Iterator[EntryFault]:
+    wrong = False
     for index, entry in enumerate(entries):
         for successor in entry.successors:
             if successor == entry.code:
+                wrong = True
                 yield index, "successors", "name the code itself; a code that goes on needs no successor"
             elif successor not in known:
+                wrong = True
                 yield index, "successors", f"{successor!r} is no code of the set; add it or leave it out"
+    if not wrong:
+        yield from _circles(entries)
+
+
+def _circles(entries: Sequence[Entry]) -> Iterator[EntryFault]:
+    """Codes may come back; but where the last word on each code of a circle is another of it, nobody learns what holds now."""
+    last: dict[str, dict[str, int]] = {}
+    for index, entry in enumerate(entries):
+        of_source = last.setdefault(entry.source, {})
+        if _end(entry) >= _end(entries[of_source.setdefault(entry.code, index)]):
+            of_source[entry.code] = index
+    for of_source in last.values():
+        graph = {code: set(entries[index].successors) for code, index in of_source.items() if entries[index].successors}
+        circle = _looping(graph)
+        for code in circle:
+            if onward := sorted(graph[code] & circle):
+                yield of_source[code], "successors", f"{', '.join(onward)} lead into a circle of successors; say which code holds now"
+
+
+def _end(entry: Entry) -> date:
+    """Return the first day without an entry; a retirement without a day is over before what still has days begins."""
+    if entry.is_retired:
+        return date.min
+    return entry.valid_until or date.max
 
 
 def _looping(graph: dict[str, set[str]]) -> set[str]:

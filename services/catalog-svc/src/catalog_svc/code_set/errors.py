@@ -1,6 +1,6 @@
 """The problems of code sets."""
 
-from dxmesh_schemas.problem import Invalid, NotFound, TooLarge
+from dxmesh_schemas.problem import Conflict, Forbidden, Invalid, NotFound, TooLarge
 
 
 class CodeSetNotFound(NotFound):
@@ -25,6 +25,18 @@ class CodeSetInvalid(Invalid):
     """A code is wrong, doubled, or all together are too many; `errors` says which."""
 
     slug, title = "code-set-invalid", "The code set is not valid"
+
+
+class CodeSetForeign(Forbidden):
+    """The name stands in another's name space; `begins_with` is how the caller's own names begin, none for the node's."""
+
+    slug, title = "code-set-foreign", "The code set's name is another's to give"
+
+
+class CodeSetIsRetired(Conflict):
+    """A retired code set stays as it was, and its name is not given again."""
+
+    slug, title = "code-set-retired", "The code set is retired"
 
 
 class CodeFileTooLarge(TooLarge):

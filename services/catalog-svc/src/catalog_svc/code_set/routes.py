@@ -4,6 +4,7 @@ import tempfile
 from datetime import date
 from pathlib import Path as FilePath
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,8 +12,16 @@ from starlette.concurrency import run_in_threadpool
 
 from catalog_svc.code_set import commands, domain, explain, files, shipped, store
 from catalog_svc.code_set.domain import About
-from catalog_svc.code_set.entry import CodeSetKind, Entry, day_of
-from catalog_svc.code_set.errors import CodeFileTooLarge, CodeNotFound, CodeSetInvalid, CodeSetNotFound, ShippedSetNotFound
+from catalog_svc.code_set.entry import CodeSetKind, day_of
+from catalog_svc.code_set.errors import (
+    CodeFileTooLarge,
+    CodeNotFound,
+    CodeSetForeign,
+    CodeSetInvalid,
+    CodeSetIsRetired,
+    CodeSetNotFound,
+    ShippedSetNotFound,
+)
 from catalog_svc.code_set.shapes import (
     NAME_PATTERN,
     Above,
@@ -27,6 +36,8 @@ from catalog_svc.code_set.shapes import (
     Difference,
     Imported,
     Refused,
+    RetiredOut,
+    Retirement,
     ShippedOut,
     StepOut,
     VersionHead,
@@ -56,18 +67,14 @@ On = Annotated[Day | None, Query(description="a day, YYYY-MM-DD")]
     response_model=CodeSetOut,
     responses={
         201: {"model": CodeSetOut, "description": "A new version is in force"},
-        **problems(*BODY_PROBLEMS, CodeSetInvalid, Forbidden),
+        **problems(*BODY_PROBLEMS, CodeSetForeign, CodeSetInvalid, CodeSetIsRetired, Forbidden),
     },
 )
 async def publish(name: CodeSetName, body: CodeSetIn, who: Authority, tx: Tx, response: Response) -> store.CodeSetVersion:
     """Put a code set in force (the data authority): a new version when it differs (201), else the one there is (200)."""
-    is_plain = body.codes is not None
-    entries = [Entry(code) for code in body.codes] if body.codes is not None else [one.entry() for one in body.entries or []]
-
-    def pointer(index: int, field: str) -> str:
-        return f"/codes/{index}" if is_plain else f"/entries/{index}/{field}"
-
-    version, is_new = await commands.publish(tx, name, about=body.about(), entries=entries, pointer=pointer, by=who.subject, now=utc_now())
+    version, is_new = await commands.publish(
+        tx, name, about=body.about(), entries=body.said(), pointer=body.pointer, by=who.subject, now=utc_now()
+    )
     response.status_code = 201 if is_new else 200
     return version
 
@@ -78,11 +85,26 @@ async def list_code_sets(
     tx: Tx,
     q: Annotated[Search | None, Query()] = None,
     kind: CodeSetKind | None = None,
+    organization_id: Annotated[UUID | None, Query(description="whose own they are")] = None,
+    retired: bool | None = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Slice[store.CodeSet]:
     """List code sets by name."""
-    return cut(await store.list_page(tx, q=q, kind=kind, after=after_text(cursor), limit=limit), limit, lambda row: row.name)
+    rows = await store.list_page(
+        tx, q=q, kind=kind, organization_id=organization_id, retired=retired, after=after_text(cursor), limit=limit
+    )
+    return cut(rows, limit, lambda row: row.name)
+
+
+@_json.post(
+    "/{name}/retirement",
+    response_model=RetiredOut,
+    responses=problems(*BODY_PROBLEMS, CodeSetNotFound, CodeSetIsRetired, Forbidden),
+)
+async def retire(name: CodeSetName, body: Retirement, who: Who, tx: Tx) -> commands.Retired:
+    """Take a code set out of use (the steward whose it is, the data authority): what uses it in force goes on, nothing new does."""
+    return await commands.retire(tx, name, reason=body.reason, by=who, now=utc_now())
 
 
 @_json.get("/{name}", response_model=CodeSetOut, responses=problems(CodeSetNotFound))
@@ -231,7 +253,7 @@ _FILE: dict[str, Any] = {
     "/v1/code-sets/{name}/import",
     responses={
         201: {"model": Imported, "description": "A new version is in force"},
-        **problems(Unreadable, UnsupportedMedia, CodeFileTooLarge, CodeSetInvalid, Forbidden),
+        **problems(Unreadable, UnsupportedMedia, CodeFileTooLarge, CodeSetForeign, CodeSetInvalid, CodeSetIsRetired, Forbidden),
     },
     openapi_extra=_FILE,
 )
@@ -306,7 +328,7 @@ async def list_shipped(_: Who) -> list[ShippedOut]:
     response_model=CodeSetOut,
     responses={
         201: {"model": CodeSetOut, "description": "A new version is in force"},
-        **problems(ShippedSetNotFound, CodeSetInvalid, Forbidden),
+        **problems(ShippedSetNotFound, CodeSetInvalid, CodeSetIsRetired, Forbidden),
     },
 )
 async def publish_shipped(name: CodeSetName, who: Authority, tx: Tx, response: Response) -> store.CodeSetVersion:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Self
+from uuid import UUID
 
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -11,7 +12,7 @@ from catalog_svc.code_set import domain, store
 from catalog_svc.code_set.domain import About
 from catalog_svc.code_set.entry import CodeSetKind, Entry, Standing, decided
 from catalog_svc.code_set.explain import disputed, words_of
-from dxmesh_schemas.text import Name, Paragraph, check_code
+from dxmesh_schemas.text import Name, Paragraph, Reason, check_code
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 
@@ -75,12 +76,22 @@ class CodeSetIn(BaseModel):
         """Return what the set is, beside its codes."""
         return About(self.title, self.kind, self.standard, self.parent_set, self.leading_source)
 
+    def said(self) -> list[Entry]:
+        """Return what it says of each code."""
+        return [Entry(code) for code in self.codes] if self.codes is not None else [one.entry() for one in self.entries or []]
+
+    def pointer(self, index: int, field: str) -> str:
+        """Return the JSON pointer to a field of an entry."""
+        return f"/codes/{index}" if self.codes is not None else f"/entries/{index}/{field}"
+
 
 class CodeSetOut(BaseModel):
-    """A version of a code set with the codes in force on a day."""
+    """A version of a code set with the codes in force on a day; `organization_id` says whose the set is, null the node's."""
 
     model_config = ConfigDict(from_attributes=True)
     name: str
+    organization_id: UUID | None
+    retired_at: datetime | None
     version: int
     title: str
     kind: CodeSetKind
@@ -107,7 +118,7 @@ class VersionHead(BaseModel):
 
 
 class CodeSetSummary(BaseModel):
-    """A code set, without its codes."""
+    """A code set, without its codes; `organization_id` says whose it is, null the node's."""
 
     model_config = ConfigDict(from_attributes=True)
     name: str
@@ -116,6 +127,24 @@ class CodeSetSummary(BaseModel):
     kind: CodeSetKind
     code_count: int
     published_at: datetime
+    organization_id: UUID | None
+    retired_at: datetime | None
+    retirement_reason: str | None
+
+
+class Retirement(BaseModel):
+    """Why a code set is taken out of use."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+
+
+class RetiredOut(BaseModel):
+    """A code set that was retired, and the resources in force whose items go on using it."""
+
+    model_config = ConfigDict(from_attributes=True)
+    code_set: CodeSetSummary
+    used_by: list[UUID]
 
 
 class EntryOut(BaseModel):

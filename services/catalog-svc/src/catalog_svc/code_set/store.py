@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
+    Uuid,
     and_,
     case,
     func,
@@ -27,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from catalog_svc.code_set.domain import About
 from catalog_svc.code_set.entry import CodeSetKind, Entry
@@ -36,7 +38,7 @@ from catalog_svc.rows import Base
 
 
 class CodeSet(Base):
-    """A code set; version 0 is one whose first version is being written in this transaction."""
+    """A code set, the node's or an organization's own; version 0 is one whose first version is being written in this transaction."""
 
     __tablename__ = "code_set"
     name: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -45,6 +47,10 @@ class CodeSet(Base):
     code_count: Mapped[int] = mapped_column(Integer)  # in force
     published_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     kind: Mapped[str] = mapped_column(Text, server_default="own")
+    organization_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
+    retired_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    retired_by: Mapped[str | None] = mapped_column(Text)
+    retirement_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class CodeSetVersion(Base):
@@ -63,6 +69,17 @@ class CodeSetVersion(Base):
     codes_on: Mapped[date] = mapped_column(Date)
     entry_count: Mapped[int] = mapped_column(Integer)
     published_by: Mapped[str | None] = mapped_column(Text)
+    of: Mapped[CodeSet] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def organization_id(self) -> UUID | None:
+        """Return whose the set is, None for the node's."""
+        return self.of.organization_id
+
+    @property
+    def retired_at(self) -> datetime | None:
+        """Return since when the set is retired."""
+        return self.of.retired_at
 
     @property
     def about(self) -> About:
@@ -112,9 +129,9 @@ def _entry(said: Sequence[Any]) -> Entry:
     return Entry(code, source, label, parent, valid_from, valid_until, is_retired, tuple(successors), note)
 
 
-async def lock(tx: AsyncSession, name: str, *, title: str, now: datetime) -> CodeSet:
+async def lock(tx: AsyncSession, name: str, *, title: str, now: datetime, organization_id: UUID | None = None) -> CodeSet:
     """Return the code set with its row locked, made with version 0 when it is new."""
-    fresh = insert(CodeSet).values(name=name, title=title, version=0, code_count=0, published_at=now)
+    fresh = insert(CodeSet).values(name=name, title=title, version=0, code_count=0, published_at=now, organization_id=organization_id)
     await tx.execute(fresh.on_conflict_do_nothing(index_elements=["name"]))
     query = select(CodeSet).where(CodeSet.name == name).with_for_update().execution_options(populate_existing=True)
     return (await tx.scalars(query)).one()
@@ -131,19 +148,45 @@ async def get_version(tx: AsyncSession, name: str, version: int | None = None) -
     return row
 
 
-async def newest_versions(tx: AsyncSession, names: Collection[str]) -> dict[str, int]:
-    """Return the newest version of each of these code sets that exists."""
-    rows = await tx.execute(select(CodeSet.name, CodeSet.version).where(CodeSet.name.in_(names)))
-    return {row.name: row.version for row in rows}
+async def find(tx: AsyncSession, name: str) -> CodeSet | None:
+    """Return a code set, if one of that name was published."""
+    return await tx.get(CodeSet, name)
 
 
-async def list_page(tx: AsyncSession, *, q: str | None, kind: CodeSetKind | None, after: str | None, limit: int) -> Sequence[CodeSet]:
+async def get(tx: AsyncSession, name: str, *, lock: bool = False) -> CodeSet:
+    """Return a code set. Raises: CodeSetNotFound (404)."""
+    row = await tx.get(CodeSet, name, with_for_update=lock, populate_existing=lock)
+    if row is None:
+        raise CodeSetNotFound(f"no code set {name!r} is known")
+    return row
+
+
+async def known_among(tx: AsyncSession, names: Collection[str]) -> tuple[dict[str, int], frozenset[str]]:
+    """Return the newest version of each of these code sets that exists, and which of them are retired."""
+    rows = (await tx.execute(select(CodeSet.name, CodeSet.version, CodeSet.retired_at).where(CodeSet.name.in_(names)))).all()
+    return {row.name: row.version for row in rows}, frozenset(row.name for row in rows if row.retired_at is not None)
+
+
+async def list_page(
+    tx: AsyncSession,
+    *,
+    q: str | None,
+    kind: CodeSetKind | None,
+    after: str | None,
+    limit: int,
+    organization_id: UUID | None = None,
+    retired: bool | None = None,
+) -> Sequence[CodeSet]:
     """Return up to limit + 1 code sets by name."""
     query = select(CodeSet).order_by(CodeSet.name).limit(limit + 1)
     if q:
         query = query.where(CodeSet.name.icontains(q, autoescape=True) | CodeSet.title.icontains(q, autoescape=True))
     if kind is not None:
         query = query.where(CodeSet.kind == kind.value)
+    if organization_id is not None:
+        query = query.where(CodeSet.organization_id == organization_id)
+    if retired is not None:
+        query = query.where(CodeSet.retired_at.is_not(None) if retired else CodeSet.retired_at.is_(None))
     if after is not None:
         query = query.where(CodeSet.name > after)
     return (await tx.scalars(query)).all()
@@ -296,6 +339,10 @@ async def due_for_change(tx: AsyncSession, today: date) -> list[str]:
         select(CodeSet.name)
         .join(version, and_(version.name == CodeSet.name, version.version == CodeSet.version))
         .join(entry, and_(entry.name == CodeSet.name, entry.until_version.is_(None)))
-        .where(version.codes_on < today, or_(passed(entry.valid_from.expression), passed(entry.valid_until.expression)))
+        .where(
+            CodeSet.retired_at.is_(None),
+            version.codes_on < today,
+            or_(passed(entry.valid_from.expression), passed(entry.valid_until.expression)),
+        )
     )
     return sorted(await tx.scalars(query.distinct()))

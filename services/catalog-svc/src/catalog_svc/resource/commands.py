@@ -222,11 +222,13 @@ async def facts(tx: AsyncSession, entry: Definition | Settled, *, organization_i
     system = await systems.find(tx, entry.system_id)
     # a name with U+0000 is a fault by itself, and PostgreSQL would not even look for it
     named = {item.code_set.name for item in entry.items if item.code_set and unseen(item.code_set.name) is None}
+    newest, retired = await code_sets.known_among(tx, named)
     published = await store.definitions_of_published(tx, {item.reference.resource_id for item in entry.items if item.reference})
     ever = await store.items_ever(tx, row.resource_id) if row is not None and row.version else {}
     return rules.Facts(
         system_name=system.name if system is not None and systems.takes_resources(system, organization_id) else None,
-        code_sets=await code_sets.newest_versions(tx, named),
+        code_sets=newest,
+        retired_code_sets=retired,
         referenced={key: [DataItem.model_validate(item) for item in definition["items"]] for key, definition in published.items()},
         taxonomies={one.code: one.retired_at is not None for one in await taxonomies.keep_codes(tx, entry.taxonomies)},
         resource_id=row.resource_id if row is not None else None,

@@ -1,6 +1,6 @@
 """What the rules must know beyond the entry itself, and what they answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -17,6 +17,7 @@ class Facts:
 
     system_name: str | None  # None: the provider has no such system
     code_sets: Mapping[str, int] = field(default_factory=dict)  # name → newest version
+    retired_code_sets: Collection[str] = frozenset()
     referenced: Mapping[UUID, Sequence[DataItem]] = field(default_factory=dict)  # published resources → their items
     taxonomies: Mapping[str, bool] = field(default_factory=dict)  # codes of entries as they are spelt → whether they are retired
     resource_id: UUID | None = None

@@ -103,8 +103,16 @@ def _code_set(at: str, item: DataItem, facts: Facts) -> Iterator[Fault]:
     newest = facts.code_sets.get(item.code_set.name)
     if newest is None:
         yield f"{at}/code_set/name", f"no code set {item.code_set.name!r} is known; publish it first under /v1/code-sets"
+    elif item.code_set.name in facts.retired_code_sets and not _is_in_force(item.code_set.name, facts):
+        yield f"{at}/code_set/name", f"{item.code_set.name!r} is retired; choose one in use (/v1/code-sets?retired=false)"
     elif item.code_set.version is not None and item.code_set.version > newest:
         yield f"{at}/code_set/version", f"the newest version of {item.code_set.name!r} is {newest}"
+
+
+def _is_in_force(code_set: str, facts: Facts) -> bool:
+    """Say whether the version in force uses a code set: that may go on."""
+    held = facts.published.items if facts.published is not None else ()
+    return any(item.code_set is not None and item.code_set.name == code_set for item in held)
 
 
 def _reference(at: str, item: DataItem, entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:

@@ -124,6 +124,13 @@ async def ever_in(tx: AsyncSession, taxonomy: str) -> Sequence[UUID]:
     return (await tx.scalars(query.order_by(Resource.resource_id))).all()
 
 
+async def with_code_set(tx: AsyncSession, name: str) -> Sequence[UUID]:
+    """Return the resources in force an item of which is checked by a code set, as they were entered."""
+    uses = Resource.definition.contains({"items": [{"code_set": {"name": name}}]})
+    query = select(Resource.resource_id).where(Resource.state == State.PUBLISHED.value, uses).order_by(Resource.resource_id)
+    return (await tx.scalars(query)).all()
+
+
 async def list_page(
     tx: AsyncSession,
     *,
