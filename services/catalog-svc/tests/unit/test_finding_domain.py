@@ -198,3 +198,19 @@ def test_suggestions_prefer_what_many_hold_and_hide_what_is_not_seen() -> None:
     ]
     assert ("水文", "resource", 1) in index.suggest("水", ALL, limit=10)
     assert index.suggest("甲市水", ALL, limit=10) == []
+
+
+def test_what_is_changed_often_is_not_suggested_before_what_there_is_more_of() -> None:
+    index = Index()
+    for number in (1, 2):
+        index.put(make(number, f"河道 {number}", items=("水位",)))
+    for _ in range(5):
+        index.put(make(3, "水库", items=("水质", "水温")))
+    assert index.suggest("水", ALL, limit=4) == [
+        ("水位", "item", 2),
+        ("水库", "resource", 1),
+        ("水温", "item", 1),
+        ("水质", "item", 1),
+    ]
+    index.remove(UUID(int=3))
+    assert [text for text, _, _ in index.suggest("水", ALL, limit=4)] == ["水位", "河道 1", "河道 2"]

@@ -133,7 +133,9 @@ class Index:
         position = self._position.pop(resource_id, None)
         if position is None:
             return
-        entry, bit = self._at(position).entry, 1 << position
+        kept, bit = self._at(position), 1 << position
+        entry = kept.entry
+        self._terms.remove(kept.name, set(kept.items[1:-1].split("\n")[: len(entry.items)]), position)
         self._kept[position] = None
         self._all &= ~bit
         self._public &= ~bit

@@ -1,6 +1,7 @@
 """The terms that suggestions are made of: names of resources and items, in the order of their letters."""
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _LOOKED_AT = 2000
@@ -8,7 +9,7 @@ _LOOKED_AT = 2000
 
 @dataclass(slots=True)
 class Term:
-    """A name, and where resources and items are called so, positions left behind included."""
+    """A name, and where resources and items are called so."""
 
     shown: str
     of_resources: list[int] = field(default_factory=list)
@@ -39,6 +40,12 @@ class Terms:
     def add_item(self, folded: str, shown: str, position: int) -> None:
         """Note that an item of the resource at a position is called so."""
         self._term(folded, shown).of_items.append(position)
+
+    def remove(self, folded: str, items: Iterable[str], position: int) -> None:
+        """Leave out a resource and its items, so that what is changed often is not suggested before what there is more of."""
+        self._terms[folded].of_resources.remove(position)
+        for item in items:
+            self._terms[item].of_items.remove(position)
 
     def find(self, folded: str) -> Term | None:
         """Return a name's term."""
