@@ -19,6 +19,8 @@ def unseen(text: str, *, layout: bool = False) -> str | None:
 
     Two names that differ by one of these look the same to a reader, and PostgreSQL refuses U+0000.
     """
+    if text.isprintable():  # most are, and this is a hundred times as quick
+        return None
     for character in text:
         if unicodedata.category(character) in _UNSEEN and not (layout and character in _LAYOUT):
             return f"U+{ord(character):04X}"

@@ -278,13 +278,24 @@ async def test_a_change_is_made_on_the_revision_that_was_read_or_not_at_all(node
 
 async def test_a_definition_too_large_for_an_event_is_refused_when_it_is_published(node: Any, is_problem: Any, good_item: Any) -> None:
     organization, system = await node.provider()
-    items = [good_item(f"c{n}", name=f"项{n}", description="长" * 400) for n in range(1000)]
+    items = [good_item(f"c{n}", name=f"项{n}", description="长" * 200) for n in range(1000)]  # the event says of each what it is not, too
     draft = await node.resource(organization, system, items=items, key=[])
     await node.put_in_force(draft, "approval")
     assert is_problem(await publish(node, draft["resource_id"]), 422, "resource-invalid")["errors"][0]["pointer"] == "/items"
     assert await of_kind(node, ResourcePublished) == []
     async with node.sessions() as tx:
         assert (await tx.scalars(select(ResourceVersion))).all() == []
+
+
+async def test_a_definition_that_fits_no_event_is_refused_when_it_is_entered(
+    node: Any, is_problem: Any, good_entry: Any, good_item: Any
+) -> None:
+    organization, system = await node.provider()
+    draft = await node.resource(organization, system)
+    entry = good_entry(system, items=[good_item("a", enumeration=["x" * 1_000_000])], key=[])
+    for method, path in (("POST", "/v1/resources"), ("PUT", f"/v1/resources/{draft['resource_id']}")):
+        answer = await node.client.request(method, path, json=entry, headers=node.steward(organization))
+        assert [one["pointer"] for one in is_problem(answer, 422, "resource-invalid")["errors"]] == ["/items"]
 
 
 async def test_resources_are_found_by_text_and_provider(node: Any) -> None:

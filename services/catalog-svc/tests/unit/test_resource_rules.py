@@ -57,6 +57,19 @@ def test_a_broken_rule_points_at_its_field(make: Any, changes: dict[str, Any], p
     assert [where for where, _ in found] == [pointer]
 
 
+def test_patterns_that_would_take_minutes_to_compile_are_refused_before_they_are(make: Any, good_item: Any) -> None:
+    costly = [good_item(f"c{n}", name=f"项{n}", pattern=rf"\w{{200}}{n}") for n in range(1000)]
+    assert [where for where, _ in rules.faults(make(items=costly, key=[]), FACTS)] == ["/items/4/pattern"]
+    nested = [good_item(f"c{n}", name=f"项{n}", pattern=rf"(?:\p{{L}}[\W--[a-z]]{{5}}){{10}}{n}") for n in range(1000)]
+    assert [where for where, _ in rules.faults(make(items=nested, key=[]), FACTS)] == ["/items/13/pattern"]
+
+
+def test_patterns_people_write_cost_little_and_the_same_one_costs_once(make: Any, good_item: Any) -> None:
+    written = [r"[1-9]\d{5}(18|19|20)\d{2}((0[1-9])|(1[0-2]))(([0-2][1-9])|10|20|30|31)\d{3}[0-9Xx]", r"1[3-9]\d{9}", r"\w{1,200}"]
+    items = [good_item(f"c{n}", name=f"项{n}", pattern=written[n % 3]) for n in range(1000)]
+    assert rules.faults(make(items=items, key=[]), FACTS) == []
+
+
 def test_a_system_that_is_not_there_points_at_the_field(make: Any) -> None:
     assert [where for where, _ in rules.faults(make(), rules.Facts(system_name=None))] == ["/system_id"]
 
@@ -77,6 +90,7 @@ def test_a_system_that_is_not_there_points_at_the_field(make: Any) -> None:
         ({"pattern": "(a"}, "pattern"),
         ({"pattern": "a)(b"}, "pattern"),
         ({"pattern": "(a{1000}){1000}"}, "pattern"),
+        ({"pattern": r"(?x)\d # digits {200}"}, "pattern"),
         ({"pattern": ""}, "pattern"),
         ({"enumeration": []}, "enumeration"),
         ({"enumeration": ["1", "2", "1"]}, "enumeration/2"),

@@ -24,6 +24,8 @@ from dxmesh_schemas.text import Name, Paragraph, Reason
 ClassPath = Annotated[str, StringConstraints(pattern=r"^[123](/[0-9]{2}(/[0-9]{3}(/[0-9A-Za-z]{1,12})?)?)?$")]
 """类/项/目/细目: 1 base, 2 theme or 3 department; two digits; three digits; up to twelve characters (编制指南 section 3)."""
 ResourceCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z/._-]{1,64}$")]
+MAX_EVENT_BYTES = 900 * 1024
+"""A record must stay below Kafka's usual 1 MiB with its headers."""
 _NUMBER = re.compile("[0-9一二三四五六七八九十百零〇]")
 
 

@@ -6,14 +6,24 @@ from uuid import UUID
 
 from catalog_svc.resource import attribute_rules
 from catalog_svc.resource.codes import NATIONAL, PROVIDER, SCHEMES, CodeScheme
-from catalog_svc.resource.definition import Definition, Settled
+from catalog_svc.resource.definition import MAX_EVENT_BYTES, Definition, Settled
 from catalog_svc.resource.errors import IllegalTransition
 from catalog_svc.resource.rules import effective_level, effective_sharing
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, SharingType, StandingConsent
 
-__all__ = ["NATIONAL", "PROVIDER", "SCHEMES", "CodeScheme", "State", "refuse_change", "settle", "shareable_count", "snapshot", "withdraw"]
-MAX_EVENT_BYTES = 900 * 1024
-"""A record must stay below Kafka's usual 1 MiB with its headers."""
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "NATIONAL",
+    "PROVIDER",
+    "SCHEMES",
+    "CodeScheme",
+    "State",
+    "refuse_change",
+    "settle",
+    "shareable_count",
+    "snapshot",
+    "withdraw",
+]
 
 
 class State(StrEnum):

@@ -1,6 +1,7 @@
 """The rules an item of an entry must keep, each naming the field it is broken in."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -15,12 +16,19 @@ from dxmesh_schemas.catalog import DataItem, DataType, OpenType, SharingType
 from dxmesh_schemas.catalog_attributes import Sensitivity
 
 _MAX_ENUMERATION = 1000
+_MAX_PATTERN_EFFORT = 500_000
+"""Of all patterns of an entry, in microseconds or so: an engine writes every counted repetition out before it looks at a value."""
+_OF_UNICODE, _OF_CLASS, _OF_CHARACTER = 600, 10, 1
+_PATTERN_TOKEN = re.compile(r"\\[pP](?:\{[^}]*\})?|\\.|\[(?:\\.|[^\]\\])+\]?|\{[\d,]*\}|.", re.DOTALL)
+_UNICODE_CLASS = re.compile(r"\\[pPwWdDsSbB]|\[:")
+_COMMENTED = re.compile(r"\(\?[A-Za-z-]*x")
 _KEPT_FROM_THE_PUBLIC = (Sensitivity.PERSONAL, Sensitivity.SENSITIVE_PERSONAL, Sensitivity.TRADE_SECRET)
 
 
 def faults(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
     """Yield (JSON pointer, what is wrong and what to do) for every rule of an item that is broken."""
     yield from _distinct(entry.items)
+    yield from _patterns(entry.items)
     for index, item in enumerate(entry.items):
         yield from _item(index, item, entry, facts)
 
@@ -46,8 +54,6 @@ def _item(index: int, item: DataItem, entry: Definition | Settled, facts: Facts)
             yield f"{at}/{label}", "is not a finite number"
     if item.minimum is not None and item.maximum is not None and item.minimum > item.maximum:
         yield f"{at}/maximum", "is below the minimum"
-    if item.pattern is not None and (wrong := _pattern_fault(item.pattern)) is not None:
-        yield f"{at}/pattern", wrong
     yield from _terms(at, item, entry)
     yield from _enumeration(at, item)
     yield from _code_set(at, item, facts)
@@ -69,10 +75,51 @@ def _terms(at: str, item: DataItem, entry: Definition | Settled) -> Iterator[Fau
             yield f"{at}/dictionary", f"applies to text items (C, M, G); {item.code} is of type {item.data_type.value}"
 
 
+def _patterns(items: Sequence[DataItem]) -> Iterator[Fault]:
+    """Patterns are compiled here and by everyone who checks values: all of an entry's together may cost so much and no more."""
+    effort = 0
+    found: dict[str, str | None] = {}
+    for index, item in enumerate(items):
+        if item.pattern is None:
+            continue
+        if item.pattern not in found:
+            effort += _effort(item.pattern)
+            if effort > _MAX_PATTERN_EFFORT:
+                what = "makes the patterns of the entry too costly to compile: say how long values are with `length` instead of large"
+                yield f"/items/{index}/pattern", f"{what} counts, and write [0-9] for \\d, [A-Za-z0-9_] for \\w"
+                return
+            found[item.pattern] = _pattern_fault(item.pattern)
+        if (wrong := found[item.pattern]) is not None:
+            yield f"/items/{index}/pattern", wrong
+
+
+def _effort(pattern: str) -> int:
+    """Return about how many microseconds a pattern takes to compile: its parts, as often as counted repetitions name them."""
+    sums, last = [0], 0
+    for token in _PATTERN_TOKEN.findall(pattern):
+        if token == "(":
+            sums.append(0)
+            last = 0
+        elif token == ")" and len(sums) > 1:
+            last = sums.pop()
+            sums[-1] += last
+        elif token[0] == "{":
+            times = max((int(count) for count in re.findall(r"[0-9]+", token)), default=1)
+            sums[-1] += last * (times - 1)
+            last *= times
+        elif token not in "]*+?":  # what follows these belongs to the part before them
+            unicode = len(_UNICODE_CLASS.findall(token)) * _OF_UNICODE
+            last = unicode + (_OF_CLASS if len(token) > 1 or token == "." else _OF_CHARACTER)
+            sums[-1] += last
+    return sum(sums)
+
+
 def _pattern_fault(pattern: str) -> str | None:
     """Compile by the engine the values are checked with (Rust regex: linear time, without look-around and backreferences)."""
     if not pattern:
         return "is empty; leave it out"
+    if _COMMENTED.search(pattern):
+        return "is written with blanks and comments (flag x); write it without them"
     for form in (pattern, f"^(?:{pattern})$"):
         try:
             TypeAdapter(Annotated[str, StringConstraints(pattern=form)])
@@ -88,11 +135,13 @@ def _enumeration(at: str, item: DataItem) -> Iterator[Fault]:
     if not 1 <= len(item.enumeration) <= _MAX_ENUMERATION:
         yield f"{at}/enumeration", f"has {len(item.enumeration)} values; give 1 to {_MAX_ENUMERATION}, or use a code set"
         return
+    seen: set[str] = set()
     for place, value in enumerate(item.enumeration):
         if not value.strip():
             yield f"{at}/enumeration/{place}", "is empty; a value that may be missing is an item that is not required"
-        if value in item.enumeration[:place]:
+        if value in seen:
             yield f"{at}/enumeration/{place}", "stands in the list twice"
+        seen.add(value)
 
 
 def _code_set(at: str, item: DataItem, facts: Facts) -> Iterator[Fault]:

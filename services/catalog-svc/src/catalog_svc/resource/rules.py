@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from catalog_svc.resource import attribute_rules, item_rules
-from catalog_svc.resource.definition import Definition, Settled
+from catalog_svc.resource.definition import MAX_EVENT_BYTES, Definition, Settled
 from catalog_svc.resource.facts import Facts, Fault
 from dxmesh_schemas import text
 from dxmesh_schemas.catalog import OpenType, SharingType
@@ -13,7 +13,12 @@ _STRICTNESS = (SharingType.UNCONDITIONAL, SharingType.CONDITIONAL, SharingType.N
 
 
 def faults(entry: Definition | Settled, facts: Facts) -> list[Fault]:
-    """Return (JSON pointer, what is wrong and what to do) for every rule that is broken; empty when the entry is good."""
+    """Return (JSON pointer, what is wrong and what to do) for every rule that is broken; empty when the entry is good.
+
+    Of an entry that fits no event, and so could never be published, nothing else is looked at.
+    """
+    if (size := len(entry.model_dump_json(exclude_none=True).encode())) > MAX_EVENT_BYTES:
+        return [("/items", f"the entry takes {size} bytes as JSON; at most {MAX_EVENT_BYTES} fit one event: shorten it")]
     return [
         *text.faults({"items": [item.model_dump(mode="json", exclude_none=True) for item in entry.items]}),
         *_naming(entry, facts),
