@@ -46,11 +46,7 @@ def _parties(flow: Flow) -> dict[str, Client]:
     catalog = node.profile.catalog
     clients = {}
     for publisher in catalog_t5.publishers():
-        body = {
-            "name": publisher.name, "uscc": publisher.uscc, "level": publisher.level, "division_code": publisher.division_code,
-            "kind": publisher.kind,
-        }  # fmt: skip
-        made = node.authority.call("POST", f"{catalog}/v1/organizations", json=body).json()
+        made = node.authority.call("POST", f"{catalog}/v1/organizations", json=publisher.registration()).json()
         url = f"{catalog}/v1/organizations/{made['organization_id']}/credentials"
         given = node.authority.call("POST", url, json={"name": "benchmark", "roles": _ROLES}).json()
         client = Client(node.profile.as_client(given["client_id"], given["client_secret"]))

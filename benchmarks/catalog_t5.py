@@ -52,6 +52,11 @@ class Publisher:
     kind: str
     systems: tuple[str, ...]
 
+    def registration(self) -> dict[str, Any]:
+        """Return what it is registered with; a public utility shows its licence."""
+        named = {name: getattr(self, name) for name in ("name", "uscc", "level", "division_code", "kind")}
+        return named | ({"licence": {"title": "特许经营许可", "number": self.uscc}} if self.kind == "public_utility" else {})
+
 
 def uscc(number: int) -> str:
     """Return a valid unified social credit code (GB 32100, GB 11714) of a made-up registry."""

@@ -44,11 +44,7 @@ async def enter(city: City) -> None:
     for publisher, entry in catalog_t5.resources():
         lines[publisher.uscc].append(json.dumps(entry | {"assessments": catalog_t5.ASSESSMENTS}, ensure_ascii=False))
     for publisher in catalog_t5.publishers():
-        body = {
-            "name": publisher.name, "uscc": publisher.uscc, "level": publisher.level, "division_code": publisher.division_code,
-            "kind": publisher.kind,
-        }  # fmt: skip
-        made = await city.client.post("/v1/organizations", json=body, headers=city.authority)
+        made = await city.client.post("/v1/organizations", json=publisher.registration(), headers=city.authority)
         assert made.status_code == 201, made.text
         city.organizations[publisher.uscc] = made.json()["organization_id"]
         keeper = city.keeper(publisher.uscc)

@@ -54,6 +54,14 @@ class OrganizationChanged(OrganizationEvent):
     TYPE: ClassVar[str] = "dxmesh.catalog.organization.changed.v1"
 
 
+class OrganizationPaperLapsed(OrganizationEvent):
+    """The licence of a public utility, or the contract of a social body, lapsed: nothing new of it comes in force; told once a paper."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.organization.paper_lapsed.v1"
+    paper: Literal["licence", "contract"]
+    valid_until: date = Field(description="the last day, in China, it was good")
+
+
 class SystemEvent(Event):
     """A snapshot of an information system."""
 

@@ -9,6 +9,7 @@ from catalog_svc.duty.worker import tell_in_time
 from catalog_svc.grant import consumers as grants
 from catalog_svc.mount import consumers as mounts
 from catalog_svc.mount.commands import tell_stale
+from catalog_svc.organization.commands import tell_lapsed
 from catalog_svc.rounds import tell_from_time_to_time
 from catalog_svc.settings import Settings
 from catalog_svc.sharing_list import consumers as lists
@@ -41,6 +42,7 @@ async def run(settings: Settings) -> None:
             tell_in_time(database),
             keep_current(database),
             tell_from_time_to_time(database, "stale", tell_stale),
+            tell_from_time_to_time(database, "lapsed", tell_lapsed),
         ]
 
     await worker.run_worker(settings, name="catalog-svc", tasks=tasks)

@@ -36,6 +36,7 @@ class Report(StrEnum):
     DUTIES = "duties"
     DUTY_TOTALS = "duty-totals"
     IDLE_SYSTEMS = "idle-systems"
+    LAPSED_PAPERS = "lapsed-papers"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
     STALE = "stale"

@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.bulk import store as bulk_store
 from catalog_svc.bulk.domain import Until
+from catalog_svc.organization import commands as parties
+from catalog_svc.organization import store as organizations
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource import domain as resource_domain
 from catalog_svc.resource import rules, store
@@ -51,7 +53,8 @@ async def enter(
 ) -> store.Resource:
     """Enter a resource that is not there yet, and take it as far as asked; `uscc` is its provider's code.
 
-    Raises: Forbidden (403), ResourceInvalid (422), ApprovalInvalid (422); IntegrityError when its name is taken meanwhile.
+    Raises: Forbidden (403), PaperNotGood (409), ResourceInvalid (422), ApprovalInvalid (422);
+    IntegrityError when its name is taken meanwhile.
     Emits: catalog.resource.submitted.v1, .approved.v1, .published.v1, as far as it is taken.
     """
     _refuse_role(by, system, until)
@@ -59,7 +62,9 @@ async def enter(
     settled = resource_domain.settle(entry, before=None, now=now)
     faults = [*rules.faults(entry, known), *(rules.missing(settled) if until.steps else ())]
     prefix = scheme.prefix(entry.class_path, uscc)
-    provider, number, has_negatives = await bulk_store.begin(tx, system.organization_id, prefix)
+    provider, number, has_negatives, owes_paper = await bulk_store.begin(tx, system.organization_id, prefix)
+    if until.steps and owes_paper:
+        parties.refuse_without_paper(await organizations.get(tx, system.organization_id), now=now)
     if until.steps and has_negatives:
         faults += await lists.negative_faults(tx, entry, organization_id=system.organization_id, resource_id=None)
     resources.refuse(faults)

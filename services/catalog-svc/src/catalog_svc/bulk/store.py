@@ -8,6 +8,7 @@ from sqlalchemy import Boolean, FromClause, Table, bindparam, func, literal, or_
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.organization.domain import OWED
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.domain import State
@@ -34,7 +35,7 @@ async def known_names(tx: AsyncSession, name_keys: Collection[str]) -> set[str]:
 def _beginning() -> Any:
     row = Organization
     provider = (
-        select(row.organization_id, row.uscc, row.name, row.division_code)
+        select(row.organization_id, row.uscc, row.name, row.division_code, row.kind)
         .where(row.organization_id == bindparam("organization_id"))
         .with_for_update(key_share=True)
         .cte("provider")
@@ -52,8 +53,8 @@ def _beginning() -> Any:
 _BEGIN = _beginning()
 
 
-async def begin(tx: AsyncSession, organization_id: UUID, prefix: str) -> tuple[OrganizationRef, int, bool]:
-    """Lock a provider; return it, the next number under a prefix of codes, and whether it has a negative list.
+async def begin(tx: AsyncSession, organization_id: UUID, prefix: str) -> tuple[OrganizationRef, int, bool, bool]:
+    """Lock a provider; return it, the next number under a prefix of codes, and whether it has a negative list and owes a paper.
 
     The prefix is locked until the transaction ends, so no number is lost. Raises: OrganizationNotFound (404).
     """
@@ -61,7 +62,7 @@ async def begin(tx: AsyncSession, organization_id: UUID, prefix: str) -> tuple[O
     if found is None:
         raise OrganizationNotFound(f"no organization has the id {organization_id}")
     provider = OrganizationRef(organization_id=organization_id, uscc=found.uscc, name=found.name, division_code=found.division_code)
-    return provider, found.last_number, found.has_negatives
+    return provider, found.last_number, found.has_negatives, found.kind in OWED
 
 
 def _names(table: FromClause) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BeforeValidator
@@ -70,6 +70,24 @@ class Standing:
     kind: OrganizationKind
     licence: Licence | None = None
     contract: Contract | None = None
+
+
+Paper = Literal["licence", "contract"]
+OWED: dict[OrganizationKind, Paper] = {OrganizationKind.PUBLIC_UTILITY: "licence", OrganizationKind.SOCIAL_BODY: "contract"}
+"""The paper by which the data of an organization of that kind are had."""
+
+
+def paper_fault(entry: Standing, *, today: date) -> Fault | None:
+    """Return (JSON pointer, what is wrong and what to do) when the paper that the kind owes is missing or not good today."""
+    owed = OWED.get(entry.kind)
+    if owed is None:
+        return None
+    paper: Licence | None = getattr(entry, owed)
+    if paper is None:
+        return f"/{owed}", f"is missing: the data of a {entry.kind.value} are had by its {owed}; have the data authority enter it"
+    if paper.valid_until is not None and paper.valid_until < today:
+        return f"/{owed}/valid_until", f"was {paper.valid_until}: the {owed} has lapsed; have the data authority enter the one good today"
+    return None
 
 
 def faults(entry: Standing, *, before: Standing | None, today: date) -> list[Fault]:

@@ -15,6 +15,12 @@ class OrganizationInvalid(Invalid):
     slug, title = "organization-invalid", "The organization's entry is not valid"
 
 
+class PaperNotGood(Conflict):
+    """The licence or contract by which the provider's data are had is missing or has lapsed; `organization_id` names the provider."""
+
+    slug, title = "paper-not-good", "The provider's licence or contract is not good"
+
+
 class UsccTaken(Conflict):
     """An organization with this unified social credit code is registered; `organization_id` names it."""
 

@@ -136,7 +136,7 @@ async def list_organizations(
     parent: Annotated[UUID | None, Query(description="those directly under this organization")] = None,
     kind: Annotated[OrganizationKind | None, Query()] = None,
     lacks: Annotated[
-        store.Lack | None, Query(description="public utilities without a licence, social bodies without a contract, good today")
+        domain.Paper | None, Query(description="public utilities without a licence, social bodies without a contract, good today")
     ] = None,
     limit: Limit = 50,
     cursor: CursorText = None,

@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, Text, Uuid, func, or_, select
+from sqlalchemy import Date, DateTime, ForeignKey, Index, Text, Uuid, case, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from catalog_svc.organization.domain import OWED, Paper
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.rows import Base
 from dxmesh_schemas.catalog import Contract, Level, Licence, OrganizationKind
 
-Lack = Literal["licence", "contract"]
-_OWES: dict[Lack, OrganizationKind] = {"licence": OrganizationKind.PUBLIC_UTILITY, "contract": OrganizationKind.SOCIAL_BODY}
+_OWES = {paper: kind for kind, paper in OWED.items()}
 
 
 class Organization(Base):
@@ -32,6 +32,7 @@ class Organization(Base):
     parent_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
     licence: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     contract: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    told_lapsed: Mapped[date | None] = mapped_column(Date)  # the last good day of the paper that was told to have lapsed
     registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
@@ -121,7 +122,7 @@ async def list_page(
     limit: int,
     parent: UUID | None = None,
     kind: OrganizationKind | None = None,
-    lacks: Lack | None = None,
+    lacks: Paper | None = None,
     today: date | None = None,
 ) -> Sequence[Organization]:
     """Return up to limit + 1 organizations in the order of registration, found by name, uscc or division code.
@@ -144,6 +145,19 @@ async def list_page(
     if after is not None:
         query = query.where(Organization.organization_id > after)
     return (await tx.scalars(query)).all()
+
+
+async def lock_untold_lapsed(tx: AsyncSession, *, today: date, limit: int) -> Sequence[Organization]:
+    """Lock and return organizations whose owed licence or contract lapsed before today, of which nobody was told; skip what others lock."""
+    paper = case(
+        *((Organization.kind == kind.value, getattr(Organization, paper)["valid_until"].astext) for kind, paper in OWED.items()),
+    )
+    # ISO days in text compare as days
+    query = select(Organization).where(
+        paper < today.isoformat(), paper != func.coalesce(func.to_char(Organization.told_lapsed, "YYYY-MM-DD"), "")
+    )
+    query = query.order_by(Organization.organization_id).limit(limit).with_for_update(skip_locked=True, key_share=True)
+    return (await tx.scalars(query.execution_options(populate_existing=True))).all()
 
 
 async def count(tx: AsyncSession) -> int:

@@ -20,6 +20,7 @@ class ReportName(StrEnum):
     DUTIES = "duties"
     DUTY_TOTALS = "duty-totals"
     IDLE_SYSTEMS = "idle-systems"
+    LAPSED_PAPERS = "lapsed-papers"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
     TAXONOMIES = "taxonomies"
@@ -51,6 +52,7 @@ TITLES = {
     ReportName.DUTIES: "责任清单归集情况",
     ReportName.DUTY_TOTALS: "分部门应归尽归情况",
     ReportName.IDLE_SYSTEMS: "无数据流动的信息系统",
+    ReportName.LAPSED_PAPERS: "许可或合同缺失、到期的提供方",
     ReportName.DUPLICATES: "同名资源",
     ReportName.TOTALS: "分层级分部门总数",
     ReportName.TAXONOMIES: "基础库、领域数据仓库、主题库编目情况",
@@ -108,6 +110,17 @@ COLUMNS: dict[ReportName, dict[str, str]] = {
         "idle_days": "无流动天数",
         "registered_at": "登记时间",
     },
+    ReportName.LAPSED_PAPERS: {
+        **_ORGANIZATION,
+        "kind": "类别",
+        "paper": "依据文件",
+        "title": "文件名称",
+        "number": "文件编号",
+        "valid_until": "有效期至",
+        "standing": "情况",
+        "lapsed_days": "到期天数",
+        "resource_count": "有效信息资源数",
+    },
     ReportName.DUPLICATES: {"name": "信息资源名称", "provider_count": "提供方数", "resource_code": "信息资源代码", **_ORGANIZATION},
     ReportName.TOTALS: {"level": "层级", "name": "部门", "uscc": "统一社会信用代码", **_COUNTS},
     ReportName.TAXONOMIES: {
@@ -152,6 +165,9 @@ _SHOWN = {
         "never": "从未流动",
         "ceased": "已停止流动",
     },
+    "kind": {"public_utility": "公用事业单位", "social_body": "社会机构"},
+    "paper": {"licence": "许可", "contract": "合同"},
+    "standing": {"missing": "缺失", "lapsed": "已到期"},
     "forbids": {"sharing": "不予共享", "opening": "不予开放"},
     "sharing_type": {"UNCONDITIONAL": "无条件共享", "CONDITIONAL": "有条件共享", "NOT_SHARED": "不予共享"},
     "open_type": {"UNCONDITIONAL": "无条件开放", "CONDITIONAL": "有条件开放", "CLOSED": "不予开放"},
@@ -234,6 +250,13 @@ def idle_systems(rows: Rows, *, days: int) -> tuple[dict[str, Any], Rows]:
     """Return how many systems stood still for so many days, those of which nothing ever came or went counted apart."""
     flows = Counter(row["flow"] for row in rows)
     return {"days": days, "ceased_count": flows["ceased"], "never_count": flows["never"]}, rows
+
+
+def lapsed_papers(rows: Rows) -> tuple[dict[str, Any], Rows]:
+    """Return how many providers' papers are missing, how many lapsed, and how many resources in force come from them."""
+    standings = Counter(row["standing"] for row in rows)
+    resources = sum(row["resource_count"] for row in rows)
+    return {"missing_count": standings["missing"], "lapsed_count": standings["lapsed"], "resource_count": resources}, rows
 
 
 def duplicates(rows: Rows) -> tuple[dict[str, Any], Rows]:

@@ -1,6 +1,7 @@
 """What is reported, each by one query over what is registered; "in force" is published and not withdrawn."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -105,6 +106,22 @@ _NEGATIVE_LIST = text(
     ORDER BY is_breached DESC, o.uscc, e.name_key, e.entry_id, r.resource_code
     """
 )
+_LAPSED_PAPERS = text(
+    f"""
+    SELECT o.organization_id, o.name AS organization_name, o.uscc, o.level, o.kind, owed.paper, owed.held ->> 'title' AS title,
+           owed.held ->> 'number' AS number, CAST(owed.held ->> 'valid_until' AS date) AS valid_until,
+           CASE WHEN owed.held IS NULL THEN 'missing' ELSE 'lapsed' END AS standing,
+           CAST(:today AS date) - CAST(owed.held ->> 'valid_until' AS date) AS lapsed_days,
+           (SELECT count(*) FROM resource r WHERE r.organization_id = o.organization_id AND {IN_FORCE})::int AS resource_count
+    FROM organization o CROSS JOIN LATERAL (
+        SELECT CASE o.kind WHEN 'public_utility' THEN 'licence' ELSE 'contract' END AS paper,
+               CASE o.kind WHEN 'public_utility' THEN o.licence ELSE o.contract END AS held
+    ) owed
+    WHERE o.kind <> 'department' AND {OF}
+      AND (owed.held IS NULL OR CAST(owed.held ->> 'valid_until' AS date) < CAST(:today AS date))
+    ORDER BY resource_count DESC, o.uscc
+    """
+)
 _DUPLICATES = text(
     f"""
     SELECT r.name_key, r.resource_id, r.resource_code, r.name, o.organization_id, o.name AS organization_name, o.uscc, o.level,
@@ -143,6 +160,11 @@ async def non_sharing(tx: AsyncSession) -> Sequence[dict[str, Any]]:
 async def negative_list(tx: AsyncSession) -> Sequence[dict[str, Any]]:
     """Return each entry of the negative list in force with every resource in force that it binds, those that break it ahead."""
     return await rows_of(tx, _NEGATIVE_LIST)
+
+
+async def lapsed_papers(tx: AsyncSession, *, of: UUID | None, today: date) -> Sequence[dict[str, Any]]:
+    """Return the public utilities without a licence and the social bodies without a contract that is good today."""
+    return await rows_of(tx, _LAPSED_PAPERS, of=of, today=today)
 
 
 async def duplicates(tx: AsyncSession) -> Sequence[dict[str, Any]]:

@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.duty import commands as duties
 from catalog_svc.grant import store as grants
+from catalog_svc.organization import commands as parties
 from catalog_svc.organization import store as organizations
+from catalog_svc.organization.errors import PaperNotGood
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource import diff, rules, store
 from catalog_svc.resource import domain as resource_domain
@@ -59,13 +61,14 @@ async def submit(
     """Hand a draft in for approval; from here on it must be complete.
 
     Raises: ResourceNotFound (404), Forbidden (403), RevisionPassed (412), IllegalTransition (409), ResourceInvalid (422),
-    ResourceNameTaken (409).
+    ResourceNameTaken (409), PaperNotGood (409).
     Emits: catalog.resource.submitted.v1.
     """
     row = await resources.locked(
         tx, resource_id, by=by, revisions=revisions, may=may_submit, who="a resource is submitted by a steward of its provider"
     )
     resources.advance(row, StepKind.SUBMITTED)
+    await _refuse_without_paper(tx, row, now=now)
     entry = Settled.model_validate(row.draft)
     resources.refuse(await _faults(tx, row, entry))
     await resources.refuse_taken(tx, row.organization_id, entry.name, other_than=resource_id)
@@ -158,7 +161,7 @@ async def publish(
 
     The rules are kept again now, as what they look at may have changed.
     Raises: ResourceNotFound (404), RevisionPassed (412), IllegalTransition (409), ResourceInvalid (422), ResourceNameTaken (409),
-    NoticeTooShort (422).
+    PaperNotGood (409), NoticeTooShort (422).
     Emits: catalog.resource.published.v1 for the first version, .changed.v1 for later ones, or .change_announced.v1.
     Source: 政务数据共享条例 Art. 16-17.
     """
@@ -173,7 +176,7 @@ async def publish(
         await _announce(tx, row, coming, days=days, by=by, reason=reason, public_url=public_url, now=now)
         return row
     resources.advance(row, StepKind.PUBLISHED)
-    await _refuse(tx, row, Settled.model_validate(row.draft))
+    await _refuse(tx, row, Settled.model_validate(row.draft), now=now)
     await _put_in_force(tx, row, by=by.subject, role="authority", reason=reason, public_url=public_url, now=now)
     return row
 
@@ -181,7 +184,7 @@ async def publish(
 async def come_in_force(tx: AsyncSession, resource_id: UUID, *, public_url: str, now: datetime) -> store.Resource | None:
     """Put an announced version in force when its notice is over; None when it is not due (any more).
 
-    A version that meanwhile breaks a rule, or whose name was taken, goes back to its steward with the faults.
+    A version that meanwhile breaks a rule, whose name was taken or whose provider's paper lapsed, goes back to its steward with the faults.
     Emits: catalog.resource.changed.v1 or .returned.v1.
     """
     known = await store.get(tx, resource_id)
@@ -192,8 +195,8 @@ async def come_in_force(tx: AsyncSession, resource_id: UUID, *, public_url: str,
     announced = await steps.last(tx, resource_id, StepKind.ANNOUNCED.value)
     assert announced is not None, "an announced draft has its step"
     try:
-        await _refuse(tx, row, Settled.model_validate(row.draft))
-    except (ResourceInvalid, ResourceNameTaken) as broken:
+        await _refuse(tx, row, Settled.model_validate(row.draft), now=now)
+    except (ResourceInvalid, ResourceNameTaken, PaperNotGood) as broken:
         faults = broken.members["errors"]
         reason = "公告期满时不再符合规则 no longer keeps the rules on the day it was to come in force"
         await _give_back(tx, row, reason=reason, faults=faults, by=_CATALOGUE, role=domain.CATALOGUE, now=now)
@@ -251,7 +254,7 @@ async def _announce(
     tx: AsyncSession, row: store.Resource, coming: Coming, *, days: int, by: Principal, reason: str | None, public_url: str, now: datetime
 ) -> None:
     entry = Settled.model_validate(row.draft)
-    await _refuse(tx, row, entry)
+    await _refuse(tx, row, entry, now=now)
     effective_at = domain.effective_at(now, days)
     event = ResourceChangeAnnounced(
         resource_id=row.resource_id,
@@ -333,7 +336,12 @@ async def _faults(tx: AsyncSession, row: store.Resource, entry: Settled) -> list
     return [*rules.faults(entry, known), *rules.missing(entry), *listed]
 
 
-async def _refuse(tx: AsyncSession, row: store.Resource, entry: Settled) -> None:
+async def _refuse_without_paper(tx: AsyncSession, row: store.Resource, *, now: datetime) -> None:
+    parties.refuse_without_paper(await organizations.get(tx, row.organization_id), now=now)
+
+
+async def _refuse(tx: AsyncSession, row: store.Resource, entry: Settled, *, now: datetime) -> None:
+    await _refuse_without_paper(tx, row, now=now)
     resources.refuse(await _faults(tx, row, entry))
     await resources.refuse_taken(tx, row.organization_id, entry.name, other_than=row.resource_id)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from catalog_svc.deadlines import Deadlines
 from catalog_svc.media import BODY_PROBLEMS, json_body
+from catalog_svc.organization.errors import PaperNotGood
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource import shapes
 from catalog_svc.resource.diff import Diff
@@ -128,7 +129,7 @@ class DraftDiff(Diff):
 _WAY = (ResourceNotFound, IllegalTransition, RevisionPassed, Forbidden)
 
 
-@router.post("/submission", responses=problems(*BODY_PROBLEMS, *_WAY, ResourceInvalid, ResourceNameTaken))
+@router.post("/submission", responses=problems(*BODY_PROBLEMS, *_WAY, ResourceInvalid, ResourceNameTaken, PaperNotGood))
 async def submit(
     resource_id: UUID, who: Who, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response, body: SubmissionIn | None = None
 ) -> ResourceOut:
@@ -174,7 +175,7 @@ async def give_back(
     return await shapes.out(tx, row, who, public_url, response)
 
 
-@router.post("/publish", responses=problems(*BODY_PROBLEMS, *_WAY, ResourceInvalid, ResourceNameTaken, NoticeTooShort))
+@router.post("/publish", responses=problems(*BODY_PROBLEMS, *_WAY, ResourceInvalid, ResourceNameTaken, PaperNotGood, NoticeTooShort))
 async def publish(
     resource_id: UUID,
     who: Authority,
