@@ -14,6 +14,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from dxmesh_local.mesh import Mesh
+from tests.browser.catalog import Catalogue, serve
 from tests.e2e.node import Node, csv_of, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -145,3 +146,10 @@ async def visitor() -> AsyncIterator[Visitor]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
         yield Visitor(browser)
         await browser.close()
+
+
+@pytest.fixture(scope="module")
+async def catalogue(fresh_database: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Catalogue]:
+    """Yield a served catalogue with resources in every state, a second version, a draft over it, a withdrawn one, code sets."""
+    async with serve(await fresh_database("catalog_svc"), tmp_path_factory.mktemp("keys")) as found:
+        yield found

@@ -28,6 +28,7 @@ from catalog_svc.mount import routes as mounts
 from catalog_svc.mount import stale_routes as stale
 from catalog_svc.officer import routes as officers
 from catalog_svc.organization import routes as organizations
+from catalog_svc.pages import sign_in
 from catalog_svc.report import routes as reports
 from catalog_svc.resource import routes as resources
 from catalog_svc.resource.domain import SCHEMES
@@ -87,7 +88,9 @@ def create_app(settings: Settings) -> FastAPI:
         auth = settings.auth.model_copy(update={"jwks": json.dumps(issuer.key_set())})
         settings = settings.model_copy(update={"auth": auth})
     routers = [tokens.router, *_ROUTERS] if issuer is not None else _ROUTERS
-    return http.build(settings, name="catalog-svc", title="catalog-svc", routers=routers, state=state)
+    app = http.build(settings, name="catalog-svc", title="catalog-svc", routers=routers, state=state)
+    sign_in.install(app)
+    return app
 
 
 def _issuer(settings: Settings) -> token_issuer.Issuer | None:

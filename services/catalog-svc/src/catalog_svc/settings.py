@@ -82,6 +82,14 @@ class PolicySettings(Group):
         return regulation() if self.file is None else self._read(self.file)
 
 
+class DeskSettings(Group):
+    """Who acts on the dashboard's pages without signing in."""
+
+    loopback_acts: bool = Field(
+        default=False, description="where DASHBOARD__LOOPBACK_OPEN: this machine's own user acts as the data authority"
+    )
+
+
 class Settings(ServiceSettings):
     """Without `signing` the node trusts another OIDC issuer and this service issues no tokens."""
 
@@ -91,6 +99,7 @@ class Settings(ServiceSettings):
     resource: ResourceSettings = ResourceSettings()
     policy: PolicySettings = PolicySettings()
     report: ReportSettings = ReportSettings()
+    desk: DeskSettings = DeskSettings()
 
     @property
     def public_url(self) -> str:

@@ -27,7 +27,7 @@ async def test_the_page_is_for_operators(node: Any) -> None:
     for headers in ({}, node.headers(None, "auditor")):
         answer = await node.client.get("/dashboard", headers=headers)
         assert answer.status_code == 303
-        assert answer.headers["location"].startswith("/dashboard/sign-in")
+        assert answer.headers["location"].startswith("/dashboard/desk/sign-in")
 
 
 async def test_this_machine_may_look_when_it_is_allowed(node: Any) -> None:

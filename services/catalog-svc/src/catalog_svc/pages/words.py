@@ -25,7 +25,13 @@ STEPS = {
     "published": ("发布 Published", "good"),
     "withdrawn": ("撤回 Withdrawn", "idle"),
 }
-ROLES = {"steward": "数据管理员 Steward", "cdo": "首席数据官 CDO", "authority": "数据主管部门 Authority", "catalogue": "系统 Catalogue"}
+ROLES = {
+    "steward": "数据管理员 Steward",
+    "cdo": "首席数据官 CDO",
+    "authority": "数据主管部门 Authority",
+    "operator": "运行人员 Operator",
+    "catalogue": "系统 Catalogue",
+}
 SHARING = {
     "UNCONDITIONAL": ("无条件 Unconditional", "good"),
     "CONDITIONAL": ("有条件 Conditional", "warn"),
@@ -72,6 +78,121 @@ EFFECTS = {
     "widened": ("放宽 Widened", "good"),
     "changed": ("变更 Changed", "busy"),
 }
+FORMAT_CLASSES = {
+    "ELECTRONIC_FILE": "电子文件 Document",
+    "SPREADSHEET": "电子表格 Spreadsheet",
+    "DATABASE": "数据库 Database",
+    "GRAPHIC": "图形图像 Graphic",
+    "STREAM": "流媒体 Stream",
+    "SELF_DESCRIBING": "自描述格式 Self-describing",
+    "SERVICE": "服务接口 Service",
+}
+CHANNELS = {"PLATFORM": "共享平台 Platform", "MAIL": "邮件 Mail", "DISK": "拷盘 Disk", "MEDIA": "介质交换 Media"}
+MODES = {"DATABASE": "数据库 Database", "FILE": "文件 File", "API": "接口 API"}
+PURPOSES = {
+    "ADMINISTRATIVE_BASIS": "行政依据 Administrative basis",
+    "WORK_REFERENCE": "工作参考 Work reference",
+    "DATA_CHECKING": "数据校核 Data checking",
+    "COLLABORATION": "业务协同 Collaboration",
+}
+SENSITIVITIES = {
+    "NONE": "无 None",
+    "PERSONAL": "个人信息 Personal",
+    "SENSITIVE_PERSONAL": "敏感个人信息 Sensitive personal",
+    "TRADE_SECRET": "商业秘密 Trade secret",
+}
+ITEM_FORMATS = {"resident_id": "公民身份号码 Resident id", "uscc": "统一社会信用代码 Credit code", "division": "行政区划代码 Division code"}
+BASIS_KINDS = {
+    "law": "法律 Law",
+    "administrative_regulation": "行政法规 Administrative regulation",
+    "state_council_decision": "国务院决定 State Council decision",
+}
+SECRECY_OUTCOMES = {"passed": "通过 Passed", "failed": "不通过 Failed"}
+PERSONAL_OUTCOMES = {"none": "不涉及个人信息 No personal information", "passed": "通过 Passed", "failed": "不通过 Failed"}
+FIELDS = {
+    "organization_id": "所属机构 Organization",
+    "uscc": "统一社会信用代码 Credit code",
+    "level": "层级 Level",
+    "system_id": "信息系统 System",
+    "name": "名称 Name",
+    "summary": "摘要 Summary",
+    "class_path": "分类 Class",
+    "kind": "类型 Kind",
+    "provider_unit": "内部部门 Unit",
+    "steward": "数据管理员 Steward",
+    "update_cycle": "更新周期 Update cycle",
+    "items": "信息项 Items",
+    "key": "主键 Key",
+    "code": "代码 Code",
+    "data_type": "类型 Type",
+    "length": "长度 Length",
+    "scale": "小数位 Scale",
+    "minimum": "最小值 Minimum",
+    "maximum": "最大值 Maximum",
+    "pattern": "格式表达式 Pattern",
+    "format": "校验格式 Format",
+    "code_set": "代码集 Code set",
+    "description": "说明 Description",
+    "required": "必填 Required",
+    "sensitivity": "敏感性 Sensitivity",
+    "format_class": "格式分类 Format class",
+    "format_type": "格式类型 Format type",
+    "format_note": "格式说明 Format note",
+    "sharing_type": "共享类型 Sharing",
+    "sharing_condition": "共享条件 Sharing condition",
+    "sharing_scope": "共享范围 Sharing scope",
+    "sharing_purposes": "使用用途 Purposes",
+    "sharing_reason": "限制理由 Reason of the restriction",
+    "sharing_channel": "共享方式分类 Channel",
+    "sharing_mode": "共享方式类型 Mode",
+    "non_sharing_basis": "不予共享依据 Basis",
+    "standing_consent": "常设同意 Standing consent",
+    "use_conditions": "使用要求 Use conditions",
+    "open_type": "开放类型 Opening",
+    "open_condition": "开放条件 Open condition",
+    "open_theme": "开放主题 Open theme",
+    "data_category": "数据分类 Category",
+    "data_level": "数据分级 Level",
+    "is_important": "重要数据 Important",
+    "is_core": "核心数据 Core",
+    "division_code": "行政区划代码 Division",
+    "business_item": "业务事项 Business item",
+    "authority_source": "职责依据 Authority",
+    "related_codes": "关联资源 Related",
+    "video": "视频点位 Camera",
+    "census": "普查数字 Census",
+    "is_classified": "涉密 Classified",
+    "max_quarantined_ratio": "隔离上限 Quarantine limit",
+    "secrecy_risk": "保密风险评估 Secrecy risk",
+    "personal_information": "个人信息保护影响评估 Personal information",
+    "outcome": "结论 Outcome",
+    "assessed_by": "评估单位 Assessed by",
+    "assessed_on": "评估日期 Assessed on",
+    "note": "备注 Note",
+    "reason": "理由 Reason",
+    "faults": "问题 Faults",
+    "pointer": "字段 Field",
+    "detail": "说明 What is wrong",
+    "notice_days": "公告天数 Days of notice",
+    "is_main_system": "主系统 Main system",
+    "sector": "领域 Sector",
+    "title": "名称 Title",
+    "article": "条款 Article",
+}
+PROBLEMS = {
+    "invalid": "填写有误，请按提示修改 Some fields are not right",
+    "resource-invalid": "登记信息不符合规则，请按提示修改 The entry breaks a rule",
+    "resource-name-taken": "本部门已有同名资源 The name is taken",
+    "uscc-taken": "该机构已登记 The organization is registered already",
+    "system-name-taken": "本机构已有同名系统 The name is taken",
+    "approval-invalid": "评估结论不支持审核通过 The assessments do not admit an approval",
+    "return-invalid": "退回通知有误 The notice of faults is not right",
+    "notice-too-short": "公告期太短 The notice is too short",
+    "revision-passed": "该资源在您打开本页后已被修改 The resource was changed after this page was opened",
+    "illegal-transition": "当前状态不允许此操作 Its state does not allow this",
+    "forbidden": "您的角色不能进行此操作 Your role does not allow this",
+    "organization-not-found": "没有这个机构 There is no such organization",
+}
 CODE_SET_KINDS = {
     "division": "行政区划 Divisions",
     "industry": "行业 Industries",
@@ -88,6 +209,12 @@ STANDINGS = {
 }
 
 
+def place(pointer: str) -> str:
+    """Return what a JSON pointer into an entry is called: its fields' names, rows counted from 1 as readers do."""
+    parts = [str(int(part) + 1) if part.isascii() and part.isdigit() else FIELDS.get(part, part) for part in pointer.split("/")[1:]]
+    return " · ".join(part for part in parts if part != "-")
+
+
 def vocabulary() -> dict[str, Any]:
     """Return all of them, by the names templates use."""
-    return {name.lower(): value for name, value in globals().items() if name.isupper()}
+    return {name.lower(): value for name, value in globals().items() if name.isupper()} | {"place": place}
