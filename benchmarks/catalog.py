@@ -21,6 +21,7 @@ from tests.e2e.node import until
 
 _RATE, _SECONDS = 50, 20
 _NEIGHBOUR_RESOURCES = 200
+_LEDGERS = 50
 _ROLES = ["steward", "cdo", "authority"]
 _COMMON = ("信息", "企业", "数据", "信", "公", "统一社会信用代码", "联系电话", "绍兴市", "登记日期")
 
@@ -34,6 +35,7 @@ def run(flow: Flow, *, resources: int = catalog_t5.RESOURCES) -> list[Row]:
         Row("catalog_import_seconds", f"import of {len(taken):,} resources up to publication, events at a neighbour", seconds, "s", "<= 60")
     ]
     found += asyncio.run(_search(flow, taken))
+    found.append(_ledger(flow))
     found.append(_neighbour(flow, clients))
     for client in clients.values():
         client.close()
@@ -126,7 +128,7 @@ async def _search(flow: Flow, taken: Sequence[tuple[catalog_t5.Publisher, dict[s
                 await asyncio.sleep(max(start + number / _RATE - time.perf_counter(), 0))
                 asked.append(asyncio.create_task(ask(q)))
             await asyncio.gather(*asked)
-    inside = _inside(log, size)[-len(taken_at_client) :]  # before them, what was still being written of the warm-up
+    inside = _inside(log, size, "/v1/search")[-len(taken_at_client) :]  # before them, what was still being written of the warm-up
     assert len(inside) == len(taken_at_client), (len(inside), len(taken_at_client))
     work = f"search over {len(taken):,} resources, {_RATE} requests/s"
     return [
@@ -136,12 +138,23 @@ async def _search(flow: Flow, taken: Sequence[tuple[catalog_t5.Publisher, dict[s
     ]
 
 
-def _inside(log: Path, begin: int) -> list[float]:
-    """Return the milliseconds of every search that the access log tells of from a place on."""
+def _inside(log: Path, begin: int, route: str) -> list[float]:
+    """Return the milliseconds of every request of a route that the access log tells of from a place on."""
     with log.open("rb") as lines:
         lines.seek(begin)
         told = [json.loads(line) for line in lines if b'"http.answered"' in line]
-    return [float(one["ms"]) for one in told if one["route"] == "/v1/search"]
+    return [float(one["ms"]) for one in told if one["route"] == route]
+
+
+def _ledger(flow: Flow) -> Row:
+    """Ask for the whole ledger, one request after another, as its reader does; in the service."""
+    log = flow.mesh.log("catalog-svc")
+    size = log.stat().st_size
+    for _ in range(_LEDGERS):
+        flow.node.authority.call("GET", f"{flow.node.profile.catalog}/v1/ledger")
+    taken = _inside(log, size, "/v1/ledger")
+    work = f"the ledger of a city's catalogue by department and level, {len(taken)} times"
+    return Row("catalog_ledger_p99_ms", work, _percentile(taken, 0.99), "ms", "<= 100")
 
 
 def _neighbour(flow: Flow, clients: dict[str, Client]) -> Row:
