@@ -14,6 +14,7 @@ from catalog_svc.claim import domain, store
 from catalog_svc.claim.domain import ClaimState
 from catalog_svc.claim.errors import ClaimInvalid, ClaimReleased, SourceHeld
 from catalog_svc.matching import commands as matching
+from catalog_svc.matching import store as items
 from catalog_svc.matching.domain import Element, Match, Verdict, compare
 from catalog_svc.organization import store as organizations
 from catalog_svc.resource import commands as resource_commands
@@ -81,7 +82,8 @@ async def candidate(tx: AsyncSession, resource_id: UUID, code: str, *, by: Princ
     if row.version == 0 or row.withdrawn_at is not None:
         raise IllegalTransition(f"only an item of a published resource is a source; this one is {row.state}", state=row.state)
     snapshot = await _in_force(tx, row)
-    await matching.index(tx, [snapshot])  # the claim may come before the event of the publication
+    if (await items.newest_versions(tx, [resource_id])).get(resource_id, 0) < snapshot.version:
+        await matching.index(tx, [snapshot])  # the claim comes before the event of the publication
     return await _candidate(tx, row, organization, snapshot, code)
 
 
