@@ -266,3 +266,28 @@ async def test_the_report_names_derived_resources_that_lead_to_no_base_database(
     assert [row["name"] for row in (await report(node, "lineage"))[1]] == [none["name"]]
     answer = await node.client.get("/v1/reports/lineage?format=csv", headers=node.headers(None, "auditor"))
     assert [line["信息资源名称"] for line in csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))] == [none["name"]]
+
+
+async def test_every_base_database_that_comes_along_is_begun_from_its_template(node: Any, is_problem: Any) -> None:
+    organization, system = await node.provider()
+    taxonomies = (await node.client.get("/v1/taxonomies", params={"kind": "base"}, headers=node.authority)).json()["items"]
+    assert len(taxonomies) == 8
+    for taxonomy in taxonomies:
+        path = f"/v1/taxonomies/{taxonomy['taxonomy_id']}/template"
+        template = (await node.client.get(path, headers=node.headers(None))).json()
+        for name in template["code_sets"]:
+            answer = await node.client.post(f"/v1/shipped-code-sets/{name}/publication", headers=node.authority)
+            assert answer.status_code in (200, 201), answer.text
+        made = await node.resource(organization, system, **template["entry"])
+        assert made["taxonomies"] == [taxonomy["code"]]
+        await node.put_in_force(made, "approval", personal_information={"outcome": "passed", "assessed_by": "法规处"})
+        answer = await node.client.post(f"/v1/resources/{made['resource_id']}/publish", json={}, headers=node.authority)
+        assert answer.status_code == 200, answer.text
+    summary, _ = await report(node, "taxonomies")
+    assert (summary["filled_base_count"], summary["filled_base_ratio"]) == (8, 1.0)
+    theme = await add(node, "T1")
+    refused = await node.client.get(f"/v1/taxonomies/{theme['taxonomy_id']}/template", headers=node.authority)
+    assert POPULATION in is_problem(refused, 404, "template-not-found")["detail"]
+    nobody = "/v1/taxonomies/00000000-0000-0000-0000-000000000000/template"
+    is_problem(await node.client.get(nobody, headers=node.authority), 404, "taxonomy-not-found")
+    is_problem(await node.client.get(nobody), 401)

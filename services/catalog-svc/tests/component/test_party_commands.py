@@ -1,5 +1,6 @@
 """The command line of officers, systems and taxonomies, against a catalogue that listens."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,3 +38,23 @@ async def test_taxonomies_are_listed_and_entered_from_the_command_line(cli: Any)
     assert len(await cli("taxonomy", "list")) == 10
     with pytest.raises(ClientError, match="is the code of"):
         await cli("taxonomy", "add", "t1", "--name", "又一库")
+
+
+async def test_a_base_database_is_begun_from_its_template_on_the_command_line(node: Any, cli: Any, tmp_path: Path) -> None:
+    organization, system = await node.provider()
+    file = tmp_path / "licences.ndjson"
+    given = ("--system", system["name"], "--steward", "证照科", "--file", str(file))
+    made = await cli("catalog", "template", "Base-E-Licence", *given)
+    assert made["standards"][0]["number"] == "GB/T 36903-2018"
+    answer = await cli("catalog", "import", str(file), "--provider", organization["uscc"])
+    assert (answer["entered"], answer["refusals"]) == (1, [])
+    entered = (await node.client.get("/v1/resources", params={"q": "电子证照"}, headers=node.authority)).json()["items"]
+    assert [one["item_count"] for one in entered] == [made["items"]]
+    with pytest.raises(FileExistsError):
+        await cli("catalog", "template", "base-credit", *given)
+    for code, reason in (("none", "has the code"), ("T1", "no template comes along")):
+        if code == "T1":
+            await cli("taxonomy", "add", "T1", "--name", "社会治理")
+        with pytest.raises(ClientError, match=reason):
+            await cli("catalog", "template", code, "--system", "x", "--file", str(tmp_path / "other.ndjson"))
+    assert not (tmp_path / "other.ndjson").exists()

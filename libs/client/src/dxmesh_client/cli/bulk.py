@@ -102,6 +102,29 @@ def scan(
     say(f"look it over, then `dxmesh catalog import {escape(str(file))}`")
 
 
+@catalog.command("template")
+def template(
+    code: Annotated[str, typer.Argument(help="a base database, such as base-population; `dxmesh taxonomy list --kind base` lists them")],
+    system: Annotated[str, typer.Option(help="the information system of the resource, as it is registered")],
+    steward: Annotated[str | None, typer.Option(help="the post that keeps the entry current")] = None,
+    file: Annotated[Path, typer.Option(help="where the draft is written, as NDJSON")] = Path("catalog.ndjson"),
+) -> None:
+    """Draft a resource of a base database from the template that comes with the node."""
+    with Client() as client:
+        base = f"{client.profile.catalog}/v1/taxonomies"
+        known = [one for one in client.page(base, q=code, limit=200).items if one["code"].casefold() == code.casefold()]
+        if not known:
+            raise ClientError(f"no base database, domain warehouse or theme database has the code {code!r}")
+        found = client.call("GET", f"{base}/{known[0]['taxonomy_id']}/template").json()
+    definition = {"system": system, "steward": steward} | found["entry"]
+    with file.open("x", encoding="utf-8") as target:  # a draft that somebody has worked on is not written over
+        target.write(json.dumps({name: value for name, value in definition.items() if value is not None}, ensure_ascii=False) + "\n")
+    show({"file": str(file), "items": len(definition["items"]), "code_sets": found["code_sets"], "standards": found["standards"]})
+    if found["code_sets"]:
+        say(f"its code sets must be in force: `dxmesh codes load {' '.join(found['code_sets'])}` (authority)")
+    say(f"look it over, then `dxmesh catalog import {escape(str(file))}`")
+
+
 @catalog.command("search")
 def search(q: str, limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
     """Find resources by name, items, summary, code and provider."""

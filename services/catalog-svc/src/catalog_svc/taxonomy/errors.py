@@ -37,3 +37,9 @@ class TaxonomyRetired(Conflict):
     """The entry is retired and takes no change."""
 
     slug, title = "taxonomy-retired", "The entry of the taxonomy is retired"
+
+
+class TemplateNotFound(NotFound):
+    """No template comes along for this entry; `detail` names those there are."""
+
+    slug, title = "template-not-found", "There is no template of this entry"

@@ -1,15 +1,15 @@
 """Taxonomies over HTTP: base databases, domain warehouses and theme databases."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from catalog_svc.etag import EntryPassed, IfMatch, show
 from catalog_svc.media import BODY_PROBLEMS, json_body
-from catalog_svc.taxonomy import commands, store
+from catalog_svc.taxonomy import commands, store, templates
 from catalog_svc.taxonomy.domain import TaxonomyCode, TaxonomyKind
 from catalog_svc.taxonomy.errors import (
     TaxonomyCodeTaken,
@@ -18,6 +18,7 @@ from catalog_svc.taxonomy.errors import (
     TaxonomyNotFound,
     TaxonomyRetired,
     TaxonomyUsed,
+    TemplateNotFound,
 )
 from dxmesh_runtime.auth import Authority, Who
 from dxmesh_runtime.db import Tx, utc_now
@@ -62,6 +63,15 @@ class TaxonomyOut(BaseModel):
     retired_at: datetime | None
     retired_by: str | None
     retirement_reason: str | None
+
+
+class TemplateOut(BaseModel):
+    """What a resource of a base database may begin with."""
+
+    taxonomy: str
+    standards: Annotated[tuple[templates.Standard, ...], Field(description="what it goes by; facts of them only, no conformity is claimed")]
+    code_sets: Annotated[tuple[str, ...], Field(description="shipped code sets its items refer to; put them in force first")]
+    entry: Annotated[dict[str, Any], Field(description="goes into POST /v1/resources with its system and steward")]
 
 
 class RetirementIn(BaseModel):
@@ -114,6 +124,14 @@ async def get_taxonomy(taxonomy_id: UUID, _: Who, tx: Tx, response: Response) ->
     row = await store.get(tx, taxonomy_id)
     show(response, row.changed_at)
     return row
+
+
+@router.get("/{taxonomy_id}/template", responses=problems(TaxonomyNotFound, TemplateNotFound))
+async def get_template(taxonomy_id: UUID, _: Who, tx: Tx) -> TemplateOut:
+    """Return what an entry of a resource may begin with, for the base databases that come along."""
+    row = await store.get(tx, taxonomy_id)
+    found = templates.get(row.code)
+    return TemplateOut(taxonomy=row.code, standards=found.standards, code_sets=found.code_sets, entry=found.entry)
 
 
 @router.put(
