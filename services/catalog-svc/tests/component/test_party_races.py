@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.organization import commands as organization_commands
+from catalog_svc.sector import commands as sector_commands
 from catalog_svc.system import commands as system_commands
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import utc_now
@@ -67,6 +68,24 @@ async def test_of_two_that_take_the_last_place_of_a_sector_the_second_sees_the_f
         )
         answer = await second_after(node, tx, node.client.put(path, json=body, headers=node.authority))
     assert is_problem(answer, 409, "sector-cap-reached")["present"] == [{"system_id": systems[0]["system_id"], "name": "系统"}]
+
+
+async def test_of_two_that_mark_a_resource_in_two_sectors_the_second_moves_it(node: Any, is_problem: Any) -> None:
+    for code in ("civil-affairs", "health"):
+        cap = {"name": code, "main_system_cap": 0, "master_data_cap": 1}
+        assert (await node.client.put(f"/v1/sectors/{code}", json=cap, headers=node.authority)).status_code == 201
+    resource_id = (await node.published(*await node.provider()))["resource_id"]
+    path = f"/v1/resources/{resource_id}/master-data"
+    async with node.sessions() as tx:
+        await sector_commands.mark(tx, UUID(resource_id), sector="civil-affairs", reason=None, by=AUTHORITY, now=utc_now())
+        answer = await second_after(node, tx, node.client.put(path, json={"sector": "health"}, headers=node.authority))
+    assert answer.status_code == 200, answer.text
+    assert (await node.client.get(path, headers=node.authority)).json()["sector"] == "health"
+    async with node.sessions() as tx:
+        await sector_commands.unmark(tx, UUID(resource_id))
+        await tx.flush()
+        answer = await second_after(node, tx, node.client.delete(path, headers=node.authority))
+    is_problem(answer, 404, "not-master-data")
 
 
 async def test_of_two_that_put_a_system_in_service_the_second_sees_the_first(node: Any, is_problem: Any) -> None:

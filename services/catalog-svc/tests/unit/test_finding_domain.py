@@ -200,6 +200,14 @@ def test_suggestions_prefer_what_many_hold_and_hide_what_is_not_seen() -> None:
     assert index.suggest("甲市水", ALL, limit=10) == []
 
 
+def test_a_suggestion_is_spelt_and_called_as_what_is_seen_is() -> None:
+    index = Index()
+    index.put(make(1, "GDP数据", version=0))
+    index.put(make(2, "统计", items=("gdp数据",)))
+    assert index.suggest("gdp", PUBLIC, limit=1) == [("gdp数据", "item", 1)]
+    assert index.suggest("gdp", ALL, limit=1) == [("GDP数据", "resource", 2)]
+
+
 def test_what_is_changed_often_is_not_suggested_before_what_there_is_more_of() -> None:
     index = Index()
     for number in (1, 2):

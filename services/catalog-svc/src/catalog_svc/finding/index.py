@@ -9,9 +9,9 @@ from catalog_svc.finding import domain
 from catalog_svc.finding.domain import Query
 from catalog_svc.finding.entry import Entry, Found, Marks, Organization, Place, Scope, Taxonomy
 from catalog_svc.finding.facets import Facets
-from catalog_svc.finding.masks import Postings, mask_of, positions_of
+from catalog_svc.finding.masks import Postings, first_of, mask_of, positions_of
 from catalog_svc.finding.ordered import Codes, Ordered
-from catalog_svc.finding.terms import Terms
+from catalog_svc.finding.terms import Term, Terms
 
 _ID_BITS = 128
 _LARGEST_ID = (1 << _ID_BITS) - 1
@@ -382,13 +382,22 @@ class Index:
             if len(found) >= limit:
                 break
             if count := (mask_of(term.positions) & visible).bit_count():
-                found.setdefault(term.shown, (term.shown, term.kind, count))
+                text, kind = self._as_seen(term, visible)
+                found.setdefault(text, (text, kind, count))
         if len(found) < limit:
             query = domain.read_query(folded)
             if query.tokens:
                 for entry in self.search(query, scope, {}, limit=limit, relax=False).entries:
                     found.setdefault(entry.name, (entry.name, "resource", 1))
         return list(found.values())[:limit]
+
+    def _as_seen(self, term: Term, visible: int) -> tuple[str, str]:
+        """Return a term's text and kind as the first of the visible resources has it: how a draft is called is not given away."""
+        if named := mask_of(term.of_resources) & visible:
+            return self._at(first_of(named)).entry.name, "resource"
+        entry = self._at(first_of(mask_of(term.of_items) & visible)).entry
+        folded = domain.fold(term.shown)
+        return next(name for _, name in entry.items if domain.fold(name) == folded), "item"
 
 
 def _id(order: int) -> UUID:

@@ -31,6 +31,11 @@ def positions_of(mask: int) -> list[int]:
     return found
 
 
+def first_of(mask: int) -> int:
+    """Return the lowest position of a mask that has one."""
+    return (mask & -mask).bit_length() - 1
+
+
 class Postings:
     """For each gram, the positions it stands at."""
 

@@ -16,11 +16,6 @@ class Term:
     of_items: list[int] = field(default_factory=list)
 
     @property
-    def kind(self) -> str:
-        """Return what it is shown as."""
-        return "resource" if self.of_resources else "item"
-
-    @property
     def positions(self) -> list[int]:
         """Return where it stands."""
         return self.of_resources + self.of_items

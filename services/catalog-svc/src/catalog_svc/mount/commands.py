@@ -11,7 +11,7 @@ from catalog_svc.mount import domain, store
 from catalog_svc.mount.domain import MountKind, MountStep
 from catalog_svc.mount.errors import MountInvalid, NotMountable, NotMounted
 from catalog_svc.resource import store as resources
-from catalog_svc.resource.commands import provider_ref
+from catalog_svc.resource.commands import provider_ref, reads_draft
 from catalog_svc.resource.errors import ResourceNotFound
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime import outbox
@@ -39,7 +39,7 @@ def sees_address(who: Principal, organization_id: UUID) -> bool:
 async def get_visible(tx: AsyncSession, resource_id: UUID, *, by: Principal, lock: bool = False) -> resources.Resource:
     """Return a resource the caller may know of. Raises: ResourceNotFound (404), also for another's draft."""
     row = await resources.get(tx, resource_id, lock=lock)
-    if not row.version and not sees_address(by, row.organization_id):
+    if not row.version and not reads_draft(by, row.organization_id):
         raise ResourceNotFound(f"no resource you may see has the id {resource_id}")
     return row
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.etag import EntryPassed, Tags, refuse_passed
 from catalog_svc.resource import commands as resources
+from catalog_svc.resource import store as resource_store
 from catalog_svc.resource.domain import State
 from catalog_svc.sector import domain, store
 from catalog_svc.sector.errors import NotInForce, SectorNameTaken
@@ -51,7 +52,8 @@ async def mark(tx: AsyncSession, resource_id: UUID, *, sector: str, reason: str 
 
     Raises: ResourceNotFound (404), NotInForce (409), SectorUnknown (422), CapReached (409) naming the cap and who has the places.
     """
-    resource = await resources.get_visible(tx, resource_id, by=by)
+    await resources.get_visible(tx, resource_id, by=by)
+    resource = await resource_store.get(tx, resource_id, lock=True)
     known_sector = await store.lock(tx, sector, pointer="/sector")
     if resource.version == 0 or resource.state == State.WITHDRAWN.value:
         raise NotInForce(f"the resource is {resource.state}; publish it first", state=resource.state)
@@ -72,7 +74,7 @@ async def mark(tx: AsyncSession, resource_id: UUID, *, sector: str, reason: str 
 
 async def unmark(tx: AsyncSession, resource_id: UUID) -> None:
     """Take a resource out of the master data. Raises: NotMasterData (404)."""
-    await tx.delete(await store.get_master_data(tx, resource_id))
+    await tx.delete(await store.get_master_data(tx, resource_id, lock=True))
 
 
 def present_systems(rows: Sequence[systems.System]) -> list[dict[str, str]]:

@@ -84,9 +84,9 @@ async def find_master_data(tx: AsyncSession, resource_id: UUID) -> MasterData | 
     return await tx.get(MasterData, resource_id)
 
 
-async def get_master_data(tx: AsyncSession, resource_id: UUID) -> MasterData:
-    """Return what is kept of a resource as master data. Raises: NotMasterData (404)."""
-    row = await tx.get(MasterData, resource_id)
+async def get_master_data(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> MasterData:
+    """Return what is kept of a resource as master data, the row locked when asked. Raises: NotMasterData (404)."""
+    row = await tx.get(MasterData, resource_id, with_for_update=lock)
     if row is None:
         raise NotMasterData(f"the resource {resource_id} is not master data of any sector")
     return row

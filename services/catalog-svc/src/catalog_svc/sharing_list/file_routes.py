@@ -110,7 +110,8 @@ async def _pieces(kind: ListKind, who: Who, tx: Tx, organization: UUID | None) -
             yield _item_rows(resources)
     else:
         asked = store.Asked(organization_id=organization)
-        async for entries in store.stream_entries(tx, KeptKind(kind.value), asked):
+        drafts_of, all_drafts = who.organization_id, who.has("authority")
+        async for entries in store.stream_entries(tx, KeptKind(kind.value), asked, drafts_of=drafts_of, all_drafts=all_drafts):
             yield [entry_cells(row, STATUS_TITLES, template.BASIS_TITLES) for row in entries]
 
 

@@ -18,8 +18,10 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     and_,
+    case,
     false,
     func,
+    literal,
     or_,
     select,
     text,
@@ -241,9 +243,15 @@ async def systems_by_name(tx: AsyncSession, owners: Collection[UUID]) -> dict[tu
     return {(owner, key): system_id for owner, key, system_id in await tx.execute(query)}
 
 
-async def stream_entries(tx: AsyncSession, kind: KeptKind, asked: Asked) -> AsyncIterator[Sequence[dict[str, Any]]]:
-    """Yield the entries with the names of what they refer to, a thousand at a time, by owner and name."""
+async def stream_entries(
+    tx: AsyncSession, kind: KeptKind, asked: Asked, *, drafts_of: UUID | None = None, all_drafts: bool = True
+) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    """Yield the entries with the names of what they refer to, a thousand at a time, by owner and name.
+
+    The code of a draft is told to its provider, unless all are asked for.
+    """
     counterpart = aliased(Organization)
+    code = case((or_(Resource.version > 0, Resource.organization_id == drafts_of, literal(all_drafts)), Resource.resource_code))
     query = (
         select(
             ListEntry.entry_id,
@@ -252,7 +260,7 @@ async def stream_entries(tx: AsyncSession, kind: KeptKind, asked: Asked) -> Asyn
             *(getattr(ListEntry, name) for name in ("name", "content", "status", "due_on", "basis", "forbids", "version", "changed_at")),
             counterpart.uscc.label("counterpart_uscc"),
             counterpart.name.label("counterpart_name"),
-            Resource.resource_code,
+            code.label("resource_code"),
             System.name.label("system_name"),
         )
         .join(Organization, Organization.organization_id == ListEntry.organization_id)
