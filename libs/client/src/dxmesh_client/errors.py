@@ -24,7 +24,7 @@ class Unreachable(ClientError):
 
 
 class NotVerified(ClientError):
-    """A receipt or acknowledgement does not hold."""
+    """A receipt, acknowledgement or edition does not hold."""
 
     exit_code = 4
 

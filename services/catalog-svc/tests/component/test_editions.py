@@ -19,7 +19,9 @@ from joserfc.jwk import KeySet
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from catalog_svc.app import create_app
 from catalog_svc.edition import domain
+from dxmesh_runtime.testing import serving
 from dxmesh_schemas.catalog_events import EditionPublished
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
@@ -138,6 +140,63 @@ async def test_a_signature_of_an_edition_is_no_token(node: Any, is_problem: Any)
     await node.published(*await node.provider())
     made = await published(node)
     is_problem(await node.client.get("/v1/editions", headers={"Authorization": f"Bearer {made['signature']}"}), 401)
+
+
+async def test_two_editions_are_compared(node: Any, is_problem: Any, good_entry: Any, good_item: Any) -> None:
+    organization, system = await node.provider()
+    same = await node.published(organization, system, name="不变的资源")
+    changed = await node.published(organization, system)
+    gone = await node.published(organization, system, name="要撤销的资源")
+    await published(node, YEAR - 1)
+    items = [good_item("street_code", length=9, format="division"), good_item("households", data_type="I"), good_item("mayor")]
+    entry = good_entry(system, items=items, summary="另一句")
+    path = f"/v1/resources/{changed['resource_id']}"
+    assert (await node.client.put(path, json=entry, headers=node.steward(organization))).status_code == 200
+    await node.put_in_force(changed)
+    withdrawn = await node.client.post(
+        f"/v1/resources/{gone['resource_id']}/withdrawal", json={"reason": "职责调整"}, headers=node.steward(organization)
+    )
+    assert withdrawn.status_code == 200
+    new = await node.published(organization, system, name="新资源")
+    await published(node)
+
+    url, reader = f"/v1/editions/{YEAR - 1}/comparison", node.headers(None)
+    found = (await node.client.get(url, params={"with": YEAR}, headers=reader)).json()
+    assert (found["before"]["year"], found["after"]["year"]) == (YEAR - 1, YEAR)
+    assert (found["added_count"], found["removed_count"], found["changed_count"]) == (1, 1, 1)
+    rows = {row["change"]: row for row in found["rows"]}
+    assert rows["added"]["resource_id"] == new["resource_id"]
+    assert (rows["added"]["before_version"], rows["added"]["after_version"]) == (None, 1)
+    assert (rows["removed"]["name"], rows["removed"]["provider_name"]) == ("要撤销的资源", "绍兴市民政局")
+    assert rows["changed"] | {"resource_code": ""} == {
+        "change": "changed", "resource_id": changed["resource_id"], "resource_code": "", "name": "街道办事处名录",
+        "provider_name": "绍兴市民政局", "before_version": 1, "after_version": 2, "is_breaking": True, "fields": ["summary"],
+        "items_added": ["mayor"], "items_removed": ["street_name"], "items_changed": ["street_code", "households"],
+    }  # fmt: skip
+    assert same["resource_id"] not in {row["resource_id"] for row in found["rows"]}
+    back = (await node.client.get(f"/v1/editions/{YEAR}/comparison", params={"with": YEAR - 1}, headers=reader)).json()
+    assert {row["change"]: row["resource_id"] for row in back["rows"]} == {
+        "added": gone["resource_id"], "removed": new["resource_id"], "changed": changed["resource_id"],
+    }  # fmt: skip
+    assert (await node.client.get(f"/v1/editions/{YEAR}/comparison", params={"with": YEAR}, headers=reader)).json()["rows"] == []
+    table = await node.client.get(url, params={"with": YEAR, "format": "csv"}, headers=reader)
+    lines = list(csv.DictReader(io.StringIO(table.content.decode("utf-8-sig"))))
+    assert sorted((line["变化"], line["信息资源名称"], line["删除信息项"]) for line in lines) == [
+        ("added", "新资源", ""), ("changed", "街道办事处名录", "street_name"), ("removed", "要撤销的资源", ""),
+    ]  # fmt: skip
+    is_problem(await node.client.get(url, params={"with": YEAR + 1}, headers=reader), 404, "edition-not-found")
+    is_problem(await node.client.get(url, headers=reader), 422)
+
+
+async def test_a_node_without_a_signing_key_publishes_no_edition(node: Any, is_problem: Any) -> None:
+    await node.published(*await node.provider())
+    auth = node.settings.auth.model_copy(update={"jwks": json.dumps(node.issuer.key_set())})  # of an issuer elsewhere
+    async with serving(create_app(node.settings.model_copy(update={"signing": None, "auth": auth}))) as client:
+        refused = await client.post("/v1/editions", json={"year": YEAR, "title": "目录"}, headers=node.authority)
+        assert "SIGNING__KEY_FILE" in is_problem(refused, 503, "edition-key-missing")["detail"]
+        is_problem(await client.get(f"/v1/editions/{YEAR}", headers=node.authority), 404, "edition-not-found")
+    assert not [event for event in await node.events() if isinstance(event, EditionPublished)]
+    await published(node)
 
 
 async def test_what_is_no_edition_is_refused(node: Any, is_problem: Any) -> None:

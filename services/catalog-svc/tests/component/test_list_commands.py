@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dxmesh_client.errors import ClientError
+from dxmesh_client.errors import ClientError, NotVerified
+from dxmesh_runtime import signing
 
 YEAR = str(datetime.now(ZoneInfo("Asia/Shanghai")).year)
 
@@ -44,6 +45,49 @@ async def test_an_edition_is_published_and_kept_from_the_command_line(node: Any,
     assert json.loads((tmp_path / "kept" / "edition.json").read_bytes()) == made
     assert json.loads((tmp_path / "kept" / "jwks.json").read_bytes())["keys"]
     assert (await cli("edition", "table", YEAR, str(tmp_path / "edition.xlsx")))["byte_count"] > 0
+
+
+async def test_a_kept_edition_is_verified_offline_and_a_touched_one_is_not(node: Any, cli: Any, tmp_path: Path) -> None:
+    await node.published(*await node.provider())
+    made = await cli("edition", "publish", YEAR, "--title", "目录")
+    await cli("edition", "publish", str(int(YEAR) - 1), "--title", "去年的目录")
+    kept = tmp_path / "kept"
+    await cli("edition", "save", YEAR, str(kept))
+    assert (await cli("edition", "compare", str(int(YEAR) - 1), YEAR))["rows"] == []
+    assert (await cli("edition", "compare", str(int(YEAR) - 1), YEAR, str(tmp_path / "changes.csv")))["byte_count"] > 0
+    profile = tmp_path / "profile.json"
+    profile.unlink()  # from here on no node is known
+
+    found = await cli("edition", "verify", str(kept))
+    assert found["verified"] is True
+    assert (found["year"], found["content_sha256"], found["resource_count"]) == (int(YEAR), made["content_sha256"], 1)
+    edition, content, keys = ((kept / name).read_bytes() for name in ("edition.json", "content.ndjson", "jwks.json"))
+    other = tmp_path / "other.json"
+    signing.create_key(tmp_path / "other.pem")
+    other.write_text(json.dumps(signing.jwks(signing.load_key(tmp_path / "other.pem").public_key())), encoding="utf-8")
+    _, payload, tail = made["signature"].split(".")
+    for name, touched, step in (
+        ("content.ndjson", content.replace("街道".encode(), "村庄".encode()), "content"),
+        ("content.ndjson", content + content, "content"),
+        ("content.ndjson", content[:-1], "content"),
+        ("content.ndjson", b"no json\n", "content"),
+        ("edition.json", edition.replace(f'"year":{YEAR}'.encode(), b'"year":2019'), "statement"),
+        ("edition.json", edition.replace(b'"resource_count":1', b'"resource_count":9'), "statement"),
+        ("edition.json", edition.replace(payload.encode(), payload[:20].encode() + b"AAAA" + payload[24:].encode()), "signature"),
+        ("edition.json", edition.replace(tail.encode(), tail[::-1].encode()), "signature"),
+        ("edition.json", b"{}", "form"),
+        ("jwks.json", b'{"keys": []}', "form"),
+        ("jwks.json", b"[]", "form"),
+        ("jwks.json", other.read_bytes(), "signature"),
+    ):
+        assert touched != (kept / name).read_bytes()
+        (kept / name).write_bytes(touched)
+        with pytest.raises(NotVerified, match=f"does not verify: {step}"):
+            await cli("edition", "verify", str(kept))
+        for restored, file in (("edition.json", edition), ("content.ndjson", content), ("jwks.json", keys)):
+            (kept / restored).write_bytes(file)
+    with pytest.raises(NotVerified, match="signature"):
+        await cli("edition", "verify", str(kept), "--keys", str(other))
 
 
 async def test_the_ledger_and_the_reports_are_read_from_the_command_line(node: Any, cli: Any, tmp_path: Path) -> None:

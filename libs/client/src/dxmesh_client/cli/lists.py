@@ -1,5 +1,6 @@
 """`dxmesh list|edition|report`: the six lists as files, yearly editions, the ledger and the reports."""
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,8 @@ import typer
 
 from dxmesh_client.cli.output import Mode, show, show_all
 from dxmesh_client.client import MEDIA_TYPES, Client
-from dxmesh_client.errors import ClientError, ProblemAnswer
+from dxmesh_client.edition_proof import EditionInvalid, verify
+from dxmesh_client.errors import ClientError, NotVerified, ProblemAnswer
 
 lists = typer.Typer(no_args_is_help=True, help="System, data, demand, duty, negative and scenario lists.")
 edition = typer.Typer(no_args_is_help=True, help="Yearly editions of the catalogue.")
@@ -139,6 +141,42 @@ def edition_table(year: int, file: File) -> None:
     """Write an edition to a file, one row an item."""
     with Client() as client:
         _kept(client, f"/v1/editions/{year}/content", file)
+
+
+@edition.command("verify")
+def edition_verify(
+    folder: Annotated[Path, typer.Argument(help="where `dxmesh edition save` put it", exists=True, file_okay=False)],
+    keys: Annotated[
+        Path | None, typer.Option(help="the node's keys as you got them yourself; jwks.json of the folder if not given", exists=True)
+    ] = None,
+) -> None:
+    """Verify a kept edition offline: signature, digest and counts. Ends with 4 when it does not hold."""
+    try:
+        found = verify((folder / "edition.json").read_bytes(), folder / "content.ndjson", (keys or folder / "jwks.json").read_bytes())
+    except EditionInvalid as wrong:
+        raise NotVerified(f"{folder} does not verify: {wrong}") from wrong
+    show({"verified": True, **asdict(found)})
+
+
+@edition.command("compare")
+def edition_compare(
+    year: int,
+    later: int,
+    file: Annotated[Path | None, typer.Argument(help="where to put it: a file that ends in .csv, .xlsx or .json", dir_okay=False)] = None,
+) -> None:
+    """Show what came, went and changed between two editions, or write it to a file."""
+    url = f"/v1/editions/{year}/comparison"
+    with Client() as client:
+        if file is not None:
+            _kept(client, url, file, ".json", **{"with": later})
+            return
+        found = client.call("GET", f"{client.profile.catalog}{url}", params={"with": later}).json()
+        if Mode.json:
+            show(found)
+            return
+        show({name: found[name] for name in ("added_count", "removed_count", "changed_count")})
+        if found["rows"]:
+            show_all(found["rows"], ["change", "resource_code", "name", "provider_name", "before_version", "after_version", "is_breaking"])
 
 
 def ledger() -> None:

@@ -1,14 +1,15 @@
 """Editions over HTTP: published once a year, read for good."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from catalog_svc.edition import commands, domain, store
+from catalog_svc.edition import commands, comparison, domain, store
 from catalog_svc.edition.errors import EditionEmpty, EditionKeyMissing, EditionNotFound, EditionTaken, EditionYearInvalid
 from catalog_svc.formats import RESPONSES, Exports, ExportsBusy, Form, Format, frames_of
 from catalog_svc.media import BODY_PROBLEMS, json_body
@@ -24,6 +25,7 @@ from dxmesh_schemas.text import Name
 router = APIRouter(prefix="/v1/editions", tags=["editions"], dependencies=[Depends(json_body)])
 Year = Annotated[int, Path(ge=1900, le=9999)]
 _exports = Exports()
+_comparing = asyncio.Semaphore(1)  # a comparison reads two whole catalogues
 
 
 class EditionIn(BaseModel):
@@ -49,6 +51,17 @@ class EditionOut(BaseModel):
     signature: str
     published_at: datetime
     published_by: str
+
+
+class Comparison(BaseModel):
+    """What differs between two editions; the rest is in both as it was."""
+
+    before: EditionOut
+    after: EditionOut
+    added_count: int
+    removed_count: int
+    changed_count: int
+    rows: list[comparison.Difference]
 
 
 @router.post(
@@ -94,6 +107,31 @@ async def get_content(year: Year, request: Request, _: Who, form: Form) -> Strea
         "Cache-Control": "private, max-age=86400, immutable",
     }
     return StreamingResponse(domain.unpacked(packed), media_type="application/x-ndjson", headers=headers)
+
+
+@router.get("/{year}/comparison", response_model=Comparison, responses=RESPONSES | problems(EditionNotFound, ExportsBusy, TooLarge))
+async def compare(
+    year: Year,
+    request: Request,
+    _: Who,
+    form: Form,
+    with_: Annotated[int, Query(alias="with", ge=1900, le=9999, description="the year of the later edition")],
+) -> Any:
+    """Compare an edition with a later one: the resources that came, went and changed, and in what."""
+    async with request.state.sessions() as tx:
+        before, after = await store.get(tx, year), await store.get(tx, with_)
+        packed = await store.content(tx, year), await store.content(tx, with_)
+
+    def found() -> Iterator[comparison.Difference]:
+        return comparison.differences(*(domain.lines(domain.unpacked(one)) for one in packed))
+
+    if form is not Format.JSON:
+        name = f"{before.title} – {after.title}"
+        return await _exports.answer(lambda: frames_of((one.row() for one in found()), comparison.COLUMNS), form, name=name)
+    async with _comparing:
+        rows = await asyncio.to_thread(lambda: list(found()))
+    counts = {f"{change}_count": sum(row.change is change for row in rows) for change in comparison.Change}
+    return {"before": before, "after": after, "rows": rows, **counts}
 
 
 def _rows(packed: bytes) -> Iterator[dict[str, Any]]:
