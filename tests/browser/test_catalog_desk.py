@@ -22,8 +22,8 @@ async def seen(page: Page, name: str) -> None:
     folder = os.environ.get("DXMESH_SCREENSHOTS")
     for width, scheme in ((NARROW, "dark"), (WIDE, "light")):
         await page.set_viewport_size({"width": width, "height": 900})
-        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        await is_sound(page, f"{name} {width} {scheme}")
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        await is_sound(page, f"{name} {width} {scheme}", by_axe=width == NARROW)
         if folder:
             await page.screenshot(path=Path(folder) / f"desk-{name}-{width}.png", full_page=True)
 

@@ -20,6 +20,18 @@ PAGES = {
     "systems": ("/systems", "信息系统"),
     "code sets": ("/code-sets", "代码集"),
     "a code set": ("/code-sets/gb-t-2260.zhejiang?q=3306&code=330621", "浙江省"),
+    "sources": ("/sources", "数源"),
+    "arbitrations": ("/arbitrations", "数源仲裁"),
+    "forms": ("/forms", "表单"),
+    "a form": ("/forms/{form}", "申领表"),
+    "duties": ("/duties", "时限"),
+    "a duty": ("/duties/{duty}", "目录更新"),
+    "an arbitration": ("/arbitrations/{case}", "行政区划代码"),
+    "lists": ("/lists", "清单"),
+    "a list": ("/lists/duty", "责任清单"),
+    "reports": ("/reports", "报表"),
+    "a report": ("/reports/totals", "分层级分部门总数"),
+    "an overlong report": ("/reports/duties", "责任清单归集情况"),
     "not there": ("/resources/nothing", "未找到"),
 }
 
@@ -95,6 +107,12 @@ async def test_the_parts_of_the_catalogue_lead_to_each_other_and_mark_where_one_
             ("数据资源", "数据资源"),
             ("机构", "机构"),
             ("信息系统", "信息系统"),
+            ("数源", "数源"),
+            ("仲裁", "数源仲裁"),
+            ("表单", "表单"),
+            ("时限", "时限"),
+            ("清单", "清单"),
+            ("报表", "报表"),
             ("代码集", "代码集"),
             ("总览", "数据目录"),
         ):
@@ -107,7 +125,7 @@ async def test_the_parts_of_the_catalogue_lead_to_each_other_and_mark_where_one_
 @pytest.mark.parametrize("name", [*PAGES, "a resource", "a withdrawn resource"])
 async def test_every_page_fits_is_accessible_and_complains_of_nothing(catalogue: Catalogue, visitor: Visitor, name: str) -> None:
     resources = {"a resource": (NAMES[0], "?version=2"), "a withdrawn resource": (NAMES[3], "")}
-    url = catalogue.resource(*resources[name]) if name in resources else catalogue.page(PAGES[name][0])
+    url = catalogue.resource(*resources[name]) if name in resources else catalogue.page(PAGES[name][0].format(**catalogue.ids))
     for width, scheme in ((1280, "light"), (375, "dark")):
         async with visitor.visit(url, width=width, scheme=scheme) as visit:
             await expect(visit.page.get_by_role("heading", level=1)).to_contain_text(

@@ -1,6 +1,6 @@
 """What the pages show, read with one query for each part."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -188,6 +188,15 @@ async def systems_taking(tx: AsyncSession, *, of: UUID | None, limit: int) -> Se
     if of is not None:
         query = query.where(System.organization_id == of)
     return (await tx.execute(query.order_by(Organization.name, System.name).limit(limit))).all()
+
+
+async def names_of(tx: AsyncSession, *, organizations: Collection[UUID], resources: Collection[UUID]) -> dict[UUID, str]:
+    """Return what these organizations and resources are called."""
+    wanted = (
+        select(Organization.organization_id, Organization.name).where(Organization.organization_id.in_(set(organizations))),
+        select(Resource.resource_id, Resource.name).where(Resource.resource_id.in_(set(resources))),
+    )
+    return {row[0]: row[1] for query in wanted for row in await tx.execute(query)}
 
 
 async def owners(tx: AsyncSession, *, limit: int) -> Sequence[Row[UUID, str]]:

@@ -60,10 +60,10 @@ async def list_resources(
     """Show the resources, searched and filtered."""
     text, own = plain(q), own_only(who)
     marks: dict[UUID, dict[str, Any]] | None = None
-    is_loading = False
+    is_loading = is_relaxed = False
     if text:
         try:
-            marks = _found(request, who, text, provider)
+            marks, is_relaxed = _found(request, who, text, provider)
         except IndexNotReady:
             marks, is_loading = {}, True
     found = await queries.resources(
@@ -79,6 +79,7 @@ async def list_resources(
         marks=marks or {},
         most_found=_MOST_FOUND,
         is_loading=is_loading,
+        is_relaxed=is_relaxed,
         own=own,
         q=text,
         state=state,
@@ -87,20 +88,24 @@ async def list_resources(
     )
 
 
-def _found(request: Request, who: Principal, text: str, provider: UUID | None) -> dict[UUID, dict[str, Any]]:
-    """Return what the search index finds, the best first, with the words marked. Raises: IndexNotReady (503)."""
+def _found(request: Request, who: Principal, text: str, provider: UUID | None) -> tuple[dict[UUID, dict[str, Any]], bool]:
+    """Return what the search index finds, the best first, with the words marked, and whether it holds only most of them.
+
+    Raises: IndexNotReady (503).
+    """
     finder: Finder = request.state.finder
     index, query = finder.index, read_query(text)
     scope = Scope(all=sees_all(who), organization_id=who.organization_id)
     filters = {"organization": str(provider)} if provider is not None else {}
     if not query.tokens:
-        return {}
+        return {}, False
     found = {}
-    for entry in index.search(query, scope, filters, limit=_MOST_FOUND).entries:
+    best = index.search(query, scope, filters, limit=_MOST_FOUND)
+    for entry in best.entries:
         marks = index.marks(entry, query)  # escaped but for its own <mark>
         items = [Markup(html) if html else code for code, _, html in marks.items]
         found[UUID(int=entry.resource_id.int)] = {"name": Markup(marks.name) if marks.name else None, "items": items}
-    return found
+    return found, best.is_relaxed
 
 
 @router.get("/{resource_id}")

@@ -22,8 +22,10 @@ def render(
     """Render a page of the catalogue; `here` is the part of it that the navigation marks, `who` looks at it (None: nobody known)."""
 
     def page_link(page: int) -> str:
-        query = {name: value for name, value in request.query_params.items() if name != "page"} | {"page": page}
-        return f"{request.url.path}?{urlencode(query)}"
+        return link(page=page)
+
+    def link(**changes: object) -> str:
+        return f"{request.url.path}?{urlencode(dict(request.query_params) | changes)}"
 
     return _pages.page(
         request,
@@ -35,6 +37,7 @@ def render(
         roles=[role for role in _ROLES if who is not None and who.has(role)],
         form_token=access.form_token(request),
         page_link=page_link,
+        link=link,
         w=words.vocabulary(),
         **context,
     )

@@ -78,6 +78,65 @@ EFFECTS = {
     "widened": ("放宽 Widened", "good"),
     "changed": ("变更 Changed", "busy"),
 }
+CLAIM_STATES = {"held": ("在用 Held", "good"), "released": ("已放弃 Released", "idle")}
+CASE_STATES = {
+    "open": ("待裁决 Open", "warn"),
+    "decided": ("已裁决 Decided", "busy"),
+    "referred": ("已提请政府 Referred", "warn"),
+    "settled": ("已终局 Settled", "good"),
+    "withdrawn": ("已撤回 Withdrawn", "idle"),
+    "lapsed": ("已失效 Lapsed", "idle"),
+}
+CASE_OUTCOMES = {
+    "claimant": "申请方为数源 The claimant is the source",
+    "holder": "现数源维持 The holder stays the source",
+    "distinct": "并非同一数据 Two different data elements",
+}
+CASE_STEPS = {
+    "opened": ("提出 Opened", "busy"),
+    "decided": ("裁决 Decided", "good"),
+    "objected": ("异议 Objected", "warn"),
+    "settled": ("终局 Settled", "good"),
+    "withdrawn": ("撤回 Withdrawn", "idle"),
+    "lapsed": ("失效 Lapsed", "idle"),
+}
+FORM_OUTCOMES = {
+    "held": ("无需采集 Held: ask for it", "good"),
+    "withheld": ("已有但不共享 Withheld", "warn"),
+    "doubtful": ("待人工核对 Doubtful", "warn"),
+    "new": ("需新采集 New", "idle"),
+}
+DUTY_STATES = {
+    "running": ("进行中 Running", "busy"),
+    "extended": ("已延期 Extended", "busy"),
+    "paused": ("已暂停 Paused", "idle"),
+    "approaching": ("临近到期 Approaching", "warn"),
+    "missed": ("已逾期 Missed", "bad"),
+    "met": ("按时完成 Met", "good"),
+    "cancelled": ("已取消 Cancelled", "idle"),
+}
+DUTY_STANDINGS = {
+    "open": "未完成 Open",
+    "approaching": "临近到期 Approaching",
+    "missed": "已逾期 Missed",
+    "met": "按时完成 Met",
+    "cancelled": "已取消 Cancelled",
+}
+RULES = {
+    "catalogue_update": "目录更新 Catalogue update",
+    "catalogue_review": "目录复核 Catalogue review",
+    "arbitration": "数源裁决 Arbitration",
+    "arbitration_objection": "裁决异议 Objection",
+}
+DUTY_STEPS = {
+    "registered": ("登记 Registered", "busy"),
+    "extension_asked": ("申请延期 Extension asked", "warn"),
+    "extension_granted": ("同意延期 Extension granted", "good"),
+    "extension_refused": ("不同意延期 Extension refused", "bad"),
+    "recounted": ("重新计算 Recounted", "idle"),
+    "answered": ("完成 Answered", "good"),
+    "cancelled": ("取消 Cancelled", "idle"),
+}
 FORMAT_CLASSES = {
     "ELECTRONIC_FILE": "电子文件 Document",
     "SPREADSHEET": "电子表格 Spreadsheet",
