@@ -157,7 +157,7 @@ async def show(
         actions=actions,
         touched=touched,
         entry_text=latest.model_dump_json() if latest is not None else "",
-        places={pointer: words.place(pointer) for pointer in _pointers(latest)} if "return" in actions else {},
+        places=_places(latest) if "return" in actions else {},
         new_form=Form,
         refused=refused,
         passed=passed(refused, row, went) if refused is not None else None,
@@ -209,10 +209,11 @@ def passed(form: Form, row: store.Resource, went: Sequence[steps.ResourceStep]) 
     }
 
 
-def _pointers(entry: Settled | None) -> list[str]:
-    """Return the fields a fault may point at: those of the entry, and its items."""
-    items = [f"/items/{number}" for number in range(len(entry.items))] if entry is not None else []
-    return [*(f"/{name}" for name in Definition.model_fields), *items]
+def _places(entry: Settled | None) -> dict[str, str]:
+    """Return what a fault may point at, and what that is called: the fields of the entry, and its items."""
+    items = enumerate(entry.items) if entry is not None else ()
+    places = {f"/{name}": words.place(f"/{name}") for name in Definition.model_fields}
+    return places | {f"/items/{number}": f"信息项 {number + 1} · {item.name}" for number, item in items}
 
 
 def _changes(versions: Any, number: int) -> diff.Diff | None:

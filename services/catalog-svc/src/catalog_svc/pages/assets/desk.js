@@ -36,6 +36,10 @@
       (target || document.querySelector(`[data-row-add="${part}"]`)).focus();
     }
   });
+  // on a narrow screen the navigation is scrolled sideways: where one is stays in sight
+  const here = document.querySelector(".tabs [aria-current]");
+  const tabs = here && here.closest("ul");
+  if (tabs && tabs.scrollWidth > tabs.clientWidth) tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
   const faults = document.querySelector(".faults[role=alert]");
   if (faults) faults.focus();
   // a link to a field in a part that is folded away opens it
