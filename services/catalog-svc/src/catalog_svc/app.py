@@ -31,7 +31,7 @@ from catalog_svc.organization import routes as organizations
 from catalog_svc.pages import sign_in
 from catalog_svc.report import routes as reports
 from catalog_svc.resource import routes as resources
-from catalog_svc.resource.domain import SCHEMES
+from catalog_svc.resource.domain import scheme_named
 from catalog_svc.sector import routes as sectors
 from catalog_svc.settings import Settings
 from catalog_svc.sharing_list import file_routes as list_files
@@ -58,9 +58,13 @@ _ROUTERS += [list_files.router, lists.router, editions.router, censuses.router, 
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the app; with a signing key it issues tokens and trusts its own, else it trusts the issuer of the settings."""
+    """Return the app; with a signing key it issues tokens and trusts its own, else it trusts the issuer of the settings.
+
+    Raises: ValueError for a code scheme that is not there.
+    """
     issuer = _issuer(settings)
     public_url = settings.public_url
+    code_scheme = scheme_named(settings.resource.code_scheme)
 
     @asynccontextmanager
     async def state(database: Database) -> AsyncIterator[dict[str, Any]]:
@@ -78,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
                 "public_url": public_url,
                 "deadlines": settings.policy.read(),
                 "node_key": signing.load_key(settings.signing.key_file) if settings.signing is not None else None,
-                "code_scheme": SCHEMES[settings.resource.code_scheme],
+                "code_scheme": code_scheme,
                 "idle_days": settings.report.idle_days,
                 "publication_policy": Policy(notice_days=settings.resource.notice_days),
             }

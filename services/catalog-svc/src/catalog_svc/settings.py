@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -43,7 +42,7 @@ class TokenSettings(Group):
 class ResourceSettings(Group):
     """What the jurisdiction decides about resources."""
 
-    code_scheme: Literal["national", "provider"] = Field(default="national", description="how resource codes are made")
+    code_scheme: str = Field(default="national", description="how resource codes are made: national, provider, or one a package brings")
     notice_days: int = Field(
         default=30,
         ge=0,

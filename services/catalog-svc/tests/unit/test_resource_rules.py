@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from catalog_svc.resource import domain, rules
+from catalog_svc.resource.codes import PROVIDER
 from catalog_svc.resource.definition import Definition, Settled
-from catalog_svc.resource.domain import NATIONAL, PROVIDER, State
+from catalog_svc.resource.domain import NATIONAL, State
 from catalog_svc.resource.errors import IllegalTransition
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, SharingType
 from dxmesh_schemas.catalog_attributes import BasisKind

@@ -60,6 +60,7 @@ SHIPPED: Sequence[Shipped] = (
     _written("gb-t-2261.2", "婚姻状况代码", "GB/T 2261.2-2003"),
     _coded("gb-t-3304", "中国各民族名称代码", CodeSetKind.NATIONAL, "GB/T 3304-1991"),
     _coded("gb-t-4754", "国民经济行业分类", CodeSetKind.INDUSTRY, "GB/T 4754-2017"),
+    _coded("gb-t-4763", "党派代码", CodeSetKind.NATIONAL, "GB/T 4763-2008"),
     _coded("gb-t-6864", "中华人民共和国学位代码", CodeSetKind.NATIONAL, "GB/T 6864-2003"),
     _coded("iso-3166-1", "国家和地区代码", CodeSetKind.INTERNATIONAL, "ISO 3166-1"),
     _coded("iso-4217", "货币代码", CodeSetKind.INTERNATIONAL, "ISO 4217"),

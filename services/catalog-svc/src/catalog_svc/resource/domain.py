@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from catalog_svc.resource import attribute_rules
-from catalog_svc.resource.codes import NATIONAL, PROVIDER, SCHEMES, CodeScheme
+from catalog_svc.resource.codes import NATIONAL, CodeScheme, scheme_named
 from catalog_svc.resource.definition import MAX_EVENT_BYTES, Definition, Settled
 from catalog_svc.resource.errors import IllegalTransition
 from catalog_svc.resource.rules import effective_level, effective_sharing
@@ -14,11 +14,10 @@ from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, 
 __all__ = [
     "MAX_EVENT_BYTES",
     "NATIONAL",
-    "PROVIDER",
-    "SCHEMES",
     "CodeScheme",
     "State",
     "refuse_change",
+    "scheme_named",
     "settle",
     "shareable_count",
     "snapshot",
