@@ -77,9 +77,9 @@ class Node:
         body = {"uscc": make_uscc(next(self.numbers)), "name": name, "level": "city", "division_code": "330600"} | changes
         return await self.made("/v1/organizations", body, self.authority)
 
-    async def system(self, organization: dict[str, Any], name: str = "婚姻登记系统") -> dict[str, Any]:
-        """Register a system of an organization."""
-        return await self.made("/v1/systems", {"name": name}, self.steward(organization))
+    async def system(self, organization: dict[str, Any], name: str = "婚姻登记系统", **changes: Any) -> dict[str, Any]:
+        """Register a system of an organization, on the government cloud."""
+        return await self.made("/v1/systems", {"name": name, "on_gov_cloud": True} | changes, self.steward(organization))
 
     async def provider(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Register an organization with a system."""

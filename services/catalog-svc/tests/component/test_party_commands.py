@@ -31,6 +31,13 @@ async def test_a_system_takes_its_steps_from_the_command_line(node: Any, cli: An
         await cli("system", "retire", system["system_id"], "--reason", "关停")
 
 
+async def test_where_a_system_runs_is_said_from_the_command_line(node: Any, cli: Any) -> None:
+    system = await node.system(await node.organization(), on_gov_cloud=None)
+    assert (await cli("system", "place", system["system_id"], "--off-gov-cloud"))["on_gov_cloud"] is False
+    assert (await cli("system", "place", system["system_id"], "--on-gov-cloud"))["on_gov_cloud"] is True
+    assert [row["system_name"] for row in (await cli("report", "off-cloud"))["rows"]] == []
+
+
 async def test_taxonomies_are_listed_and_entered_from_the_command_line(cli: Any) -> None:
     top = await cli("taxonomy", "add", "T1", "--name", "社会治理")
     await cli("taxonomy", "add", "T1.1", "--name", "网格", "--parent", top["taxonomy_id"])

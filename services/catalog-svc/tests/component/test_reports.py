@@ -165,6 +165,7 @@ async def test_every_report_is_given_as_csv_and_xlsx(node: Any) -> None:
         ("duties", "最近批次行数"),
         ("duty-totals", "归集率"),
         ("idle-systems", "无流动天数"),
+        ("off-cloud", "上云情况"),
         ("lapsed-papers", "有效期至"),
         ("duplicates", "提供方数"),
         ("totals", "信息资源数"),

@@ -33,7 +33,8 @@ async def withdraw(node: Any, resource: dict[str, Any]) -> None:
 
 
 async def test_a_system_of_which_only_the_name_is_sent_is_planned_and_takes_resources(node: Any) -> None:
-    organization, system = await node.provider()
+    organization = await node.organization()
+    system = await node.made("/v1/systems", {"name": "婚姻登记系统"}, node.steward(organization))
     said = {"kind": "own", "state": "planned", "on_gov_cloud": None, "is_main_system": False, "sector": None}
     assert system == system | said
     await node.published(organization, system)

@@ -16,6 +16,7 @@ system = typer.Typer(no_args_is_help=True, help="Information systems.")
 resource = typer.Typer(no_args_is_help=True, help="Data resources: draft, publish, look.")
 
 Limit = Annotated[int, typer.Option(help="how many at most", min=1, max=200)]
+OnCloud = Annotated[bool | None, typer.Option("--on-gov-cloud/--off-gov-cloud", help="where it runs; nobody said when left out")]
 
 
 def _document(path: Path) -> Any:
@@ -67,10 +68,11 @@ def system_list(limit: Limit = 50) -> None:
 
 
 @system.command("register")
-def system_register(name: str) -> None:
+def system_register(name: str, on_gov_cloud: OnCloud = None) -> None:
     """Register an information system of your organization."""
+    body = {"name": name} | ({} if on_gov_cloud is None else {"on_gov_cloud": on_gov_cloud})
     with Client() as client:
-        show(client.call("POST", f"{client.profile.catalog}/v1/systems", json={"name": name}).json())
+        show(client.call("POST", f"{client.profile.catalog}/v1/systems", json=body).json())
 
 
 @resource.command("list")

@@ -38,6 +38,7 @@ class Report(StrEnum):
     DUTIES = "duties"
     DUTY_TOTALS = "duty-totals"
     IDLE_SYSTEMS = "idle-systems"
+    OFF_CLOUD = "off-cloud"
     LAPSED_PAPERS = "lapsed-papers"
     DUPLICATES = "duplicates"
     TOTALS = "totals"

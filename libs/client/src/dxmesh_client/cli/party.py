@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from dxmesh_client.cli.catalog import Limit, system
+from dxmesh_client.cli.catalog import Limit, OnCloud, system
 from dxmesh_client.cli.output import show, show_all
 from dxmesh_client.client import Client
 
@@ -58,9 +58,19 @@ def officer_vacancies(limit: Limit = 50) -> None:
         show_all(page.items, ["organization_id", "name", "level", "lacks"])
 
 
+@system.command("place")
+def system_place(system_id: UUID, on_gov_cloud: OnCloud = True) -> None:
+    """Say whether a system runs on the government cloud; one that serves leaves it by the data authority alone."""
+    with Client() as client:
+        url = f"{client.profile.catalog}/v1/systems/{system_id}"
+        read = client.call("GET", url)
+        body = {"name": read.json()["name"], "on_gov_cloud": on_gov_cloud}
+        show(client.call("PUT", url, json=body, headers={"If-Match": read.headers["ETag"]}).json())
+
+
 @system.command("service")
 def system_service(system_id: UUID, reason: Annotated[str | None, typer.Option()] = None) -> None:
-    """Put a planned system in service; refused while nothing of it is catalogued."""
+    """Put a planned system in service; refused while nothing of it is catalogued, or while it is off the government cloud."""
     with Client() as client:
         show(client.call("POST", f"{client.profile.catalog}/v1/systems/{system_id}/service", json=_sent(reason=reason)).json())
 

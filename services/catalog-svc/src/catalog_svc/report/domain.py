@@ -20,6 +20,7 @@ class ReportName(StrEnum):
     DUTIES = "duties"
     DUTY_TOTALS = "duty-totals"
     IDLE_SYSTEMS = "idle-systems"
+    OFF_CLOUD = "off-cloud"
     LAPSED_PAPERS = "lapsed-papers"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
@@ -52,6 +53,7 @@ TITLES = {
     ReportName.DUTIES: "责任清单归集情况",
     ReportName.DUTY_TOTALS: "分部门应归尽归情况",
     ReportName.IDLE_SYSTEMS: "无数据流动的信息系统",
+    ReportName.OFF_CLOUD: "未上政务云的信息系统",
     ReportName.LAPSED_PAPERS: "许可或合同缺失、到期的提供方",
     ReportName.DUPLICATES: "同名资源",
     ReportName.TOTALS: "分层级分部门总数",
@@ -110,6 +112,14 @@ COLUMNS: dict[ReportName, dict[str, str]] = {
         "idle_days": "无流动天数",
         "registered_at": "登记时间",
     },
+    ReportName.OFF_CLOUD: {
+        "system_name": "信息系统名称",
+        **_ORGANIZATION,
+        "state": "系统状态",
+        "cloud": "上云情况",
+        "reason": "启用说明",
+        "registered_at": "登记时间",
+    },
     ReportName.LAPSED_PAPERS: {
         **_ORGANIZATION,
         "kind": "类别",
@@ -166,6 +176,7 @@ _SHOWN = {
         "ceased": "已停止流动",
     },
     "kind": {"public_utility": "公用事业单位", "social_body": "社会机构"},
+    "cloud": {"off": "未上云", "unsaid": "未填报"},
     "paper": {"licence": "许可", "contract": "合同"},
     "standing": {"missing": "缺失", "lapsed": "已到期"},
     "forbids": {"sharing": "不予共享", "opening": "不予开放"},
@@ -250,6 +261,15 @@ def idle_systems(rows: Rows, *, days: int) -> tuple[dict[str, Any], Rows]:
     """Return how many systems stood still for so many days, those of which nothing ever came or went counted apart."""
     flows = Counter(row["flow"] for row in rows)
     return {"days": days, "ceased_count": flows["ceased"], "never_count": flows["never"]}, rows
+
+
+def off_cloud(systems: Rows) -> tuple[dict[str, Any], Rows]:
+    """Return how many of the organizations' own systems are on the government cloud, and those that are not or do not say."""
+    places = Counter(row["cloud"] for row in systems)
+    counts = {"system_count": len(systems), "off_count": places["off"], "unsaid_count": places["unsaid"]}
+    return counts | {"on_ratio": round(places["on"] / len(systems), 4) if systems else None}, [
+        row for row in systems if row["cloud"] != "on"
+    ]
 
 
 def lapsed_papers(rows: Rows) -> tuple[dict[str, Any], Rows]:

@@ -130,6 +130,8 @@ async def _found(report: ReportName, who: Who, tx: Tx, *, days: int, now: dateti
             return domain.duty_totals(await flows.duties(tx, of=_of(who), today=day_of(now)))
         case ReportName.IDLE_SYSTEMS:
             return domain.idle_systems(await flows.idle_systems(tx, of=_of(who), since=now - timedelta(days=days), now=now), days=days)
+        case ReportName.OFF_CLOUD:
+            return domain.off_cloud(await store.off_cloud(tx, of=_of(who)))
         case ReportName.LAPSED_PAPERS:
             return domain.lapsed_papers(await store.lapsed_papers(tx, of=_of(who), today=day_of(now)))
         case ReportName.DUPLICATES:

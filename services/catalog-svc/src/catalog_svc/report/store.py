@@ -106,6 +106,16 @@ _NEGATIVE_LIST = text(
     ORDER BY is_breached DESC, o.uscc, e.name_key, e.entry_id, r.resource_code
     """
 )
+_OFF_CLOUD = text(
+    f"""
+    SELECT s.system_id, s.name AS system_name, o.organization_id, o.name AS organization_name, o.uscc, o.level, s.state, s.registered_at,
+           CASE s.on_gov_cloud WHEN true THEN 'on' WHEN false THEN 'off' ELSE 'unsaid' END AS cloud,
+           (SELECT p.reason FROM system_step p WHERE p.system_id = s.system_id AND p.state = 'in_service') AS reason
+    FROM system s JOIN organization o USING (organization_id)
+    WHERE s.state <> 'retired' AND s.kind = 'own' AND {OF}
+    ORDER BY o.uscc, s.name_key, s.system_id
+    """
+)
 _LAPSED_PAPERS = text(
     f"""
     SELECT o.organization_id, o.name AS organization_name, o.uscc, o.level, o.kind, owed.paper, owed.held ->> 'title' AS title,
@@ -160,6 +170,11 @@ async def non_sharing(tx: AsyncSession) -> Sequence[dict[str, Any]]:
 async def negative_list(tx: AsyncSession) -> Sequence[dict[str, Any]]:
     """Return each entry of the negative list in force with every resource in force that it binds, those that break it ahead."""
     return await rows_of(tx, _NEGATIVE_LIST)
+
+
+async def off_cloud(tx: AsyncSession, *, of: UUID | None) -> Sequence[dict[str, Any]]:
+    """Return the organizations' own systems that are not retired, with whether they are on the government cloud."""
+    return await rows_of(tx, _OFF_CLOUD, of=of)
 
 
 async def lapsed_papers(tx: AsyncSession, *, of: UUID | None, today: date) -> Sequence[dict[str, Any]]:

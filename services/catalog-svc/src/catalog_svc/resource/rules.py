@@ -1,5 +1,6 @@
 """The rules an entry must keep, each naming the field it is broken in (编制指南 发改高技〔2017〕1272号, 政务数据共享条例 Art. 13-15)."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from catalog_svc.resource import attribute_rules, item_rules
@@ -9,6 +10,8 @@ from dxmesh_schemas import text
 from dxmesh_schemas.catalog import OpenType, SharingType
 
 __all__ = ["Facts", "Fault", "effective_level", "effective_sharing", "faults", "missing", "strictest"]
+_SECRET_MARK = re.compile(r"(?:绝密|机密|秘密)\s*★")
+"""密级★保密期限, as GB/T 9704-2012 section 7.2.2 writes it."""
 _STRICTNESS = (SharingType.UNCONDITIONAL, SharingType.CONDITIONAL, SharingType.NOT_SHARED)
 
 
@@ -68,10 +71,20 @@ def _missing(entry: Definition | Settled) -> Iterator[Fault]:
 def _naming(entry: Definition | Settled, facts: Facts) -> Iterator[Fault]:
     if entry.is_classified:
         yield "/is_classified", "state and work secrets do not belong in the catalogue (GDSR Art. 3); do not enter this resource"
+    for pointer, said in (("/name", entry.name), ("/summary", entry.summary), *_item_names(entry)):
+        if mark := _SECRET_MARK.search(said):
+            yield (
+                pointer,
+                f"carries the mark of a state secret ({mark[0]}); what is classified does not belong in the catalogue (GDSR Art. 3)",
+            )
     if facts.system_name is None:
         yield "/system_id", "is no system of the provider that is planned or in service; register it first under /v1/systems"
     elif text.comparable(entry.name) == text.comparable(facts.system_name):
         yield "/name", "is just the system's name; say what data the resource holds"
+
+
+def _item_names(entry: Definition | Settled) -> Iterator[tuple[str, str]]:
+    return ((f"/items/{index}/name", item.name) for index, item in enumerate(entry.items))
 
 
 def _sharing(entry: Definition | Settled) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from catalog_svc.sector import store as sectors
 from catalog_svc.sector.domain import reached
 from catalog_svc.system import domain, store
 from catalog_svc.system.domain import Main
-from catalog_svc.system.errors import NothingCatalogued, StillCatalogued, SystemInvalid, SystemNameTaken
+from catalog_svc.system.errors import NothingCatalogued, OffCloud, StillCatalogued, SystemInvalid, SystemNameTaken
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
@@ -79,7 +79,7 @@ async def change(
     """Change a system's entry; the same entry again changes nothing.
 
     Raises: SystemNotFound (404), EntryPassed (412), SystemTransition (409) for a retired one, SystemNameTaken (409),
-    SystemInvalid, SectorUnknown (422), CapReached (409), Forbidden (403).
+    SystemInvalid, SectorUnknown (422), CapReached (409), Forbidden (403), OffCloud (409) for one that serves.
     Emits: catalog.system.changed.v1, when something changed.
     """
     row = await _locked(tx, system_id, of=of)
@@ -91,6 +91,9 @@ async def change(
     wanted = (name, kind, extras.get("on_gov_cloud", row.on_gov_cloud), main)
     if (row.name, row.kind, row.on_gov_cloud, before) == wanted:
         return row
+    was_on_cloud = domain.cloud_fault(SystemKind(row.kind), row.on_gov_cloud) is None
+    if row.state == SystemState.IN_SERVICE and was_on_cloud and not by.has("authority"):
+        _refuse_off_cloud(SystemKind(wanted[1]), wanted[2])
     if row.name_key != comparable(name):
         await _refuse_taken(tx, row.organization_id, name)
     await _settle_main(tx, main, before=before, system_id=system_id, by=by)
@@ -103,9 +106,9 @@ async def change(
 async def enter_service(
     tx: AsyncSession, system_id: UUID, *, of: UUID | None, reason: str | None, by: Principal, now: datetime
 ) -> store.System:
-    """Put a planned system in service, once something of it is catalogued.
+    """Put a planned system in service, once something of it is catalogued; off the government cloud by the authority, with the reason.
 
-    Raises: SystemNotFound (404), SystemTransition (409), NothingCatalogued (409) naming the drafts that wait.
+    Raises: SystemNotFound (404), SystemTransition (409), NothingCatalogued (409) naming the drafts that wait, OffCloud (409).
     Emits: catalog.system.changed.v1.
     Source: new systems are entered in the catalogue before they serve (「并按照规定编入政务信息资源目录」).
     """
@@ -116,6 +119,8 @@ async def enter_service(
         drafts = [str(resource.resource_id) for resource in resources[:_NAMED_AT_MOST]]
         remedy = "have its draft published" if drafts else "enter what it will hold with POST /v1/resources and have it published"
         raise NothingCatalogued(f"no resource of {row.name} is in force; {remedy}, then send this again", drafts=drafts)
+    if not (by.has("authority") and reason):
+        _refuse_off_cloud(SystemKind(row.kind), row.on_gov_cloud)
     return await _step(tx, row, state, by=by, reason=reason, now=now)
 
 
@@ -136,6 +141,13 @@ async def retire(tx: AsyncSession, system_id: UUID, *, of: UUID | None, reason: 
         )
     row.is_main_system = False
     return await _step(tx, row, state, by=by, reason=reason, now=now)
+
+
+def _refuse_off_cloud(kind: SystemKind, on_gov_cloud: bool | None) -> None:
+    fault = domain.cloud_fault(kind, on_gov_cloud)
+    if fault is not None:
+        pointer, what = fault
+        raise OffCloud(what, errors=[{"pointer": pointer, "detail": what}])
 
 
 async def _locked(tx: AsyncSession, system_id: UUID, *, of: UUID | None) -> store.System:

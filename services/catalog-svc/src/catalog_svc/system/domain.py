@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from catalog_svc.system.errors import SystemTransition
-from dxmesh_schemas.catalog import SystemState
+from dxmesh_schemas.catalog import SystemKind, SystemState
 
 Fault = tuple[str, str]
 _NEXT = {
@@ -30,6 +30,19 @@ def refuse_change(state: SystemState) -> None:
     """Raise SystemTransition (409) when a system takes no change."""
     if state is SystemState.RETIRED:
         raise SystemTransition("the system is retired and stays as it was; register a new one instead", state=state.value)
+
+
+def cloud_fault(kind: SystemKind, on_gov_cloud: bool | None) -> Fault | None:
+    """Return what keeps a system from serving where it runs: an organization's own runs on the government cloud (S10).
+
+    One that is run from above is not its organization's to place.
+    Source: 「非涉密系统要依托市政务云进行建设和部署」; secret systems are none of this node's.
+    """
+    if kind is not SystemKind.OWN or on_gov_cloud:
+        return None
+    said = "nobody said whether the system is" if on_gov_cloud is None else "the system is not"
+    remedy = "enter that it is (PUT /v1/systems/{id}), or have the data authority put it in service, with the reason"
+    return "/on_gov_cloud", f"{said} on the government cloud; {remedy}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,12 @@ class SystemTransition(Conflict):
     slug, title = "system-transition", "The system's state does not allow this"
 
 
+class OffCloud(Conflict):
+    """An organization's own system serves on the government cloud, or by the data authority's consent with its reason."""
+
+    slug, title = "off-cloud", "The system is not on the government cloud"
+
+
 class NothingCatalogued(Conflict):
     """No resource of the system is in force, so it does not go in service; `drafts` names those that wait."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from catalog_svc.etag import EntryPassed, IfMatch, show
 from catalog_svc.media import BODY_PROBLEMS, json_body
@@ -15,6 +15,7 @@ from catalog_svc.sector.errors import CapReached, SectorUnknown
 from catalog_svc.system import commands, store
 from catalog_svc.system.errors import (
     NothingCatalogued,
+    OffCloud,
     StillCatalogued,
     SystemInvalid,
     SystemNameTaken,
@@ -34,6 +35,12 @@ _READS_ALL = ("authority", "operator", "auditor")
 _EXTRAS = ("kind", "on_gov_cloud", "is_main_system", "sector")
 
 
+def _no_secrets(is_classified: bool) -> bool:
+    if is_classified:
+        raise ValueError("state and work secrets do not belong in the catalogue (GDSR Art. 3); do not enter this system")
+    return is_classified
+
+
 class SystemChange(BaseModel):
     """What of a system may change; all but the name stay as they are when left out."""
 
@@ -45,6 +52,7 @@ class SystemChange(BaseModel):
     on_gov_cloud: Annotated[bool | None, Field(description="null: nobody said")] = None
     is_main_system: Annotated[bool, Field(description="the main system of its sector (the data authority decides)")] = False
     sector: Annotated[SectorCode | None, Field(description="a code of GET /v1/sectors")] = None
+    is_classified: Annotated[bool, AfterValidator(_no_secrets), Field(description="涉密: must be false")] = False
 
     def extras(self) -> dict[str, Any]:
         """Return those of the fields that may be left out which were sent, null included."""
@@ -191,7 +199,16 @@ async def get_system(system_id: UUID, who: Who, tx: Tx, response: Response) -> s
     "/{system_id}",
     response_model=SystemOut,
     responses=problems(
-        *BODY_PROBLEMS, SystemNotFound, EntryPassed, SystemTransition, SystemNameTaken, SystemInvalid, SectorUnknown, CapReached, Forbidden
+        *BODY_PROBLEMS,
+        SystemNotFound,
+        EntryPassed,
+        SystemTransition,
+        OffCloud,
+        SystemNameTaken,
+        SystemInvalid,
+        SectorUnknown,
+        CapReached,
+        Forbidden,
     ),
 )
 async def change(system_id: UUID, body: SystemChange, who: Who, if_match: IfMatch, tx: Tx, response: Response) -> store.System:
@@ -203,10 +220,13 @@ async def change(system_id: UUID, body: SystemChange, who: Who, if_match: IfMatc
 @router.post(
     "/{system_id}/service",
     response_model=SystemOut,
-    responses=problems(*BODY_PROBLEMS, SystemNotFound, SystemTransition, NothingCatalogued, Forbidden),
+    responses=problems(*BODY_PROBLEMS, SystemNotFound, SystemTransition, NothingCatalogued, OffCloud, Forbidden),
 )
 async def enter_service(system_id: UUID, who: Who, tx: Tx, body: ServiceIn | None = None) -> store.System:
-    """Put a planned system in service; refused while nothing of it is catalogued."""
+    """Put a planned system in service; refused while nothing of it is catalogued, or while it is off the government cloud.
+
+    An organization's own system serves off the cloud only when the data authority puts it in service, with the reason.
+    """
     reason = body.reason if body is not None else None
     return await commands.enter_service(tx, system_id, of=_editor(who), reason=reason, by=who, now=utc_now())
 
