@@ -14,6 +14,7 @@ class Facets:
         self._masks: dict[str, dict[str, int]] = {name: {} for name in FACETS}
         self._below: dict[str, set[str]] = {}
         self.taxonomies: Mapping[str, Taxonomy] = {}  # by code
+        self._members: dict[str, int] | None = None  # put together when asked for, until something changes
 
     def put(self, bit: int, entry: Entry) -> None:
         """Note the values of a resource; it belongs to its class and to all above it."""
@@ -30,6 +31,7 @@ class Facets:
                 self._note(name, value, bit)
         for code in entry.taxonomies:
             self._note("taxonomy", code, bit)
+            self._members = None
         above = ""
         for part in entry.class_path.split("/"):
             path = f"{above}/{part}" if above else part
@@ -46,17 +48,21 @@ class Facets:
         return (self._belonging() if name == "taxonomy" else self._masks[name]).get(value, 0)
 
     def _belonging(self) -> Mapping[str, int]:
-        """Return for each entry of a taxonomy what belongs to it or to one below it.
-
-        Put together anew each time: entries are few, and one may come to stand elsewhere while no resource changes.
-        """
+        """Return for each entry of a taxonomy what belongs to it or to one below it."""
+        if self._members is not None:
+            return self._members
         found: dict[str, int] = {}
         for code, mask in self._masks["taxonomy"].items():
             at: str | None = code
             while at is not None:
                 found[at] = found.get(at, 0) | mask
                 at = known.parent if (known := self.taxonomies.get(at)) is not None else None
+        self._members = found
         return found
+
+    def put_taxonomies(self, taxonomies: Mapping[str, Taxonomy]) -> None:
+        """Hold the entries of taxonomies as they are now: one may come to stand elsewhere while no resource changes."""
+        self.taxonomies, self._members = taxonomies, None
 
     def counts(self, mask: int, class_path: str | None) -> Mapping[str, list[tuple[str, int]]]:
         """Return value → count for every facet, most first; of classes, the one asked for and those one step below it."""

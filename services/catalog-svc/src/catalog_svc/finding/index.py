@@ -96,7 +96,7 @@ class Index:
 
     def put_taxonomies(self, taxonomies: Mapping[str, Taxonomy]) -> None:
         """Hold the entries of taxonomies as they are now."""
-        self._facets.taxonomies = taxonomies
+        self._facets.put_taxonomies(taxonomies)
 
     def put(self, entry: Entry) -> None:
         """Hold a resource as it is now."""

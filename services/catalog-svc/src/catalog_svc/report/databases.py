@@ -44,30 +44,33 @@ _TAXONOMIES = text(
     ORDER BY array_position(ARRAY['base', 'domain', 'theme'], t.kind), t.code_key
     """
 )
-# UNION without ALL ends also where a loop is kept
+# from the base databases downwards, so that each resource is reached once; UNION without ALL ends also where a loop is kept
 _LINEAGE = text(
     f"""
     WITH RECURSIVE named AS (
-        SELECT array_agg(code) FILTER (WHERE kind = 'base') AS base, array_agg(code) FILTER (WHERE kind = 'theme') AS theme FROM taxonomy
-    ), derived AS (
-        SELECT resource_id FROM resource r, named
-        WHERE {IN_FORCE} AND (taxonomies && named.theme OR EXISTS (SELECT FROM lineage_edge e WHERE e.resource_id = r.resource_id))
-    ), way AS (
-        SELECT resource_id AS derived_id, resource_id AS at FROM derived
-        UNION
-        SELECT way.derived_id, e.source_resource_id FROM way JOIN lineage_edge e ON e.resource_id = way.at
-        WHERE e.source_resource_id IS NOT NULL
+        SELECT coalesce(array_agg(code) FILTER (WHERE kind = 'base'), '{{}}') AS base,
+               coalesce(array_agg(code) FILTER (WHERE kind = 'theme'), '{{}}') AS theme
+        FROM taxonomy
     ), based AS (
-        SELECT way.derived_id FROM way JOIN resource r ON r.resource_id = way.at, named WHERE r.version > 0 AND r.taxonomies && named.base
+        (
+            SELECT resource_id FROM resource, named WHERE version > 0 AND taxonomies && named.base
+            UNION
+            SELECT e.resource_id FROM lineage_edge e JOIN taxonomy t ON t.taxonomy_id = e.source_taxonomy_id WHERE t.kind = 'base'
+        )
         UNION
-        SELECT way.derived_id FROM way JOIN lineage_edge e ON e.resource_id = way.at JOIN taxonomy t ON t.taxonomy_id = e.source_taxonomy_id
-        WHERE t.kind = 'base'
+        SELECT e.resource_id FROM lineage_edge e JOIN based ON based.resource_id = e.source_resource_id
+    ), derived AS (
+        SELECT r.resource_id, coalesce(said.source_count, 0) AS source_count, based.resource_id IS NOT NULL AS has_base
+        FROM resource r CROSS JOIN named
+        LEFT JOIN (SELECT resource_id, count(*)::int AS source_count FROM lineage_edge GROUP BY resource_id) said USING (resource_id)
+        LEFT JOIN based USING (resource_id)
+        WHERE {IN_FORCE} AND (r.taxonomies && named.theme OR said.source_count > 0)
     )
     SELECT r.resource_id, r.resource_code, r.name, o.organization_id, o.name AS organization_name, o.uscc, o.level,
-           (SELECT string_agg(t.name, '、' ORDER BY t.code_key) FROM taxonomy t WHERE t.kind = 'theme' AND t.code = ANY (r.taxonomies))
-             AS theme_names,
-           (SELECT count(*)::int FROM lineage_edge e WHERE e.resource_id = r.resource_id) AS source_count,
-           EXISTS (SELECT FROM based WHERE based.derived_id = r.resource_id) AS has_base
+           CASE WHEN NOT derived.has_base THEN (
+               SELECT string_agg(t.name, '、' ORDER BY t.code_key) FROM taxonomy t WHERE t.kind = 'theme' AND t.code = ANY (r.taxonomies)
+           ) END AS theme_names,
+           derived.source_count, derived.has_base
     FROM derived JOIN resource r USING (resource_id) JOIN organization o USING (organization_id)
     ORDER BY o.uscc, r.resource_code
     """
