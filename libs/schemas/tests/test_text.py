@@ -11,6 +11,19 @@ def test_a_name_with_a_character_nobody_sees_is_refused_by_its_code_point(name: 
         text.check_name(name)
 
 
+@pytest.mark.parametrize("character", "\u034f\u115f\u1160\u17b4\u2800\u3164\uffa0\ufe00\ufe0f\U000e0100\U000e01ef\U000e0041\u2060\u180e")
+def test_a_letter_or_mark_that_shows_nothing_is_refused_like_a_zero_width_one(character: str) -> None:
+    with pytest.raises(ValueError, match=f"U\\+{ord(character):04X}"):
+        text.check_name(f"民政{character}局")
+    assert text.unseen(f"a\u200b{character}") == "U+200B", "the first is named"
+    assert text.unseen(f"a\n{character}", layout=True) == f"U+{ord(character):04X}"
+
+
+def test_lines_and_tabs_stand_in_running_text_and_not_in_names() -> None:
+    assert text.unseen("一\n二\t三", layout=True) is None
+    assert text.unseen("一\n二") == "U+000A"
+
+
 @pytest.mark.parametrize(("name", "half"), [("第２局", "2"), ("Ａ 区", "A"), ("ｂ 区", "b")])
 def test_a_name_with_full_width_letters_or_digits_is_told_what_to_write(name: str, half: str) -> None:
     with pytest.raises(ValueError, match=f"write '{half}'"):

@@ -8,6 +8,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StringConstraints
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_EMPTY = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""Letters and marks that show nothing (Unicode: Default_Ignorable_Code_Point, and the empty Braille cell).
+
+Mongolian's own variation selectors are not among them: its words need them.
+"""
 _LAYOUT = frozenset("\n\t")
 _FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
 _LIKE_LATIN = "\u0391\u0392\u0395-\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf\u0400-\u052f"  # Greek, Cyrillic
@@ -15,16 +20,17 @@ _MIXED = re.compile(f"[A-Za-z](?P<after>[{_LIKE_LATIN}])|(?P<before>[{_LIKE_LATI
 
 
 def unseen(text: str, *, layout: bool = False) -> str | None:
-    """Name the first character that cannot be seen (controls, zero-width, direction marks), or None.
+    """Name the first character that cannot be seen (controls, zero-width, direction marks, fillers), or None.
 
     Two names that differ by one of these look the same to a reader, and PostgreSQL refuses U+0000.
     """
-    if text.isprintable():  # most are, and this is a hundred times as quick
+    empty = None if text.isascii() else _EMPTY.search(text)
+    if empty is None and text.isprintable():  # most are, and this is a hundred times as quick
         return None
-    for character in text:
+    for character in text if empty is None else text[: empty.start()]:
         if unicodedata.category(character) in _UNSEEN and not (layout and character in _LAYOUT):
             return f"U+{ord(character):04X}"
-    return None
+    return f"U+{ord(empty.group()):04X}" if empty is not None else None
 
 
 def full_width(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -47,8 +48,12 @@ def _item(index: int, item: DataItem, entry: Definition | Settled, facts: Facts)
     at = f"/items/{index}"
     if item.code.endswith("_"):
         yield f"{at}/code", "ends in an underscore; such columns belong to the node"
-    if (character := text.full_width(item.name)) is not None:
+    if text.unseen(item.name, layout=True) is None and (character := text.unseen(item.name)) is not None:
+        yield f"{at}/name", f"holds {character}, a line break or tab; a name stands in one line"
+    elif (character := text.full_width(item.name)) is not None:
         yield f"{at}/name", f"holds the full-width {character!r}; write it half-width"
+    elif (character := text.mixed_scripts(item.name)) is not None:
+        yield f"{at}/name", f"holds {character!r} ({unicodedata.name(character)}) among Latin letters; write the Latin one it looks like"
     for label, bound in (("minimum", item.minimum), ("maximum", item.maximum)):
         if bound is not None and not math.isfinite(bound):
             yield f"{at}/{label}", "is not a finite number"

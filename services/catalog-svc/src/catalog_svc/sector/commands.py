@@ -28,9 +28,8 @@ async def put(
     await store.lock_names(tx)
     known = await store.find_by_name(tx, comparable(name))
     if known is not None and known.sector != sector:
-        raise SectorNameTaken(
-            f"the sector {known.sector!r} is called {known.name!r}; change that one or choose another name", sector=known.sector
-        )
+        detail = f"the sector {known.sector!r} is called {known.name!r}; change that one or choose another name"
+        raise SectorNameTaken(detail, errors=[{"pointer": "/name", "detail": detail}], sector=known.sector)
     row, is_new = await store.ensure(tx, sector, name=name, name_key=comparable(name), now=now)
     if is_new and if_match is not None:
         raise EntryPassed(f"no sector has the code {sector!r}; leave If-Match out to register it")

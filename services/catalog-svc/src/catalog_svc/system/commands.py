@@ -196,7 +196,8 @@ async def _settle_main(tx: AsyncSession, main: Main, *, before: Main, system_id:
 async def _refuse_taken(tx: AsyncSession, organization_id: UUID, name: str) -> None:
     known = await store.find_by_name(tx, organization_id, comparable(name))
     if known is not None:
-        raise SystemNameTaken(f"the organization has a system called {known.name!r}; use it", system_id=str(known.system_id))
+        detail = f"the organization has a system called {known.name!r}; use it"
+        raise SystemNameTaken(detail, errors=[{"pointer": "/name", "detail": detail}], system_id=str(known.system_id))
 
 
 def _event(kind: type[SystemEvent], row: store.System) -> SystemEvent:

@@ -151,7 +151,7 @@ async def _refuse_named(tx: AsyncSession, kind: TaxonomyKind, name: str, *, othe
     known = await store.find_by_name(tx, kind, comparable(name))
     if known is not None and known.taxonomy_id != other_than:
         detail = f"{known.code} of kind {kind} is called {known.name!r}; choose another name or change that one"
-        raise TaxonomyNameTaken(detail, taxonomy_id=str(known.taxonomy_id))
+        raise TaxonomyNameTaken(detail, errors=[{"pointer": "/name", "detail": detail}], taxonomy_id=str(known.taxonomy_id))
 
 
 async def _lead_faults(tx: AsyncSession, organization_id: UUID | None) -> list[domain.Fault]:
