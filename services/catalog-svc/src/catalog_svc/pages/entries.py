@@ -15,6 +15,7 @@ from catalog_svc.resource.errors import RevisionPassed
 from catalog_svc.resource.routes import Scheme
 from catalog_svc.step import store as steps
 from catalog_svc.step.domain import StepKind
+from catalog_svc.taxonomy import store as taxonomies
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import Tx, utc_now
 
@@ -98,8 +99,15 @@ async def _form(request: Request, tx: AsyncSession, who: Principal, form: Form, 
         form=form,
         row=row,
         passed=passed,
+        databases=await _databases(tx, form),
         systems=await queries.systems_taking(tx, of=row.organization_id if row is not None else own, limit=_MOST_CHOICES),
     )
+
+
+async def _databases(tx: AsyncSession, form: Form) -> dict[str, str]:
+    """Return the databases and warehouses a resource may belong to, and those the form names whatever became of them."""
+    rows = await taxonomies.list_page(tx, kind=None, q=None, parent=None, lead=None, retired_too=False, after=None, limit=_MOST_CHOICES)
+    return {code: code for code in form.chosen("/taxonomies/-")} | {row.code: row.name for row in rows}
 
 
 def _latest(row: store.Resource) -> Settled:

@@ -43,6 +43,10 @@ class Form:
         """Return what is wrong with a field."""
         return [fault["detail"] for fault in self.faults if fault["pointer"] == pointer]
 
+    def faults_in(self, pointer: str) -> list[str]:
+        """Return what is wrong with a list of choices, and with each of them."""
+        return [fault["detail"] for fault in self.faults if fault["pointer"] == pointer or fault["pointer"].startswith(f"{pointer}/")]
+
     def rows(self, name: str) -> range:
         """Return the numbers of a repeated part's rows, at least one."""
         found = [int(match[2]) for pointer in self.values if (match := _ROW.fullmatch(pointer)) and match[1] == name]

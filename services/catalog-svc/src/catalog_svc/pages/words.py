@@ -218,6 +218,7 @@ FIELDS = {
     "business_item": "业务事项 Business item",
     "authority_source": "职责依据 Authority",
     "related_codes": "关联资源 Related",
+    "taxonomies": "所属库 Databases",
     "video": "视频点位 Camera",
     "census": "普查数字 Census",
     "is_classified": "涉密 Classified",
