@@ -226,6 +226,15 @@ async def test_an_api_page_shows_every_operation(city: City, visitor: Visitor, s
         assert visit.complaints == []
 
 
+async def test_an_operation_shows_what_its_body_and_its_problems_are_made_of(city: City, visitor: Visitor) -> None:
+    async with visitor.visit(city.urls["catalog"] + "/docs") as visit:
+        drafting = visit.page.locator(".opblock-put", has=visit.page.locator('[data-path="/v1/code-sets/{name}/draft"]'))
+        await drafting.locator(".opblock-summary-control").click()
+        await expect(drafting.locator(".opblock-section-request-body")).to_contain_text('"successors"')  # two references down
+        await expect(drafting.locator('.response[data-code="409"]')).to_contain_text('"trace_id"')
+        assert visit.complaints == []
+
+
 async def test_an_operation_can_be_tried_from_the_api_page_with_a_token(city: City, visitor: Visitor) -> None:
     async with visitor.visit(city.urls["audit"] + "/docs") as visit:
         page = visit.page
