@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy import text as sql
 
+from catalog_svc.claim import commands as claims
 from catalog_svc.claim.consumers import HANDLERS
+from catalog_svc.matching import commands as matching
 from catalog_svc.matching.store import ItemEntry
 from catalog_svc.organization import commands as organizations
 from dxmesh_runtime.db import utc_now
@@ -192,6 +194,21 @@ async def test_a_claim_made_while_its_organization_moves_waits_and_is_one_in_the
         while not await tx.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.02)
     assert (await claiming).json()["division_code"] == "330602"
+
+
+async def test_a_claim_made_while_the_event_of_its_version_is_handled_waits_and_neither_fails(ledger: Ledger) -> None:
+    police, population = await ledger.department("公安局", text("id", "公民身份号码"), text("birth", "出生日期"), claims="id")
+    later = (text("id", "公民身份号码", length=18), text("birth", "出生日期"))
+    await ledger.node.put_in_force(await ledger.draft(police, population, *later))
+    version = (await ledger.told(ResourceChanged))[-1].resource
+    async with ledger.node.sessions.begin() as tx, asyncio.timeout(30):
+        await matching.index(tx, [version])
+        claiming = asyncio.create_task(ledger.claim(police, population, "birth"))
+        while not await tx.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            await asyncio.sleep(0.02)
+        await claims.end_of_resource(tx, version.resource_id, kept=frozenset({"id", "birth"}), reason="x", now=utc_now())
+    assert (await claiming).status_code == 201
+    assert len(await ledger.held()) == 2
 
 
 async def test_the_same_claim_made_twice_at_once_is_one_claim(ledger: Ledger) -> None:

@@ -15,6 +15,7 @@ from catalog_svc.duty import commands as duties
 from catalog_svc.duty import store as duty_store
 from catalog_svc.matching.domain import Verdict
 from catalog_svc.organization import store as organizations
+from catalog_svc.resource import store as resources
 from catalog_svc.resource.errors import IllegalTransition, ResourceNotFound
 from dxmesh_clocks.policy import Policy
 from dxmesh_clocks.working_days import day_of
@@ -216,10 +217,12 @@ async def withdraw(tx: AsyncSession, case_id: UUID, *, reason: str, by: Principa
 
 
 async def _locked(tx: AsyncSession, case_id: UUID) -> store.ArbitrationCase:
-    """Return a case, locked after the claimant's organization and the division, as whoever claims locks them."""
+    """Return a case, locked after both organizations and the division, as whoever claims locks them."""
     row = await store.get(tx, case_id)
     for organization_id in sorted({row.claimant_organization_id, row.holder_organization_id}):
         await organizations.get(tx, organization_id, lock=True)
+    for resource_id in sorted({row.claimant_resource_id, row.holder_resource_id}):
+        await claims.index(tx, await resources.get(tx, resource_id))
     await claim_store.lock_division(tx, row.division_code)
     return await store.get(tx, case_id, lock=True)
 

@@ -1,11 +1,13 @@
 """What makes an item the source of a data element, and what ends it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.arbitration import closing
@@ -77,14 +79,24 @@ async def candidate(tx: AsyncSession, resource_id: UUID, code: str, *, by: Princ
     if not resource_commands.may_edit(by, row.organization_id):
         raise Forbidden("sources are claimed by a steward of the provider or the data authority")
     organization = await organizations.get(tx, row.organization_id, lock=True)
+    await index(tx, row)
     await store.lock_division(tx, organization.division_code)
     row = await resources.get(tx, resource_id, lock=True)
     if row.version == 0 or row.withdrawn_at is not None:
         raise IllegalTransition(f"only an item of a published resource is a source; this one is {row.state}", state=row.state)
-    snapshot = await _in_force(tx, row)
-    if (await items.newest_versions(tx, [resource_id])).get(resource_id, 0) < snapshot.version:
-        await matching.index(tx, [snapshot])  # the claim comes before the event of the publication
-    return await _candidate(tx, row, organization, snapshot, code)
+    await index(tx, row)  # a version that was published while it waited
+    return await _candidate(tx, row, organization, await _in_force(tx, row), code)
+
+
+async def index(tx: AsyncSession, row: resources.Resource) -> None:
+    """Index a resource's items unless the event of its version has done so: before the division is locked, as the event does."""
+    if row.version and row.withdrawn_at is None:
+        known = await items.newest_versions(tx, [row.resource_id])
+        if known.get(row.resource_id, 0) < row.version:
+            snapshot = await _in_force(tx, row)
+            with suppress(IntegrityError):  # the event was handled in the same moment, and has done it
+                async with tx.begin_nested():
+                    await matching.index(tx, [snapshot])
 
 
 async def _in_force(tx: AsyncSession, row: resources.Resource) -> ResourceSnapshot:

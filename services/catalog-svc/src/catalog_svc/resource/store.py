@@ -91,7 +91,8 @@ async def get(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Res
     """Return a resource, its row locked and read anew when asked. Raises: ResourceNotFound (404)."""
     query = select(Resource).where(Resource.resource_id == resource_id)
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        # key_share: rows that refer to the resource may be inserted meanwhile, as by the index of items
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
     row = await tx.scalar(query)
     if row is None:
         raise ResourceNotFound(f"no resource you may see has the id {resource_id}")
