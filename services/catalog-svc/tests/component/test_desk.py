@@ -214,6 +214,7 @@ async def test_what_a_form_does_not_offer_stays_as_it_is(node: Any, good_item: A
         sent[name] = [chosen[1] if chosen else ""]
     for name, value in re.findall(r'<textarea[^>]* name="([^"]+)"[^>]*>\n(.*?)</textarea>', shown, re.S):
         sent[name] = [unescape(value)]
+    assert (sent["/sharing_type"], sent["/data_level"]) == (["CONDITIONAL"], [""]), "a level that follows from the items is left open"
     before = (await node.client.get(f"/v1{address}", headers=steward)).json()
     await send(node, f"{address}/entry", sent, steward)
     after = (await node.client.get(f"/v1{address}", headers=steward)).json()
@@ -317,6 +318,9 @@ async def test_a_form_of_another_site_is_refused_and_so_is_one_without_the_pages
     listed = (await node.client.get("/v1/systems", headers=node.authority)).json()["items"]
     assert [one["name"] for one in listed] == [system["name"]]
     await send(node, "/systems/new", {"/name": "新系统", "form_token": token}, browser)
+    by_proxy = {"Origin": "http://catalog.test"}  # the public address
+    answer = await node.client.post("/dashboard/desk/sign-out", headers=browser | FORM | by_proxy)
+    assert answer.status_code == 303
 
 
 async def test_a_form_sent_too_late_is_kept_while_its_sender_signs_in(node: Any) -> None:

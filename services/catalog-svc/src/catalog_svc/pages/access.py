@@ -105,7 +105,9 @@ def refuse_foreign(request: Request) -> None:
     acts in nobody else's name.
     """
     origin = request.headers.get("origin")
-    if origin is not None and origin != "null" and urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower():
+    # a proxy before this service may put a host of its own; browsers then come by the public address
+    hosts = {request.headers.get("host", "").lower(), urlsplit(request.state.public_url).netloc.lower()}
+    if origin is not None and origin != "null" and urlsplit(origin).netloc.lower() in hosts - {""}:
         return
     if origin is None and request.headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
         return

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog_svc.pages import queries, resources, view
 from catalog_svc.pages.access import Posted, Sent, Viewer
 from catalog_svc.pages.fields import Form, Values, body_of, flat, refusals, renumbered
-from catalog_svc.resource import commands, store
+from catalog_svc.resource import commands, rules, store
 from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.errors import RevisionPassed
 from catalog_svc.resource.routes import Scheme
@@ -122,8 +122,15 @@ def _sent(sent: Posted) -> Form:
 
 
 def _values(entry: Settled) -> Values:
-    """Return an entry as its form's fields; items say themselves whether they belong to the key."""
+    """Return an entry as its form's fields; items say themselves whether they belong to the key.
+
+    What follows from the items is left open, so that it goes on following from them.
+    """
     values = flat(entry.model_dump(mode="json", exclude_none=True))
+    if entry.sharing_type is rules.strictest([item.sharing_type for item in entry.items]):
+        del values["/sharing_type"]
+    if entry.data_level == max(item.data_level for item in entry.items):
+        del values["/data_level"]
     return values | {f"/items/{number}/in_key": ["true"] for number, item in enumerate(entry.items) if item.code in entry.key}
 
 
