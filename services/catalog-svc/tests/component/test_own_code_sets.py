@@ -149,6 +149,25 @@ async def test_a_retired_set_goes_on_where_it_is_in_force_and_is_taken_by_nothin
         assert [one["name"] for one in listed] == names
 
 
+async def test_the_pages_say_whose_a_set_is_and_that_it_is_retired(node: Any) -> None:
+    organization = await node.organization()
+    await draft(node, organization)
+    await publish(node, organization)
+
+    async def pages() -> list[str]:
+        reader = node.headers(None, "operator")
+        return [(await node.client.get(f"/dashboard/code-sets{of}", headers=reader)).text for of in ("", f"/{name_of(organization)}")]
+
+    listed, shown = await pages()
+    assert name_of(organization) in listed
+    assert "部门自有" in shown
+    assert "已停用" not in listed + shown
+    await retire(node, node.steward(organization), name_of(organization))
+    listed, shown = await pages()
+    assert "已停用" in listed
+    assert "并入国家标准" in shown
+
+
 async def test_the_authority_retires_the_nodes_sets_and_those_of_departments(node: Any, is_problem: Any) -> None:
     organization = await node.organization()
     await draft(node, organization)
