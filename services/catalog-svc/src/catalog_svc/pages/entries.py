@@ -1,5 +1,6 @@
 """The form of a resource's entry: its fields and items entered, and changed as the next version's draft."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +62,7 @@ async def edit(request: Request, resource_id: UUID, who: Viewer, tx: Tx) -> Resp
     form = Form("entry", _values(entry) | {"revision": [str(row.revision)], "read": [entry.model_dump_json()]})
     returned = await steps.last(tx, resource_id, StepKind.RETURNED.value)
     if returned is not None and returned.revision == row.revision:
-        form.faults = list((returned.detail or {}).get("faults", ()))
+        form.blame((returned.detail or {}).get("faults", ()))
     return await _form(request, tx, who, form, row)
 
 
@@ -90,7 +91,8 @@ async def _form(request: Request, tx: AsyncSession, who: Principal, form: Form, 
         # what differs has been shown: the next attempt is made on what is there now
         form.values |= {"revision": [str(row.revision)], "read": [_latest(row).model_dump_json()]}
     own = None if who.has("authority") else who.organization_id
-    return view.render(
+    return await asyncio.to_thread(  # a thousand items take a second and more, in which others are to be answered
+        view.render,
         request,
         who,
         "entry_form.html",

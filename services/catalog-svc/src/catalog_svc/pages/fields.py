@@ -29,6 +29,7 @@ class Form:
     values: Values = field(default_factory=dict)
     faults: list[dict[str, str]] = field(default_factory=list)
     problem: Problem | None = None
+    _at: dict[str, list[str]] = field(default_factory=dict)
 
     def value(self, pointer: str, default: str = "") -> str:
         """Return what stands in a field."""
@@ -41,7 +42,7 @@ class Form:
 
     def faults_at(self, pointer: str) -> list[str]:
         """Return what is wrong with a field."""
-        return [fault["detail"] for fault in self.faults if fault["pointer"] == pointer]
+        return self._at.get(pointer, [])
 
     def faults_in(self, pointer: str) -> list[str]:
         """Return what is wrong with a list of choices, and with each of them."""
@@ -52,18 +53,33 @@ class Form:
         found = [int(match[2]) for pointer in self.values if (match := _ROW.fullmatch(pointer)) and match[1] == name]
         return range(max(found, default=0) + 1)
 
-    def kept(self, offered: Sequence[str]) -> list[tuple[str, str]]:
-        """Return the values of fields the page does not offer, which it hands on as they are; rows count as one field."""
+    def kept(self, offered: Sequence[str], name: str) -> dict[int | None, list[tuple[str, str]]]:
+        """Return the values of fields the page does not offer, which it hands on as they are, by the row of a part (None: of none).
+
+        Fields of rows are offered for all of them, as `/items/*/name`.
+        """
         names = set(offered)
-        plain = ((re.sub(r"/[0-9]+/", "/*/", pointer), pointer, texts) for pointer, texts in self.values.items())
-        return [(pointer, text) for name, pointer, texts in plain if name not in names and name.startswith("/") for text in texts]
+        found: dict[int | None, list[tuple[str, str]]] = {}
+        for pointer, texts in self.values.items():
+            match = _ROW.fullmatch(pointer)
+            row = int(match[2]) if match is not None and match[1] == name else None
+            asked = f"/{name}/*{match[3]}" if match is not None and row is not None else pointer
+            if pointer.startswith("/") and asked not in names:
+                found.setdefault(row, []).extend((pointer, text) for text in texts)
+        return found
+
+    def blame(self, faults: Sequence[dict[str, str]]) -> None:
+        """Note what is wrong with its fields."""
+        self.faults = list(faults)
+        self._at = {}
+        for fault in faults:
+            self._at.setdefault(fault["pointer"], []).append(fault["detail"])
 
     def refuse(self, problem: Problem, *, pointer: str | None = None) -> None:
         """Note a refusal; `pointer` is the field it belongs to when it names none."""
         self.problem = problem
-        self.faults = list(problem.members.get("errors", ()))
-        if not self.faults and pointer is not None:
-            self.faults = [{"pointer": pointer, "detail": problem.detail}]
+        faults = problem.members.get("errors", ())
+        self.blame([{"pointer": pointer, "detail": problem.detail}] if not faults and pointer is not None else faults)
 
 
 @asynccontextmanager
