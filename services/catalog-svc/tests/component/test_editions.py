@@ -129,6 +129,10 @@ async def test_an_edition_is_downloaded_as_a_table_a_row_an_item(node: Any) -> N
     assert [row["信息项名称"] for row in rows] == ["街道代码", "街道名称", "户数"]
     assert {row["信息资源代码"] for row in rows} == {resource["resource_code"]}
     assert {row["信息资源摘要"] for row in rows} == {"'=1+1"}, "no formula"
+    whole = await node.client.get(f"/v1/editions/{YEAR}/content", headers=node.headers(None))
+    known = node.headers(None) | {"If-None-Match": whole.headers["etag"]}
+    again = await node.client.get(f"/v1/editions/{YEAR}/content", headers=known)
+    assert (again.status_code, again.content) == (304, b""), "who has it is not sent it again"
     frame = fastexcel.read_excel(await content(node, form="xlsx")).load_sheet(0, dtypes="string").to_polars()
     assert frame["信息项名称"].to_list() == ["街道代码", "街道名称", "户数"]
     assert frame["信息资源摘要"].to_list() == ["=1+1"] * 3

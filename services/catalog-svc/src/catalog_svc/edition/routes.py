@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -92,10 +92,15 @@ async def get_edition(year: Year, _: Who, tx: Tx) -> store.Edition:
 
 
 @router.get("/{year}/content", response_class=StreamingResponse, responses=RESPONSES | problems(EditionNotFound, ExportsBusy, TooLarge))
-async def get_content(year: Year, request: Request, _: Who, form: Form) -> StreamingResponse:
+async def get_content(
+    year: Year, request: Request, _: Who, form: Form, if_none_match: Annotated[str | None, Header(max_length=1000)] = None
+) -> Response:
     """Return what an edition holds: as JSON the bytes that are signed (a version a line), as CSV and XLSX a row an item."""
     async with request.state.sessions() as tx:  # given back before the file is made, which takes far longer than reading
         row = await store.get(tx, year)
+        tag = f'"{row.content_sha256}"'
+        if form is Format.JSON and tag in (if_none_match or ""):
+            return Response(status_code=304, headers={"ETag": tag})
         packed = await store.content(tx, year)
     if form is not Format.JSON:
         titles = template.titles_of(ListKind.DATA)
@@ -103,7 +108,7 @@ async def get_content(year: Year, request: Request, _: Who, form: Form) -> Strea
     headers = {
         "Content-Length": str(row.content_byte_count),
         "Content-Disposition": f'attachment; filename="edition-{year}.ndjson"',
-        "ETag": f'"{row.content_sha256}"',
+        "ETag": tag,
         "Cache-Control": "private, max-age=86400, immutable",
     }
     return StreamingResponse(domain.unpacked(packed), media_type="application/x-ndjson", headers=headers)
