@@ -12,6 +12,8 @@ from sqlalchemy import text
 
 from catalog_svc.app import create_app
 from catalog_svc.finding.routes import SearchOut, SuggestionsOut
+from catalog_svc.finding.watch import finding
+from dxmesh_runtime.db import connect
 from dxmesh_runtime.testing import serving
 
 VISIBLE_SECONDS = 1.0
@@ -314,3 +316,20 @@ async def test_the_service_starts_without_its_database_and_says_that_it_is_not_r
     )
     async with serving(create_app(away)) as client:
         is_problem(await client.get("/v1/search", headers=node.authority), 503, "search-index-not-ready")
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_the_index_ends_also_when_a_change_comes_with_the_end(node: Any, turns: int) -> None:
+    database = connect(node.settings.database)
+    async with asyncio.timeout(10):  # else one that does not end would never be seen to
+        async with finding(database) as finder:
+            while not finder.ready:
+                await asyncio.sleep(0.01)
+            finder._wake.clear()
+            await asyncio.sleep(0.01)
+            finder._wake.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            ended_at = time.monotonic()
+    assert time.monotonic() - ended_at < 5
+    await database.close()

@@ -97,7 +97,9 @@ class Finder:
                     await asyncio.sleep(_GATHER_SECONDS)  # while many change, they are read together
                     continue
                 try:
-                    await asyncio.wait_for(self._wake.wait(), _COMPARE_SECONDS)
+                    # wait_for would swallow a cancellation that comes with a change, and the service would never end
+                    async with asyncio.timeout(_COMPARE_SECONDS):
+                        await self._wake.wait()
                 except TimeoutError:
                     await self._compare(connection)
         log.warning("finding.connection_lost")
