@@ -119,3 +119,19 @@ async def test_a_sector_that_is_not_there_is_nothing_that_was_read(node: Any, is
     body = {"name": "民政", "main_system_cap": 1, "master_data_cap": 1}
     is_problem(await node.client.put("/v1/sectors/01", json=body, headers=node.authority | {"If-Match": '"1"'}), 412, "entry-passed")
     is_problem(await node.client.get("/v1/sectors/01", headers=node.authority), 404)
+
+
+async def test_a_taxonomy_is_retired_and_deleted_as_it_was_read(node: Any, is_problem: Any) -> None:
+    path, body = await _taxonomy(node)
+    read = (await node.client.get(path, headers=node.authority)).headers["ETag"]
+    changed = (await node.client.put(path, json=body | {"name": "新名"}, headers=node.authority)).headers["ETag"]
+    why = {"reason": "并入他库"}
+    for passed in (read, f"W/{changed}"):
+        headers = node.authority | {"If-Match": passed}
+        assert is_problem(await node.client.post(f"{path}/retirement", json=why, headers=headers), 412, "entry-passed")["etag"] == changed
+        is_problem(await node.client.delete(path, headers=headers), 412, "entry-passed")
+    retired = await node.client.post(f"{path}/retirement", json=why, headers=node.authority | {"If-Match": changed})
+    assert retired.status_code == 200, retired.text
+    is_problem(await node.client.delete(path, headers=node.authority | {"If-Match": changed}), 412, "entry-passed")
+    deleted = await node.client.delete(path, headers=node.authority | {"If-Match": retired.headers["ETag"]})
+    assert deleted.status_code == 204

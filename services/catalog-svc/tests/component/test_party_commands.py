@@ -1,5 +1,6 @@
 """The command line of officers, systems and taxonomies, against a catalogue that listens."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ async def test_a_base_database_is_begun_from_its_template_on_the_command_line(no
     assert (answer["entered"], answer["refusals"]) == (1, [])
     entered = (await node.client.get("/v1/resources", params={"q": "电子证照"}, headers=node.authority)).json()["items"]
     assert [one["item_count"] for one in entered] == [made["items"]]
+    assert (await cli("report", "taxonomies"))["summary"]["base_count"] == 8
+    assert (await cli("report", "lineage"))["summary"] == {"derived_count": 0, "with_base_count": 0, "with_base_ratio": None}
+    deadline = time.monotonic() + 5
+    while not (found := await cli("catalog", "search", "电子证照", "--taxonomy", "base-e-licence")):
+        assert time.monotonic() < deadline, "what was entered is found a moment later"
+    assert [one["name"] for one in found] == [entered[0]["name"]]
+    assert await cli("catalog", "search", "电子证照", "--taxonomy", "base-credit") == []
     with pytest.raises(FileExistsError):
         await cli("catalog", "template", "base-credit", *given)
     for code, reason in (("none", "has the code"), ("T1", "no template comes along")):

@@ -126,10 +126,15 @@ def template(
 
 
 @catalog.command("search")
-def search(q: str, limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
+def search(
+    q: str,
+    taxonomy: Annotated[str | None, typer.Option(help="code of a base database, domain warehouse or theme database")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+) -> None:
     """Find resources by name, items, summary, code and provider."""
+    asked = {"q": q, "limit": limit} | ({"taxonomy": taxonomy} if taxonomy is not None else {})
     with Client() as client:
-        found = client.call("GET", f"{client.profile.catalog}/v1/search", params={"q": q, "limit": limit}).json()
+        found = client.call("GET", f"{client.profile.catalog}/v1/search", params=asked).json()
     rows = [one | {"provider": one["provider"]["name"]} for one in found["items"]]
     show_all(rows, ["resource_id", "resource_code", "name", "provider", "sharing_type", "item_count"])
     say(f"{found['total']:,} found" + ("; nothing holds all of it, these hold most" if found["is_relaxed"] else ""))

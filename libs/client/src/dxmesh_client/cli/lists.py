@@ -42,6 +42,8 @@ class Report(StrEnum):
     LAPSED_PAPERS = "lapsed-papers"
     DUPLICATES = "duplicates"
     TOTALS = "totals"
+    TAXONOMIES = "taxonomies"
+    LINEAGE = "lineage"
     STALE = "stale"
 
 

@@ -103,13 +103,16 @@ async def change(
     return row
 
 
-async def retire(tx: AsyncSession, taxonomy_id: UUID, *, reason: str, by: Principal, now: datetime) -> store.Taxonomy:
+async def retire(
+    tx: AsyncSession, taxonomy_id: UUID, *, reason: str, by: Principal, now: datetime, if_match: Tags = None
+) -> store.Taxonomy:
     """Take an entry out of use; it keeps its members and what came from it, its code is never given again.
 
-    Raises: TaxonomyNotFound (404), TaxonomyRetired (409), TaxonomyUsed (409) while entries stand under it.
+    Raises: TaxonomyNotFound (404), EntryPassed (412), TaxonomyRetired (409), TaxonomyUsed (409) while entries stand under it.
     """
     await store.lock_all(tx)
     row = await store.get(tx, taxonomy_id, lock=True)
+    refuse_passed(if_match, row.changed_at)
     _refuse_retired(row)
     children = await store.children(tx, taxonomy_id, retired_too=False)
     if children:
@@ -118,10 +121,14 @@ async def retire(tx: AsyncSession, taxonomy_id: UUID, *, reason: str, by: Princi
     return row
 
 
-async def delete(tx: AsyncSession, taxonomy_id: UUID) -> None:
-    """Delete an entry that nothing ever used. Raises: TaxonomyNotFound (404), TaxonomyUsed (409) with the remedy to retire it."""
+async def delete(tx: AsyncSession, taxonomy_id: UUID, *, if_match: Tags = None) -> None:
+    """Delete an entry that nothing ever used.
+
+    Raises: TaxonomyNotFound (404), EntryPassed (412), TaxonomyUsed (409) with the remedy to retire it.
+    """
     await store.lock_all(tx)
     row = await store.get(tx, taxonomy_id, lock=True)
+    refuse_passed(if_match, row.changed_at)
     remedy = f"retire it instead (POST /v1/taxonomies/{taxonomy_id}/retirement)"
     children = await store.children(tx, taxonomy_id, retired_too=True)
     if children:

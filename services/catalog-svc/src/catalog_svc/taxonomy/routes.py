@@ -158,14 +158,16 @@ async def change(taxonomy_id: UUID, body: TaxonomyChange, _: Authority, if_match
 @router.post(
     "/{taxonomy_id}/retirement",
     response_model=TaxonomyOut,
-    responses=problems(*BODY_PROBLEMS, TaxonomyNotFound, TaxonomyRetired, TaxonomyUsed, Forbidden),
+    responses=problems(*BODY_PROBLEMS, TaxonomyNotFound, EntryPassed, TaxonomyRetired, TaxonomyUsed, Forbidden),
 )
-async def retire(taxonomy_id: UUID, body: RetirementIn, who: Authority, tx: Tx) -> store.Taxonomy:
-    """Take an entry out of use, with the reason (the data authority)."""
-    return await commands.retire(tx, taxonomy_id, reason=body.reason, by=who, now=utc_now())
+async def retire(taxonomy_id: UUID, body: RetirementIn, who: Authority, if_match: IfMatch, tx: Tx, response: Response) -> store.Taxonomy:
+    """Take an entry out of use, with the reason (the data authority); with If-Match only as it was read."""
+    row = await commands.retire(tx, taxonomy_id, reason=body.reason, by=who, now=utc_now(), if_match=if_match)
+    show(response, row.changed_at)
+    return row
 
 
-@router.delete("/{taxonomy_id}", status_code=204, responses=problems(TaxonomyNotFound, TaxonomyUsed, Forbidden))
-async def delete(taxonomy_id: UUID, _: Authority, tx: Tx) -> None:
-    """Delete an entry that nothing ever used (the data authority)."""
-    await commands.delete(tx, taxonomy_id)
+@router.delete("/{taxonomy_id}", status_code=204, responses=problems(TaxonomyNotFound, EntryPassed, TaxonomyUsed, Forbidden))
+async def delete(taxonomy_id: UUID, _: Authority, if_match: IfMatch, tx: Tx) -> None:
+    """Delete an entry that nothing ever used (the data authority); with If-Match only as it was read."""
+    await commands.delete(tx, taxonomy_id, if_match=if_match)
