@@ -11,7 +11,7 @@ from catalog_svc.pages import resources as resource_pages
 from catalog_svc.pages import steps as step_pages
 from catalog_svc.pages import systems as system_pages
 from catalog_svc.pages.access import Viewer, own_only
-from dxmesh_runtime.db import Tx
+from dxmesh_runtime.db import Tx, utc_now
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 _NEWEST = 10
@@ -28,6 +28,7 @@ async def show(request: Request, who: Viewer, tx: Tx) -> HTMLResponse:
     total = {name: sum(row[name] for row in ledger) for name in ledger[0] if name != "level"} if ledger else None
     by_state = await queries.states(tx, of=own)
     waits, waiting = await queries.waiting(tx, _WAITING, of=own)
+    approaching, missed = await queries.owed(tx, of=own, now=utc_now())
     return view.render(
         request,
         who,
@@ -41,6 +42,8 @@ async def show(request: Request, who: Viewer, tx: Tx) -> HTMLResponse:
         bars=[(words.STATES[state][0], by_state.get(state, 0), words.STATES[state][1]) for state in _STATES],
         waits=[(state, *waits.get(state, (0, None))) for state in _WAITS],
         waiting=waiting,
+        approaching=approaching,
+        missed=missed,
         newest=await queries.newest_versions(tx, _NEWEST),
         outbox=await queries.outbox_state(tx) if own is None else None,
     )

@@ -1,5 +1,6 @@
 """The pages that show sources, cases, forms, duties, lists and reports: as over the API, and to a department no more than its own."""
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -88,6 +89,13 @@ async def test_a_form_shows_what_need_not_be_collected_again(node: Any) -> None:
     await get(node, f"/forms/{form['form_id']}", 404, headers=node.steward(stranger))
 
 
+def missed_on(overview: str) -> str:
+    """Return how many duties the first page says were missed."""
+    found = re.search(r'Duties missed</span></span>\s*<span class="stat-value">(\d+)', overview)
+    assert found is not None
+    return found[1]
+
+
 async def test_duties_show_how_their_clocks_stand(node: Any) -> None:
     organization, made = await department(node, "示例市公安局", "人口信息", "公民身份号码")
     steward = node.steward(organization)
@@ -98,10 +106,12 @@ async def test_duties_show_how_their_clocks_stand(node: Any) -> None:
     assert "旧条例修订" in await get(node, "/duties", state="missed", headers=steward)
     assert "新条例修订" not in await get(node, "/duties", state="missed")
     assert "新条例修订" in await get(node, "/duties")
+    assert missed_on(await get(node, "", headers=steward)) == "1"
     page = await get(node, f"/duties/{ids['旧条例']}")
     for shown in ("已逾期", "登记", "旧条例", "2025-08-04", "目录更新"):
         assert shown in page, shown
     stranger = node.steward(await node.organization("示例市气象局"))
+    assert missed_on(await get(node, "", headers=stranger)) == "0"
     assert "条例修订" not in await get(node, "/duties", headers=stranger)
     await get(node, f"/duties/{ids['旧条例']}", 404, headers=stranger)
 

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, ColumnElement, Row, Select, SQLColumnExpression, U
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
+from catalog_svc.duty.store import Duty
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.domain import KNOWN_TO_ALL
 from catalog_svc.resource.store import Resource, ResourceVersion
@@ -101,6 +102,15 @@ async def waiting(
     order = case({"approved": 0, "submitted": 1, "draft": 2, "announced": 3}, value=draft, else_=4)
     query = _with_provider().where(draft.is_not(None), _own(of)).order_by(order, Resource.changed_at).limit(limit)
     return counts, (await tx.execute(query)).all()
+
+
+async def owed(tx: AsyncSession, *, of: UUID | None, now: datetime) -> tuple[int, int]:
+    """Count the duties that are still owed: those whose end is near, and those it has passed; of one organization when `of` is given."""
+    is_missed = Duty.missed_at <= now
+    counts = select(func.count().filter(~is_missed, Duty.approaching_at <= now), func.count().filter(is_missed))
+    query = counts.where(Duty.met_at.is_(None), Duty.cancelled_at.is_(None))
+    approaching, missed = (await tx.execute(query if of is None else query.where(Duty.organization_id == of))).one()
+    return approaching, missed
 
 
 async def newest_versions(tx: AsyncSession, limit: int) -> Sequence[Row[int, datetime, Resource, Organization]]:
