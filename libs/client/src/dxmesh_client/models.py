@@ -57,6 +57,15 @@ class SharingRequest(Answer):
     grant_id: UUID | None = None
 
 
+class Coming(Answer):
+    """An announced version that breaks what a grant reads, and where its rows come already; no topic when none of the items stays."""
+
+    version: int
+    effective_at: datetime
+    items: list[str]
+    topic: str | None = None
+
+
 class Grant(Answer):
     """A grant: which items may be read, and on which topic."""
 
@@ -67,6 +76,7 @@ class Grant(Answer):
     view_id: UUID
     items: list[str]
     topic: str
+    coming: Coming | None = None
 
 
 class Page(Answer):

@@ -188,6 +188,7 @@ class ResourceChangeAnnounced(ResourceEvent):
     effective_at: datetime
     announced_at: datetime
     broken_items: tuple[str, ...]
+    breaks_all: bool = Field(default=False, description="every reader is touched: the key changes, or sharing gets stricter")
     grants: tuple[TouchedGrant, ...]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dxmesh_schemas.catalog import OrganizationRef, SharingType, Snapshot
+from dxmesh_schemas.catalog import DataItem, OrganizationRef, SharingType, Snapshot
 from dxmesh_schemas.event import Event
 
 _SOURCE = "/exchange-svc"
@@ -97,6 +97,9 @@ class ViewSnapshot(Snapshot):
     key: tuple[str, ...]
     topic: str
     schema_url: str
+    into: tuple[DataItem, ...] = Field(
+        default=(), description="items of a batch of an earlier version that are brought into this form; a row that cannot be is withheld"
+    )
 
 
 class DispatchOrdered(Event):
@@ -190,11 +193,46 @@ class GrantTerminated(GrantEvent):
     terminated_at: datetime
 
 
+class GrantChangeAnnounced(GrantEvent):
+    """A version of the resource that breaks what the grant reads is coming; until then its rows come in both forms."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.change_announced.v1"
+    version: int = Field(ge=1, description="the coming version")
+    view: ViewSnapshot | None = Field(description="where rows come in the form of that version; null when none of the items stays")
+    announced_at: datetime
+    effective_at: datetime
+
+
+class GrantMoved(GrantEvent):
+    """The announced version is in force: the grant's rows come by this view alone, and the former topic has had its last."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.moved.v1"
+    view: ViewSnapshot
+    former_topic: str
+    moved_at: datetime
+
+
+class GrantChangeCalledOff(GrantEvent):
+    """The announced version does not come: its topic, if there was one, gets no more; the grant's own view goes on as it was."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.change_called_off.v1"
+    version: int = Field(ge=1, description="the version that was coming")
+    topic: str | None = Field(description="the topic that gets no more rows")
+    called_off_at: datetime
+
+
+class Misfit(Snapshot):
+    """How many rows of a batch have a value of an item that cannot be brought into the form of a later version."""
+
+    item: str
+    row_count: int
+
+
 class DeliveryCompleted(Event):
     """One batch's rows are on one view's topic, all of them, once; commits in the Kafka transaction of the rows themselves.
 
-    delivered_count may be below accepted rows only by rows outside the view's filter. `first_offset` and `last_offset` are per
-    partition of the topic, as [partition, first, last].
+    accepted_count = delivered_count + withheld_count. `first_offset` and `last_offset` are per partition of the topic, as
+    [partition, first, last].
     """
 
     TYPE: ClassVar[str] = "dxmesh.exchange.delivery.completed.v1"
@@ -209,6 +247,8 @@ class DeliveryCompleted(Event):
     ranges: tuple[tuple[int, int, int], ...]
     accepted_count: int
     delivered_count: int
+    withheld_count: int = Field(default=0, description="rows of an earlier version that cannot be brought into the view's")
+    misfits: tuple[Misfit, ...] = Field(default=(), description="why: a row counts once for each item that does not fit")
     sha256: str  # over the delivered keys and values, in order: see exchange_svc.delivery
     completed_at: datetime
     mode: Literal["topic"] = "topic"

@@ -81,7 +81,7 @@ def ordered(batch_id, count, views=VIEWS):
     )
 
 
-def delivered(batch_id, count, view=VIEWS[0], *, of=None):
+def delivered(batch_id, count, view=VIEWS[0], *, of=None, withheld=0):
     return DeliveryCompleted(
         resource_id=RESOURCE,
         batch_id=batch_id,
@@ -91,13 +91,26 @@ def delivered(batch_id, count, view=VIEWS[0], *, of=None):
         ranges=((0, 0, count),),
         accepted_count=count if of is None else of,
         delivered_count=count,
+        withheld_count=withheld,
         sha256="x",
         completed_at=NOW,
     )
 
 
 ZERO = dict.fromkeys(
-    ("received", "accepted", "quarantined", "rejected", "undecided", "ordered", "delivered", "in_flight", "unbalanced_batches"), 0
+    (
+        "received",
+        "accepted",
+        "quarantined",
+        "rejected",
+        "undecided",
+        "ordered",
+        "delivered",
+        "withheld",
+        "in_flight",
+        "unbalanced_batches",
+    ),
+    0,
 )
 
 
@@ -162,6 +175,17 @@ async def test_any_order_of_arrival_gives_the_same_ledger(log, client, auditor):
     assert all(answer == answers[0] for answer in answers)
 
 
+async def test_rows_that_are_withheld_from_a_coming_version_add_up(log, client, auditor):
+    batch = uuid7()
+    await log.record(received(batch, 9), accepted(batch, 9), ordered(batch, 9), delivered(batch, 9))
+    await log.record(delivered(batch, 7, VIEWS[1], of=9, withheld=2))
+    expected = {"received": 9, "accepted": 9, "ordered": 18, "delivered": 16, "withheld": 2, "balanced": True}
+    assert await totals(client, auditor) == ZERO | expected
+    found = (await client.get(f"/v1/ledger/batches/{batch}", headers=auditor)).json()
+    assert [(one["delivered_count"], one["withheld_count"]) for one in found["deliveries"]] == [(9, 0), (7, 2)]
+    assert found["balanced"] is True
+
+
 async def test_a_rejected_batch_and_a_batch_seen_only_by_its_decision_add_up(log, client, auditor):
     one, two = uuid7(), uuid7()
     await log.record(rejected(one, 5), accepted(two, 4, 1, views=()), received(one, 5))
@@ -185,6 +209,7 @@ async def test_repeated_deliveries_and_dispatches_are_counted_once(log, client, 
         lambda b: [received(b, 10), accepted(b, 10), ordered(b, 9)],
         lambda b: [received(b, 10), accepted(b, 10), ordered(b, 10), delivered(b, 9, of=10)],
         lambda b: [received(b, 10), accepted(b, 10), ordered(b, 10), delivered(b, 11)],
+        lambda b: [received(b, 10), accepted(b, 10), ordered(b, 10), delivered(b, 9, of=10, withheld=2)],
         lambda b: [received(b, 10), rejected(b, 10), ordered(b, 10)],
     ],
 )

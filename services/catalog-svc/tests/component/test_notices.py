@@ -14,7 +14,7 @@ from dxmesh_runtime.db import utc_now
 from dxmesh_runtime.testing import deliver, serving
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_events import ResourceChangeAnnounced, ResourceChanged, ResourceReturned
-from dxmesh_schemas.exchange import GrantActivated, GrantTerminated, ViewSnapshot
+from dxmesh_schemas.exchange import GrantActivated, GrantMoved, GrantTerminated, ViewSnapshot
 
 PUBLIC_URL = "http://catalog.test"
 
@@ -132,6 +132,7 @@ async def test_a_breaking_change_of_what_is_in_use_is_announced_and_comes_in_for
     [told] = await kinds(node, ResourceChangeAnnounced)
     assert (told.resource.version, told.effective_at, told.resource.published_at) == (2, effective_at, effective_at)
     assert (told.broken_items, [grant.grant_id for grant in told.grants]) == (("households",), [event.grant_id])
+    assert not told.breaks_all
     path = f"/v1/resources/{made['resource_id']}"
     others = (await node.client.get(path, headers=node.steward(requester))).json()
     assert (len(others["items"]), others["has_draft"], others["effective_at"]) == (3, False, announced["effective_at"])
@@ -193,6 +194,7 @@ async def test_stricter_sharing_touches_every_grant(node: Any, used: Any, good_e
     assert (await node.put_in_force(made))["draft_state"] == "announced"
     [told] = await kinds(node, ResourceChangeAnnounced)
     assert [(grant.grant_id, grant.items) for grant in told.grants] == [(event.grant_id, ("street_code", "households"))]
+    assert told.breaks_all
 
 
 async def test_a_notice_may_be_longer_than_the_policy_and_not_shorter(node: Any, used: Any, good_entry: Any, is_problem: Any) -> None:
@@ -260,6 +262,16 @@ async def test_a_withdrawn_resource_comes_not_back_in_force(node: Any, used: Any
     assert (gone["state"], gone["effective_at"], gone["has_draft"]) == ("withdrawn", None, False)
     due = datetime.fromisoformat(announced["effective_at"])
     assert await put_due_in_force(node.sessions, public_url=PUBLIC_URL, now=due) == 0
+
+
+async def test_a_grant_that_moved_reads_what_the_version_in_force_has(node: Any, used: Any) -> None:
+    _, _, _, event = used
+    known = event.model_dump(include={"grant_id", "request_id", "resource_id", "requester"})
+    view = event.view.model_copy(update={"items": ("street_code",), "resource_version": 2})
+    await deliver(node.sessions, HANDLERS, GrantMoved(**known, view=view, former_topic=event.view.topic, moved_at=utc_now()))
+    async with node.sessions() as tx:
+        [kept] = await grants.list_of(tx, event.resource_id, now=utc_now())
+    assert kept.items == ["street_code"]
 
 
 async def test_grants_are_kept_while_they_are_in_force(node: Any, used: Any) -> None:

@@ -102,7 +102,8 @@ def test_a_changed_cursor_opens_nothing(at: int, letter: str) -> None:
     sealed = sealed_cursor.seal(b"k", "rows:1", 12, 3000)
     at %= len(sealed)
     changed = sealed[:at] + letter + sealed[at + 1 :]
-    if changed == sealed or at == len(sealed) - 1:  # the last letter may hold bits that say nothing
+    same = {sealed[at], letter} in ({"+", "-"}, {"/", "_"})  # two spellings of one base64 digit
+    if changed == sealed or same or at == len(sealed) - 1:  # the last letter may hold bits that say nothing
         return
     with pytest.raises(CursorInvalid):
         sealed_cursor.unseal(b"k", "rows:1", changed)

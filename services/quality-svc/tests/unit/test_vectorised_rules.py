@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from dxmesh_schemas.catalog import CodeSetRef, DataItem, DataType, ItemFormat, ItemReference
 from dxmesh_tabular.items import polars_type
+from dxmesh_tabular.texts import whole_match
 from quality_svc.rule import expressions
 from quality_svc.rule.domain import Rule, RuleKind
 from quality_svc.rule.known import Codes, Facts, KnownValues, Referenced
-from quality_svc.rule.text import whole_match
 
 ANY = st.text(alphabet="ab01 \t\u3000\u00a0\u2003街道é\x00", max_size=6)
 TEXTS = st.one_of(st.none(), st.sampled_from(["", " ", "\u3000\u3000", "街道", "a1", "b0b", "012", "０１", "x" * 9]), ANY)

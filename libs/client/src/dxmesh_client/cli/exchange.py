@@ -100,7 +100,7 @@ def batch_deliveries(batch_id: UUID) -> None:
     """List where a batch was delivered to."""
     with Client() as client:
         page = client.page(f"{client.profile.exchange}/v1/batches/{batch_id}/deliveries")
-        show_all(page.items, ["view_id", "topic", "accepted_count", "delivered_count", "completed_at"])
+        show_all(page.items, ["view_id", "topic", "accepted_count", "delivered_count", "withheld_count", "completed_at"])
 
 
 @request.command("submit")
@@ -165,6 +165,9 @@ def grant_show(grant_id: UUID) -> None:
         found = client.grant(grant_id)
         show(found)
         say(f"topic {found.topic}, items {', '.join(found.items)}")
+        if found.coming is not None:
+            where = f"topic {found.coming.topic}, items {', '.join(found.coming.items)}" if found.coming.topic else "none of its items"
+            say(f"from {found.coming.effective_at:%Y-%m-%d %H:%M %Z} version {found.coming.version}: {where}; delivered there already")
 
 
 @grant.command("terminate")

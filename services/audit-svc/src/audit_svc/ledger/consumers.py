@@ -86,6 +86,7 @@ async def on_delivered(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
             "topic": event.topic,
             "ordered_count": event.accepted_count,
             "delivered_count": event.delivered_count,
+            "withheld_count": event.withheld_count,
             "completed_at": event.completed_at,
         }
         for event in events

@@ -27,6 +27,7 @@ class LedgerOut(BaseModel):
     undecided: int
     ordered: int
     delivered: int
+    withheld: int
     in_flight: int
     balanced: bool
     unbalanced_batches: int
@@ -39,6 +40,7 @@ class DeliveryLedgerOut(BaseModel):
     topic: str | None
     ordered_count: int | None
     delivered_count: int | None
+    withheld_count: int | None
     in_flight_count: int
     ordered_at: datetime | None
     completed_at: datetime | None
@@ -96,6 +98,7 @@ async def get_batch(batch_id: UUID, who: Who, tx: Tx) -> BatchLedgerOut:
                 topic=delivery.topic,
                 ordered_count=delivery.ordered_count,
                 delivered_count=delivery.delivered_count,
+                withheld_count=delivery.withheld_count,
                 in_flight_count=domain.in_flight(delivery),
                 ordered_at=delivery.ordered_at,
                 completed_at=delivery.completed_at,

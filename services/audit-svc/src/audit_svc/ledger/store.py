@@ -41,6 +41,7 @@ class LedgerDelivery(Base):
     topic: Mapped[str | None]
     ordered_count: Mapped[int | None]
     delivered_count: Mapped[int | None]
+    withheld_count: Mapped[int | None]  # rows of an earlier version that do not fit the view's
     ordered_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 
@@ -56,6 +57,7 @@ class Totals:
     undecided: int
     ordered: int
     delivered: int
+    withheld: int
     in_flight: int
     unbalanced_batches: int
 
@@ -107,7 +109,10 @@ _PARTS = (
 _BATCH_OFF = and_(_DECIDED, LedgerBatch.received_count.is_not(None), LedgerBatch.received_count != _PARTS)
 _DELIVERY_OFF = or_(
     and_(_DECIDED, LedgerDelivery.ordered_count.is_not(None), LedgerDelivery.ordered_count != func.coalesce(LedgerBatch.accepted_count, 0)),
-    and_(LedgerDelivery.delivered_count.is_not(None), LedgerDelivery.delivered_count.is_distinct_from(LedgerDelivery.ordered_count)),
+    and_(
+        LedgerDelivery.delivered_count.is_not(None),
+        LedgerDelivery.ordered_count.is_distinct_from(LedgerDelivery.delivered_count + func.coalesce(LedgerDelivery.withheld_count, 0)),
+    ),
 )
 _DELIVERIES = LedgerDelivery.__table__.outerjoin(LedgerBatch.__table__, LedgerDelivery.batch_id == LedgerBatch.batch_id)
 
@@ -134,12 +139,13 @@ async def get_totals(tx: AsyncSession, *, provider_id: UUID | None = None) -> To
         select(
             _sum(LedgerDelivery.ordered_count),
             _sum(LedgerDelivery.delivered_count),
+            _sum(LedgerDelivery.withheld_count),
             _sum(case((LedgerDelivery.delivered_count.is_(None), LedgerDelivery.ordered_count), else_=0)),
         )
         .select_from(_DELIVERIES)
         .where(_of(provider_id))
     )
-    ordered, delivered, in_flight = (await tx.execute(deliveries)).one()
+    ordered, delivered, withheld, in_flight = (await tx.execute(deliveries)).one()
     return Totals(
         received=int(received),
         accepted=int(accepted),
@@ -148,6 +154,7 @@ async def get_totals(tx: AsyncSession, *, provider_id: UUID | None = None) -> To
         undecided=int(undecided),
         ordered=int(ordered),
         delivered=int(delivered),
+        withheld=int(withheld),
         in_flight=int(in_flight),
         unbalanced_batches=len(await list_unbalanced(tx, provider_id=provider_id)),
     )

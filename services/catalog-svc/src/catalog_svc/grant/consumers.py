@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog_svc.grant import store
 from dxmesh_runtime.consumer import Handlers
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import GrantActivated, GrantTerminated
+from dxmesh_schemas.exchange import GrantActivated, GrantMoved, GrantTerminated
 
 
 async def on_grant_activated(tx: AsyncSession, event: GrantActivated, meta: Meta) -> None:  # noqa: ARG001
@@ -13,9 +13,14 @@ async def on_grant_activated(tx: AsyncSession, event: GrantActivated, meta: Meta
     await store.put(tx, event)
 
 
+async def on_grant_moved(tx: AsyncSession, event: GrantMoved, meta: Meta) -> None:  # noqa: ARG001
+    """Keep what it reads of the version that is in force by now."""
+    await store.move(tx, event.grant_id, event.view.items)
+
+
 async def on_grant_terminated(tx: AsyncSession, event: GrantTerminated, meta: Meta) -> None:  # noqa: ARG001
     """Forget it: a change of the resource touches it no more."""
     await store.end(tx, event.grant_id)
 
 
-HANDLERS: Handlers = {GrantActivated: on_grant_activated, GrantTerminated: on_grant_terminated}
+HANDLERS: Handlers = {GrantActivated: on_grant_activated, GrantMoved: on_grant_moved, GrantTerminated: on_grant_terminated}

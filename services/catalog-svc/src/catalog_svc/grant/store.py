@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Index, Text, Uuid, delete, or_, select
+from sqlalchemy import ARRAY, DateTime, Index, Text, Uuid, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -39,6 +39,11 @@ async def put(tx: AsyncSession, event: GrantActivated) -> None:
     }
     entry = insert(GrantInForce).values(grant_id=event.grant_id, **values)
     await tx.execute(entry.on_conflict_do_update(index_elements=["grant_id"], set_=values))
+
+
+async def move(tx: AsyncSession, grant_id: UUID, items: Sequence[str]) -> None:
+    """Enter which items a grant reads from now on."""
+    await tx.execute(update(GrantInForce).where(GrantInForce.grant_id == grant_id).values(items=list(items)))
 
 
 async def end(tx: AsyncSession, grant_id: UUID) -> None:

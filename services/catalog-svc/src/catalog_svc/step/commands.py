@@ -262,6 +262,7 @@ async def _announce(
         effective_at=effective_at,
         announced_at=now,
         broken_items=tuple(coming.diff.broken_items),
+        breaks_all=coming.diff.breaks_all,
         grants=coming.touched,
     )
     _refuse_too_large(event)

@@ -22,6 +22,8 @@ from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
 from exchange_svc.grant import domain as grants
 from exchange_svc.grant import store as views
+from exchange_svc.notice import store as notices
+from exchange_svc.notice.domain import check_version
 
 Sign = Callable[[Mapping[str, Any]], str]
 
@@ -46,11 +48,12 @@ class Pushed:
 
 
 async def admit(
-    connection: AsyncConnection, resource_id: UUID, batch_id: UUID, *, kind: BatchKind, by: Principal
+    connection: AsyncConnection, resource_id: UUID, batch_id: UUID, *, kind: BatchKind, version: int | None, by: Principal
 ) -> tuple[ResourceSnapshot, bool]:
     """Say under which version of the resource a push is taken in, and whether a batch of that id exists already.
 
-    Raises: ResourceNotFound (404, also for another's resource), ResourceWithdrawn (409), KeyMissing (422).
+    version: the one the file was made by, when the sender says so; an announced one is not taken before its day.
+    Raises: ResourceNotFound (404, also for another's resource), ResourceWithdrawn (409), VersionNotInForce (409), KeyMissing (422).
     """
     target = await store.find_target(connection, resource_id, batch_id)
     if target is None or target.provider_id != by.own_organization:
@@ -59,6 +62,9 @@ async def admit(
     if not target.is_known:
         if target.withdrawn_at is not None:
             raise ResourceWithdrawn(f"resource {snapshot.name} was withdrawn at {target.withdrawn_at.isoformat()} and takes no batches")
+        if version is not None and version != target.version:
+            coming = await notices.find_coming(connection, resource_id)
+            check_version(version, in_force=target.version, coming=coming)
         domain.check_kind(snapshot, kind)
     return snapshot, target.is_known
 

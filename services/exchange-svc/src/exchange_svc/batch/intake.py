@@ -32,6 +32,7 @@ class Declaration:
     """What a push says of its body."""
 
     kind: BatchKind
+    version: int | None
     media: MediaType
     coding: ContentCoding | None
     delimiter: str | None
@@ -80,11 +81,12 @@ class Intake:
     ) -> tuple[store.Batch, bool]:
         """Take in a body; return its batch and whether it is new. No transaction is open while the body arrives or is read.
 
-        Raises: ResourceNotFound (404), ResourceWithdrawn (409), KeyMissing (422), BatchConflict (409), BodyTooLarge (413),
-        DigestMismatch (422), StorageFull (503), and what reading a file raises.
+        Raises: ResourceNotFound (404), ResourceWithdrawn (409), VersionNotInForce (409), KeyMissing (422), BatchConflict (409),
+        BodyTooLarge (413), DigestMismatch (422), StorageFull (503), and what reading a file raises.
         """
         async with self._database.autocommit.connect() as connection:
-            resource, is_known = await commands.admit(connection, resource_id, batch_id, kind=declared.kind, by=by)
+            kind, version = declared.kind, declared.version
+            resource, is_known = await commands.admit(connection, resource_id, batch_id, kind=kind, version=version, by=by)
         if declared.length is not None:
             self._check_size(declared.length)
         if is_known:

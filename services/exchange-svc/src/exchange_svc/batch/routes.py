@@ -13,7 +13,7 @@ from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_time, cut
 from dxmesh_runtime.problems import problems
-from dxmesh_schemas.exchange import BatchKind
+from dxmesh_schemas.exchange import BatchKind, Misfit
 from dxmesh_schemas.problem import Unreadable, UnsupportedMedia
 from dxmesh_tabular.media import MediaType, parse_content_type
 from exchange_svc import formats
@@ -34,6 +34,7 @@ from exchange_svc.batch.intake import Declaration, Intake
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
 from exchange_svc.delivery import store as deliveries
+from exchange_svc.notice.errors import VersionNotInForce
 
 router = APIRouter(tags=["batches"])
 
@@ -72,6 +73,8 @@ class DeliveryOut(BaseModel):
     ranges: list[tuple[int, int, int]]
     accepted_count: int
     delivered_count: int
+    withheld_count: int = Field(description="rows that cannot be brought into the version the view is for")
+    misfits: list[Misfit] = Field(description="why: a row counts once for each item that does not fit")
     sha256: str
     completed_at: datetime
 
@@ -80,6 +83,9 @@ class PushQuery(BaseModel):
     """How a pushed file applies and is read."""
 
     kind: BatchKind = BatchKind.APPEND
+    version: int | None = Field(
+        default=None, ge=1, description="of the resource, that the file is made by; refused when it is not in force, not asked when absent"
+    )
     delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="of CSV; found out when absent")
     encoding: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._:-]{1,40}$", description="of text; UTF-8, UTF-16 and GB 18030 are found out"
@@ -121,6 +127,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
     | problems(
         ResourceNotFound,
         ResourceWithdrawn,
+        VersionNotInForce,
         BatchConflict,
         KeyMissing,
         Unreadable,
@@ -145,6 +152,7 @@ async def push(
     content = parse_content_type(headers.get("content-type"))
     declared = Declaration(
         kind=query.kind,
+        version=query.version,
         media=content.media,
         coding=coding_of(headers.get("content-encoding")),
         delimiter=query.delimiter or content.delimiter,

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import DeliveryCompleted, GrantActivated
+from dxmesh_schemas.exchange import DeliveryCompleted, GrantActivated, GrantChangeAnnounced
 from exchange_svc.delivery import clients, store
 from exchange_svc.delivery.settings import DeliverySettings
 
@@ -19,12 +19,13 @@ async def on_deliveries(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
 
 
 def handlers(kafka: KafkaSettings, tuning: DeliverySettings) -> Handlers:
-    """Return the handlers that need the broker: a grant's topic is there as soon as the grant is, before the first row."""
+    """Return the handlers that need the broker: a grant's topic, also of a coming version, is there before the first row."""
 
-    async def on_grant_activated(_: AsyncSession, event: GrantActivated, __: Meta) -> None:
-        await clients.ensure_view_topics(kafka, [event.view.topic], tuning)
+    async def on_view_told(_: AsyncSession, event: GrantActivated | GrantChangeAnnounced, __: Meta) -> None:
+        if event.view is not None:
+            await clients.ensure_view_topics(kafka, [event.view.topic], tuning)
 
-    return {**HANDLERS, GrantActivated: on_grant_activated}
+    return {**HANDLERS, GrantActivated: on_view_told, GrantChangeAnnounced: on_view_told}
 
 
 HANDLERS: Handlers = {DeliveryCompleted: Group(on_deliveries)}

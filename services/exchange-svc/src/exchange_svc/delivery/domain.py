@@ -1,14 +1,14 @@
 """Rules of delivery: what was delivered before, which dispatches share a transaction, and what a completed delivery says."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from dxmesh_schemas.catalog import Snapshot
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered, ViewSnapshot
+from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered, Misfit, ViewSnapshot
 
 _EVENTS = UUID("6f0c3c0e-52a1-5f0d-9a39-6b1f6f1d8c11")  # names delivery events: a repeat has the id of the first
 
@@ -126,7 +126,16 @@ class Digest:
         return hashlib.sha256(b"".join(self._partitions[partition].digest() for partition in sorted(self._partitions))).hexdigest()
 
 
-def completed(unit: Unit, *, ranges: Sequence[tuple[int, int, int]], delivered_count: int, sha256: str, now: datetime) -> DeliveryCompleted:
+def completed(
+    unit: Unit,
+    *,
+    ranges: Sequence[tuple[int, int, int]],
+    delivered_count: int,
+    withheld_count: int,
+    misfits: Mapping[str, int],
+    sha256: str,
+    now: datetime,
+) -> DeliveryCompleted:
     """Return the event of a delivery; ranges: [partition, first, last offset] of its records."""
     return DeliveryCompleted(
         resource_id=unit.dispatch.resource_id,
@@ -137,6 +146,8 @@ def completed(unit: Unit, *, ranges: Sequence[tuple[int, int, int]], delivered_c
         ranges=tuple(ranges),
         accepted_count=unit.dispatch.rows.row_count,
         delivered_count=delivered_count,
+        withheld_count=withheld_count,
+        misfits=tuple(Misfit(item=item, row_count=count) for item, count in sorted(misfits.items())),
         sha256=sha256,
         completed_at=now,
     )

@@ -235,7 +235,15 @@ class Lane:
         for tally, trace in zip(tallies, traces, strict=True):
             unit, now = tally.unit, utc_now()
             ranges = [(partition, *place) for partition, place in sorted(tally.offsets.items())]
-            event = completed(unit, ranges=ranges, delivered_count=tally.row_count, sha256=tally.digest.hexdigest(), now=now)
+            event = completed(
+                unit,
+                ranges=ranges,
+                delivered_count=tally.row_count,
+                withheld_count=tally.withheld_count,
+                misfits=tally.misfits,
+                sha256=tally.digest.hexdigest(),
+                now=now,
+            )
             event_id = completed_event_id(event.batch_id, event.view_id)
             headers = Meta(event_id, event.TYPE, event.SOURCE, now, traceparent=trace).headers()
             waiting.append(await producer.send(event.TOPIC, event.encode(), event.key.encode(), headers=headers))

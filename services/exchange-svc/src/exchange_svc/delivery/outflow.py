@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
@@ -13,6 +14,7 @@ import polars as pl
 from dxmesh_schemas.problem import Problem
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import record_batch, row_batch
+from exchange_svc.delivery.coming import bring
 from exchange_svc.delivery.domain import Digest, Unit
 from exchange_svc.delivery.errors import RecordTooLarge
 from exchange_svc.delivery.projection import CHUNK_BYTES, CHUNK_ROWS, chunks, deletes, opened, pieces
@@ -37,12 +39,20 @@ def _each(work: Callable[[_T], _R], items: Sequence[_T], size: float) -> Iterabl
 
 @dataclass
 class Tally:
-    """What was made of one unit: rows and digest, and where its records lie once they are sent."""
+    """What was made of one unit: rows and digest, what was withheld, and where its records lie once they are sent."""
 
     unit: Unit
     row_count: int = 0
+    withheld_count: int = 0
+    misfits: dict[str, int] = field(default_factory=dict)
     digest: Digest = field(default_factory=Digest)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def withhold(self, count: int, misfits: Mapping[str, int]) -> None:
+        """Note rows that do not fit the view's version, and by which items they do not."""
+        self.withheld_count += count
+        for item, rows in misfits.items():
+            self.misfits[item] = self.misfits.get(item, 0) + rows
 
     def place(self, partition: int, first: int, count: int) -> None:
         """Note records that lie at these offsets of a partition."""
@@ -129,7 +139,7 @@ def _frames(store: ObjectStore, tallies: Sequence[Tally]) -> Iterator[tuple[pl.D
         if not unit.dispatch.rows.row_count:
             continue
         with opened(store, unit.dispatch.rows) as path:
-            for frame in chunks(path, list(dict.fromkeys([*unit.view.items, *unit.view.key]))):
+            for frame in _fitting(path, tally):
                 full = len(frame) + sum(len(one) for one, _ in gathered) > CHUNK_ROWS or (
                     frame.estimated_size() + sum(one.estimated_size() for one, _ in gathered) > CHUNK_BYTES
                 )
@@ -137,6 +147,19 @@ def _frames(store: ObjectStore, tallies: Sequence[Tally]) -> Iterator[tuple[pl.D
                     yield from together()
                 gathered.append((frame, tally))
     yield from together()
+
+
+def _fitting(path: Path, tally: Tally) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a unit that leave; those that cannot be brought into the view's version are counted instead."""
+    view = tally.unit.view
+    if not view.into:
+        yield from chunks(path, list(dict.fromkeys([*view.items, *view.key])))
+        return
+    for frame in chunks(path, view.items):
+        fitting, misfits = bring(frame, tally.unit)
+        tally.withhold(len(frame) - len(fitting), misfits)
+        if len(fitting):
+            yield fitting
 
 
 def _alike(one: tuple[pl.DataFrame, Tally], other: tuple[pl.DataFrame, Tally]) -> bool:

@@ -15,7 +15,7 @@ from exchange_svc.rows import Base
 
 
 class Delivery(Base):
-    """One batch on one view's topic; `ranges` holds [partition, first offset, last offset]."""
+    """One batch on one view's topic; `ranges` holds [partition, first offset, last offset], `misfits` {item, row_count}."""
 
     __tablename__ = "delivery"
     batch_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -26,6 +26,8 @@ class Delivery(Base):
     ranges: Mapped[list[Any]]
     accepted_count: Mapped[int]
     delivered_count: Mapped[int]
+    withheld_count: Mapped[int] = mapped_column(server_default="0")
+    misfits: Mapped[list[Any]] = mapped_column(server_default="[]")
     sha256: Mapped[str]
     completed_at: Mapped[datetime]
 
@@ -45,7 +47,12 @@ async def record(tx: AsyncSession, events: Iterable[DeliveryCompleted]) -> None:
     if not newest:
         return
     connection = await tx.connection()
-    await connection.execute(_RECORD, [{name: getattr(event, name) for name in _COLUMNS} for event in newest.values()])
+    await connection.execute(_RECORD, [_values(event) for event in newest.values()])
+
+
+def _values(event: DeliveryCompleted) -> dict[str, Any]:
+    misfits = [misfit.model_dump() for misfit in event.misfits]
+    return {name: getattr(event, name) for name in _COLUMNS} | {"misfits": misfits}
 
 
 async def list_of_batch(tx: AsyncSession, batch_id: UUID) -> Sequence[Delivery]:

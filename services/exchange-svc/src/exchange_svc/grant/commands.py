@@ -80,17 +80,21 @@ async def activate(
     )
     await outbox.add(tx, activated, now=now)
     if opened:
-        await _backfill(tx, view.open_view, now=now)
+        await backfill(tx, view.resource_id, [view.open_view], now=now)
     return grant
 
 
-async def _backfill(tx: AsyncSession, view: domain.OpenView, *, now: datetime) -> None:
-    async for group in batches.stream_accepted(tx, view.resource_id):
+async def backfill(tx: AsyncSession, resource_id: UUID, views: Sequence[domain.OpenView], *, now: datetime) -> None:
+    """Order every accepted batch of a resource for views that open; the caller holds the lock of the resource's row.
+
+    Emits: exchange.dispatch.ordered.v1 for each batch of which something may leave.
+    """
+    async for group in batches.stream_accepted(tx, resource_id):
         versions = await catalog.list_versions(tx, {(row.resource_id, row.resource_version) for row in group})
         events: list[Event] = []
         for row in group:
             order = domain.dispatch(
-                [view],
+                views,
                 versions[row.resource_id, row.resource_version],
                 batch_id=row.batch_id,
                 sequence=row.sequence or 0,

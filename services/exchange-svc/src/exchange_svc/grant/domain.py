@@ -7,9 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from dxmesh_schemas.catalog import ResourceSnapshot, SharingType
+from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, SharingType
 from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ObjectRef, ViewSnapshot
 from exchange_svc.grant.errors import GrantNotActive, GrantOver
+
+_FORM = ("data_type", "scale", "required", "length", "minimum", "maximum", "pattern", "enumeration", "format")
 
 
 class State(StrEnum):
@@ -22,12 +24,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenView:
-    """What of a resource leaves on which topic, independent of the resource's version."""
+    """What of a resource leaves on which topic.
+
+    form: the announced version that batches of earlier ones are brought into; None for a view that takes each batch as it is.
+    """
 
     view_id: UUID
     resource_id: UUID
     items: tuple[str, ...]
     topic: str
+    form: ResourceSnapshot | None = None
 
 
 def state_at(stored: State, use_until: datetime | None, now: datetime) -> State:
@@ -56,6 +62,16 @@ def view_identity(items: Sequence[str], sharing: SharingType, grant_id: UUID) ->
     return json.dumps(list(items)) if sharing is SharingType.UNCONDITIONAL else f"grant:{grant_id}"
 
 
+def coming_identity(identity: str, version: int, items: Sequence[str]) -> str:
+    """Return what views of a coming version have in common: that version and, for shared ones, the items it leaves them."""
+    return f"{version}:{identity if identity.startswith('grant:') else json.dumps(list(items))}"
+
+
+def in_force_identity(identity: str) -> str:
+    """Return what a view of a coming version is found by once that version is in force: what equal grants then ask for."""
+    return identity.partition(":")[2]
+
+
 def topic_of(view_id: UUID) -> str:
     """Return the Kafka topic of a view."""
     return f"dxmesh.view.{view_id}"
@@ -71,19 +87,33 @@ def snapshot(view: OpenView, resource: ResourceSnapshot) -> ViewSnapshot | None:
     """Return the view under a version of its resource; None when that version has none of its items.
 
     The business key goes along only if all its items are granted: a record's key must not tell what its value may not.
+    A view of a later version has that version's items, key and schema; the batch of this one is brought into them.
     """
-    items = leaving_items(view.items, resource)
+    is_later = view.form is not None and view.form.version > resource.version
+    told = view.form if view.form is not None and is_later else resource
+    leaving = leaving_items(view.items, told)
+    key = told.key if set(told.key) <= set(leaving) else ()
+    items = leaving_items(leaving, resource)
     if not items:
         return None
     return ViewSnapshot(
         view_id=view.view_id,
         resource_id=view.resource_id,
-        resource_version=resource.version,
+        resource_version=told.version,
         items=items,
-        key=resource.key if set(resource.key) <= set(items) else (),
+        key=key,
         topic=view.topic,
-        schema_url=resource.schema_url,
+        schema_url=told.schema_url,
+        into=tuple(item for item in told.items if item.code in {*items, *key} and not _fits(item, told, resource)) if is_later else (),
     )
+
+
+def _fits(item: DataItem, told: ResourceSnapshot, resource: ResourceSnapshot) -> bool:
+    """Say whether values of a version of the resource need no look to stand under a later one."""
+    before = resource.item(item.code)
+    if before is None or before.sharing_type is SharingType.NOT_SHARED or (item.code in told.key and item.code not in resource.key):
+        return False
+    return all(getattr(before, name) == getattr(item, name) for name in _FORM)
 
 
 def dispatch(

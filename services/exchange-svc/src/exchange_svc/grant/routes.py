@@ -5,7 +5,8 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
@@ -19,13 +20,25 @@ from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound
 from exchange_svc.grant import commands, domain, pull, store
 from exchange_svc.grant.errors import GrantNotActive, GrantNotFound, GrantOver, TableVersionGone
+from exchange_svc.notice import store as notices
 from exchange_svc.table import store as tables
 
 router = APIRouter(prefix="/v1", tags=["grants"])
 
 
+class ComingOut(BaseModel):
+    """The announced version that breaks what the grant reads, and where its rows come already; no topic when none of the items stays."""
+
+    version: int
+    announced_at: datetime
+    effective_at: datetime
+    view_id: UUID | None
+    items: list[str]
+    topic: str | None
+
+
 class GrantOut(BaseModel):
-    """A requester's right to read: what, where, until when."""
+    """A requester's right to read: what, where, until when; and by which version of the resource, now and soon."""
 
     grant_id: UUID
     request_id: UUID
@@ -36,6 +49,9 @@ class GrantOut(BaseModel):
     view_id: UUID
     items: list[str]
     topic: str
+    version: int = Field(description="of the resource, in force: what is pushed now comes by it")
+    version_since: datetime
+    coming: ComingOut | None = Field(description="a version with another form, delivered beside this one until it is in force")
     use_until: datetime | None
     activated_at: datetime
     terminated_at: datetime | None
@@ -59,21 +75,42 @@ class TableOut(BaseModel):
     advanced_at: datetime | None
 
 
-def _out(grant: store.Grant, view: store.View) -> GrantOut:
+async def _out(tx: AsyncSession, *pairs: tuple[store.Grant, store.View]) -> list[GrantOut]:
+    versions = await notices.versions_of(tx, {view.view_id for _, view in pairs})
+    return [_one(grant, view, versions[view.view_id]) for grant, view in pairs]
+
+
+def _one(grant: store.Grant, view: store.View, versions: notices.Versions) -> GrantOut:
+    state = grant.state_at(utc_now())
     return GrantOut(
         grant_id=grant.grant_id,
         request_id=grant.request_id,
         resource_id=grant.resource_id,
         requester=grant.requester_ref,
         provider_id=grant.provider_id,
-        state=grant.state_at(utc_now()),
+        state=state,
         view_id=view.view_id,
         items=view.items,
         topic=view.topic,
+        version=versions.in_force,
+        version_since=versions.since,
+        coming=None if versions.coming is None or state is not domain.State.ACTIVE else _coming(versions.coming),
         use_until=grant.use_until,
         activated_at=grant.activated_at,
         terminated_at=grant.terminated_at,
         termination_reason=grant.termination_reason,
+    )
+
+
+def _coming(found: notices.Coming) -> ComingOut:
+    view = found.view
+    return ComingOut(
+        version=found.version,
+        announced_at=found.announced_at,
+        effective_at=found.effective_at,
+        view_id=None if view is None else view.view_id,
+        items=[] if view is None else view.items,
+        topic=None if view is None else view.topic,
     )
 
 
@@ -84,19 +121,21 @@ async def list_grants(who: Who, tx: Tx, resource_id: UUID | None = None, limit: 
     after = after_time(cursor)
     rows = await store.list_grants(tx, organization_id=organization_id, resource_id=resource_id, limit=limit + 1, after=after)
     page = cut(rows, limit, lambda pair: (pair[0].activated_at, pair[0].grant_id))
-    return Page(items=[_out(grant, view) for grant, view in page.items], next_cursor=page.next_cursor)
+    return Page(items=await _out(tx, *page.items), next_cursor=page.next_cursor)
 
 
 @router.get("/grants/{grant_id}", responses=problems(GrantNotFound))
 async def get_grant(grant_id: UUID, who: Who, tx: Tx) -> GrantOut:
     """Return a grant to its requester or provider."""
-    return _out(*await commands.get_visible(tx, grant_id, who))
+    [found] = await _out(tx, await commands.get_visible(tx, grant_id, who))
+    return found
 
 
 @router.post("/grants/{grant_id}/termination", status_code=201, responses=problems(GrantNotFound, GrantNotActive))
 async def terminate(grant_id: UUID, body: TerminationIn, who: Steward, tx: Tx) -> GrantOut:
     """End a grant, as its requester or its provider."""
-    return _out(*await commands.terminate(tx, grant_id, reason=body.reason, by=who, now=utc_now()))
+    [ended] = await _out(tx, await commands.terminate(tx, grant_id, reason=body.reason, by=who, now=utc_now()))
+    return ended
 
 
 @router.get(

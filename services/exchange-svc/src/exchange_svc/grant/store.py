@@ -5,34 +5,44 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, exists, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, and_, exists, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from dxmesh_schemas.catalog import OrganizationRef
+from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
 from exchange_svc.grant.domain import OpenView, State, state_at
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.rows import Base
 
 
 class View(Base):
-    """The items of a resource that leave on one topic; equal unconditional grants share one."""
+    """The items of a resource that leave on one topic; equal unconditional grants share one.
+
+    form: the announced version that batches of earlier ones are brought into, on a view opened for it; null on the others.
+    successor_id: the view of the coming version, which takes this one's place when that is in force.
+    """
 
     __tablename__ = "view"
-    __table_args__ = (Index("uq_view_open_identity", "resource_id", "identity", unique=True, postgresql_where=text("closed_at IS NULL")),)
+    __table_args__ = (
+        Index("uq_view_open_identity", "resource_id", "identity", unique=True, postgresql_where=text("closed_at IS NULL")),
+        Index("ix_view_successor", "successor_id", postgresql_where=text("successor_id IS NOT NULL")),
+    )
     view_id: Mapped[UUID] = mapped_column(primary_key=True)
     resource_id: Mapped[UUID]
     resource_version: Mapped[int]
     items: Mapped[list[str]]
     identity: Mapped[str]
     topic: Mapped[str]
+    form: Mapped[dict[str, Any] | None]
+    successor_id: Mapped[UUID | None] = mapped_column(ForeignKey("view.view_id"))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 
     @property
     def open_view(self) -> OpenView:
         """Return what the rules need of this view."""
-        return OpenView(self.view_id, self.resource_id, tuple(self.items), self.topic)
+        form = None if self.form is None else ResourceSnapshot.model_validate(self.form)
+        return OpenView(self.view_id, self.resource_id, tuple(self.items), self.topic, form)
 
 
 class Grant(Base):
@@ -67,12 +77,18 @@ class Grant(Base):
         return OrganizationRef.model_validate(self.requester)
 
 
+def _is_live(now: datetime) -> ColumnElement[bool]:
+    return and_(Grant.state == State.ACTIVE, or_(Grant.use_until.is_(None), Grant.use_until > now))
+
+
 def _has_live_grant(now: datetime) -> ColumnElement[bool]:
-    return exists().where(Grant.view_id == View.view_id, Grant.state == State.ACTIVE, or_(Grant.use_until.is_(None), Grant.use_until > now))
+    before = aliased(View)
+    coming = exists().where(before.successor_id == View.view_id, Grant.view_id == before.view_id, _is_live(now))
+    return or_(exists().where(Grant.view_id == View.view_id, _is_live(now)), coming)
 
 
 async def close_unused_views(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> None:
-    """Close the views nobody may read any more; call it under the lock of the resources' rows.
+    """Close the views nobody may read any more, now or as of a coming version; call it under the lock of the resources' rows.
 
     A closed view is never opened again: it has missed batches, so the next equal grant opens a new one with all of them.
     """
@@ -93,6 +109,18 @@ async def find_open_view(tx: AsyncSession, resource_id: UUID, identity: str) -> 
     """Return the open view that equal grants share, if there is one."""
     query = select(View).where(View.resource_id == resource_id, View.identity == identity, View.closed_at.is_(None))
     return (await tx.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def list_open_rows(tx: AsyncSession, resource_id: UUID) -> Sequence[View]:
+    """Return a resource's open views as they are now in the database, oldest first; call it under the lock of the resource's row."""
+    query = select(View).where(View.resource_id == resource_id, View.closed_at.is_(None)).order_by(View.opened_at, View.view_id)
+    return (await tx.scalars(query.execution_options(populate_existing=True))).all()
+
+
+async def list_live(tx: AsyncSession, view_ids: Collection[UUID], *, now: datetime) -> Sequence[Grant]:
+    """Return the grants by which views may be read now, oldest first."""
+    query = select(Grant).where(Grant.view_id.in_(view_ids), _is_live(now)).order_by(Grant.activated_at, Grant.grant_id)
+    return (await tx.scalars(query.execution_options(populate_existing=True))).all()
 
 
 async def get_view(tx: AsyncSession, view_id: UUID) -> View:

@@ -16,6 +16,7 @@ from exchange_svc.access import sees
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceWithdrawn
 from exchange_svc.grant import commands as grants
+from exchange_svc.notice import commands as notices
 from exchange_svc.request import domain, store
 from exchange_svc.request.errors import NotTheProvider, OwnResource, RequestNotFound
 
@@ -163,6 +164,7 @@ async def _grant(
         use_until=row.use_until,
         now=now,
     )
+    await notices.follow(tx, grant, now=now)
     row.grant_id = grant.grant_id
     await tx.flush()
 

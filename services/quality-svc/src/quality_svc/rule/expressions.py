@@ -1,25 +1,23 @@
 """Rules as polars expressions: which rows break a rule, how many values it looked at, and why in words."""
 
-import math
 from datetime import date, datetime, timedelta, timezone
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 
 import polars as pl
 
 from dxmesh_schemas.catalog import DataItem
 from dxmesh_tabular import checks
-from dxmesh_tabular.items import MAX_DIGITS, polars_type, scale_of
+from dxmesh_tabular.bounds import least, most
+from dxmesh_tabular.items import polars_type
+from dxmesh_tabular.texts import blank, longer, whole_match
 from quality_svc.rule.domain import AT_INTAKE, Rule, RuleKind, listed, number
 from quality_svc.rule.known import Facts, Referenced
-from quality_svc.rule.text import blank, longer, whole_match
 
 FIRST_ROW = "first_row_"
 """Column that a repeated key's later rows carry: the row number of its first; null in every other row."""
 SHOWN_CHARACTERS = 200
 """Longest piece of a value in reasons and in the column `value`."""
 _MANY_ROWS = 8192  # from here on looking twice is cheaper than looking closely at every value
-_EXACT = Context(prec=400)
 _CHINA = timezone(timedelta(hours=8))  # one zone all year
 
 
@@ -79,29 +77,6 @@ def _outside_range(item: DataItem, column: pl.Expr) -> pl.Expr:
     if polars_type(item).is_float():
         outside.append(column.is_nan())
     return pl.any_horizontal(outside)
-
-
-def least(item: DataItem) -> pl.Expr:
-    """Return the least value of an item's type that is not below its minimum: 0.1 means 0.1, not its nearest double."""
-    return _bound(item, item.minimum if item.minimum is not None else -math.inf, ROUND_CEILING)
-
-
-def most(item: DataItem) -> pl.Expr:
-    """Return the greatest value of an item's type that is not above its maximum."""
-    return _bound(item, item.maximum if item.maximum is not None else math.inf, ROUND_FLOOR)
-
-
-def _bound(item: DataItem, value: float, rounding: str) -> pl.Expr:
-    kind = polars_type(item)
-    if kind.is_float() or not math.isfinite(value):
-        return pl.lit(value, dtype=pl.Float64)
-    scale = scale_of(item) or 0
-    greatest = Decimal(2**63 - 1) if kind.is_integer() else Decimal(10**MAX_DIGITS - 1).scaleb(-scale, _EXACT)
-    exact = Decimal(repr(value))
-    if abs(exact) > greatest:  # beyond what the type holds: every value is on the same side of it
-        return pl.lit(math.copysign(math.inf, value), dtype=pl.Float64)
-    rounded = exact.quantize(Decimal(1).scaleb(-scale), rounding=rounding, context=_EXACT)
-    return pl.lit(int(rounded), dtype=pl.Int64) if kind.is_integer() else pl.lit(rounded).cast(kind)
 
 
 def _outside_codes(item: DataItem, facts: Facts, height: int) -> pl.Expr:
