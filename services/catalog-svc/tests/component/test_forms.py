@@ -1,10 +1,14 @@
 """Fill once (X14): a new form's items against the catalogue, and what is collected more than once."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from catalog_svc.claim.consumers import HANDLERS
+from catalog_svc.form import store
+from catalog_svc.matching import store as index
 from dxmesh_runtime.testing import deliver
 from dxmesh_schemas.catalog_events import ResourcePublished, ResourceWithdrawn
 
@@ -243,3 +247,15 @@ async def test_repeats_come_page_by_page(catalogue: Catalogue, is_problem: Any) 
         is_problem(
             await node.client.get("/v1/reports/repeat-collection", params={"cursor": bad}, headers=node.authority), 422, "cursor-invalid"
         )
+
+
+async def test_a_form_that_is_like_thousands_of_items_is_compared_with_all_of_them(catalogue: Catalogue) -> None:
+    resource_id, keys = UUID(catalogue.population["resource_id"]), [f"like{number}" for number in range(12_000)]
+    async with catalogue.node.sessions() as tx:  # not committed
+        known = (await tx.scalars(select(index.ItemEntry).where(index.ItemEntry.resource_id == resource_id).limit(1))).one()
+        of_all = {column.name: getattr(known, column.name) for column in index.ItemEntry.__table__.columns}
+        await index.put_entries(tx, [resource_id], [of_all | {"item": key, "key": key} for key in keys])
+        found = await store.catalogued(tx, keys, most=5)
+        assert {key: [one.entry.item for one in listed] for key, listed in found.items()} == {key: [key] for key in keys}
+        places = [(of_all["division_code"], key, of_all["kind"]) for key in keys]
+        assert {one.entry.item for one in await store.collectors(tx, places, most=5)} == set(keys)

@@ -6,10 +6,28 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Integer, Row, Text, UniqueConstraint, Uuid, and_, exists, func, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    ForeignKey,
+    FromClause,
+    Integer,
+    Row,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    and_,
+    exists,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
 
 from catalog_svc.claim.domain import ClaimState
 from catalog_svc.claim.store import SourceClaim
@@ -81,19 +99,29 @@ def _held_by(claim: Any) -> Any:
     return and_(claim.resource_id == ItemEntry.resource_id, claim.item == ItemEntry.item, claim.state == ClaimState.HELD.value)
 
 
+def _rows(places: Collection[tuple[Any, ...]], **kinds: TypeEngine[Any]) -> FromClause:
+    """Return rows given as an array a column: PostgreSQL reads a list of thousands of rows deeper than its stack goes."""
+    arrays = [literal(list(column), ARRAY(kind)) for column, kind in zip(zip(*places, strict=True), kinds.values(), strict=True)]
+    return func.unnest(*arrays).table_valued(*(Column(name, kind) for name, kind in kinds.items()), name="asked").render_derived()
+
+
 async def catalogued(tx: AsyncSession, keys: Collection[str], *, most: int) -> dict[str, list[Catalogued]]:
     """Return up to `most` items of resources in force for each key, sources first."""
     is_source = exists().where(_held_by(SourceClaim))
     entries = await items.entries_of_keys(tx, keys, most=most, first=is_source)
     places = [(entry.resource_id, entry.item) for entry in entries]
+    if not places:
+        return {}
+    asked = _rows(places, resource_id=Uuid(), item=Text())
     query = (
         select(ItemEntry, Organization, Resource, SourceClaim.claim_id)
+        .join(asked, and_(asked.c.resource_id == ItemEntry.resource_id, asked.c.item == ItemEntry.item))
         .join(Organization, Organization.organization_id == ItemEntry.organization_id)
         .join(Resource, Resource.resource_id == ItemEntry.resource_id)
         .outerjoin(SourceClaim, _held_by(SourceClaim))
-        .where(tuple_(ItemEntry.resource_id, ItemEntry.item).in_(places), Resource.withdrawn_at.is_(None))
+        .where(Resource.withdrawn_at.is_(None))
     )
-    rows = {(row[0].resource_id, row[0].item): Catalogued(*row) for row in await tx.execute(query)} if places else {}
+    rows = {(row[0].resource_id, row[0].item): Catalogued(*row) for row in await tx.execute(query)}
     found: dict[str, list[Catalogued]] = {}
     for place, entry in zip(places, entries, strict=True):
         if place in rows:
@@ -132,6 +160,7 @@ async def collectors(tx: AsyncSession, places: Collection[tuple[str, str, str]],
         return []
     entry = ItemEntry
     is_source = exists().where(_held_by(SourceClaim))
+    asked = _rows(set(places), division_code=Text(), key=Text(), kind=Text())
     ranked = (
         select(
             entry.resource_id,
@@ -143,7 +172,8 @@ async def collectors(tx: AsyncSession, places: Collection[tuple[str, str, str]],
             )
             .label("place"),
         )
-        .where(tuple_(entry.division_code, entry.key, entry.kind).in_(places), ~entry.is_vague, ~entry.is_reference)
+        .join(asked, and_(*(getattr(entry, column.name) == column for column in asked.c)))
+        .where(~entry.is_vague, ~entry.is_reference)
         .subquery()
     )
     query = (
