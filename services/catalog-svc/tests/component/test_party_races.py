@@ -9,6 +9,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog_svc.matching import commands as matching_commands
 from catalog_svc.organization import commands as organization_commands
 from catalog_svc.sector import commands as sector_commands
 from catalog_svc.system import commands as system_commands
@@ -98,3 +99,22 @@ async def test_of_two_that_put_a_system_in_service_the_second_sees_the_first(nod
     assert is_problem(answer, 409, "system-transition")["state"] == "in_service"
     steps = (await node.client.get(f"{path}/steps", headers=node.authority)).json()["items"]
     assert [step["state"] for step in steps] == ["planned", "in_service"]
+
+
+async def test_of_two_that_say_what_a_new_term_means_the_second_has_the_last_word(node: Any) -> None:
+    path = "/v1/synonyms/户口本号牌"
+    async with node.sessions() as tx:
+        await matching_commands.put_synonym(tx, "户口本号牌", concept="户号", by="test-client", now=utc_now())
+        answer = await second_after(node, tx, node.client.put(path, json={"concept": "身份证号"}, headers=node.authority))
+    assert answer.status_code == 200, answer.text
+    assert [one["concept"] for one in (await node.client.get("/v1/synonyms", headers=node.authority)).json()["items"]] == ["身份证号"]
+    async with node.sessions() as tx:
+        await matching_commands.remove_synonym(tx, "户口本号牌")
+        answer = await second_after(node, tx, node.client.put(path, json={"concept": "户号"}, headers=node.authority))
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_term_that_is_said_many_times_at_once_is_said(node: Any) -> None:
+    path, concepts = "/v1/synonyms/户口本号牌", [f"甲{number}号" for number in range(8)]
+    answers = await asyncio.gather(*(node.client.put(path, json={"concept": one}, headers=node.authority) for one in concepts))
+    assert [answer.status_code for answer in answers] == [200] * len(concepts), answers[0].text

@@ -95,6 +95,7 @@ async def put_synonym(tx: AsyncSession, term: str, *, concept: str, by: str, now
     if len(plain) < 2:  # a single character stands in too many names
         detail = "has one character; a term needs two or more"
         raise SynonymInvalid(f"path:term: {detail}", errors=[{"pointer": "path:term", "detail": detail}])
+    await store.lock_synonyms(tx)
     row = await store.find_synonym(tx, plain)
     if row is None:
         row = store.Synonym(term=plain, concept=meaning, entered_by=by, entered_at=now)
@@ -109,6 +110,7 @@ async def put_synonym(tx: AsyncSession, term: str, *, concept: str, by: str, now
 async def remove_synonym(tx: AsyncSession, term: str) -> None:
     """Forget what a term means on this node; a shipped synonym is in force again. Raises: SynonymNotFound (404)."""
     plain = domain.normalized(term)[0]
+    await store.lock_synonyms(tx)
     row = await store.find_synonym(tx, plain) if plain else None
     if row is None:
         raise SynonymNotFound(f"the node has no synonym of its own for {term!r}; shipped ones are overridden with PUT")

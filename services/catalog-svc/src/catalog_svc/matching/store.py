@@ -255,6 +255,11 @@ async def own_synonyms(tx: AsyncSession) -> dict[str, str]:
     return dict((await tx.execute(select(Synonym.term, Synonym.concept))).all())
 
 
+async def lock_synonyms(tx: AsyncSession) -> None:
+    """Let one transaction at a time change synonyms: each brings the index to all that are in force, also when a name says several."""
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("catalog_svc.matching.synonym", 0))))
+
+
 async def find_synonym(tx: AsyncSession, term: str) -> Synonym | None:
     """Return a synonym of the node, its row locked."""
     return await tx.get(Synonym, term, with_for_update=True)
