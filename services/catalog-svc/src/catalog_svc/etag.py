@@ -62,3 +62,13 @@ async def _if_match(if_match: Annotated[str | None, Header(max_length=1000)] = N
 
 
 IfMatch = Annotated[list[str] | None, Depends(_if_match)]
+
+
+async def _if_counted(tags: IfMatch) -> list[int] | None:
+    """Return the counts If-Match admits, None for any; foreign tags admit none."""
+    said = None if tags is None else [tag[1:-1] for tag in tags]
+    return None if said is None else [int(tag) for tag in said if tag.isascii() and tag.isdigit()]
+
+
+IfCounted = Annotated[list[int] | None, Depends(_if_counted)]
+"""Of what has a number for each change: the revisions or versions a change may be made on."""

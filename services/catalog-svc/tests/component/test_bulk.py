@@ -203,6 +203,15 @@ async def test_a_part_of_the_citys_catalogue_is_entered_and_published_whole(node
     ]
 
 
+async def test_half_a_surrogate_pair_in_a_name_is_named_and_the_other_lines_are_entered(node: Any) -> None:
+    organization, _ = await node.provider()
+    broken = json.dumps(line("坏")).replace("\\u574f", "\\ud800")
+    assert "\\ud800" in broken
+    report = await send(node, node.steward(organization), line("一"), broken, line("二"))
+    assert [(one["outcome"], one["name"]) for one in report["rows"]] == [("entered", "一"), ("refused", "?"), ("entered", "二")]
+    assert report["rows"][1]["errors"][0]["pointer"] == "/name"
+
+
 async def test_an_import_writes_and_tells_what_the_single_steps_write_and_tell(node: Any) -> None:
     organization, system = await node.provider()
     keeper = node.headers(organization["organization_id"], *KEEPER)

@@ -231,6 +231,10 @@ async def test_rows_are_added_and_taken_away_without_scripts(node: Any) -> None:
     assert 'value="day"' in less
     assert 'name="/items/0/code" ' in less.replace('"/items/0/code"', '"/items/0/code" ', 1)
     assert 'value="record"' not in less
+    for odd in ("remove-²", f"remove-{'9' * 5_000}", "remove-99"):  # a row that cannot be takes none away
+        same = (await send(node, "/resources/new", values | {"row": odd}, steward, 200)).text
+        assert 'value="record"' in same
+        assert 'value="day"' in same
     gaps = {name.replace("/items/1/", "/items/7/"): value for name, value in values.items()} | {
         "/items/3/code": "",
         "/items/3/data_type": "C",

@@ -226,7 +226,8 @@ def _no_provider(named: str | None) -> str:
 
 
 def _text(name: object) -> str | None:
-    return name[:200] if isinstance(name, str) else None
+    """Return a name as the report may show it: half a surrogate pair, which JSON can write and UTF-8 cannot, becomes a question mark."""
+    return name[:200].encode(errors="replace").decode() if isinstance(name, str) else None
 
 
 def _faults(wrong: ValidationError, at: str = "") -> list[Fault]:

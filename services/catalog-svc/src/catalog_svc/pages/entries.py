@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.pages import queries, resources, view
 from catalog_svc.pages.access import Posted, Sent, Viewer
-from catalog_svc.pages.fields import Form, Values, body_of, flat, refusals, renumbered
+from catalog_svc.pages.fields import Form, Values, body_of, flat, refusals, removed, renumbered
 from catalog_svc.resource import commands, rules, store
 from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.errors import RevisionPassed
@@ -119,7 +119,7 @@ def _latest(row: store.Resource) -> Settled:
 def _sent(sent: Posted) -> Form:
     """Return the form that was sent, its items counted anew."""
     row = sent.control("row")
-    number = int(row.removeprefix("remove-")) if row.removeprefix("remove-").isdigit() else None
+    number = removed(row)
     return Form("entry", renumbered(sent.values, "items", told_by=("code", "name"), without=number, one_more=row == "add"))
 
 

@@ -164,6 +164,12 @@ def _lists(node: Any) -> Any:
     return {name: _lists(said) for name, said in node.items()}
 
 
+def removed(asked: str) -> int | None:
+    """Return which row the button `remove-N` takes away; anything else takes none."""
+    number = asked.removeprefix("remove-")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+
+
 def renumbered(values: Values, name: str, *, told_by: Sequence[str], without: int | None = None, one_more: bool = False) -> Values:
     """Return the values with the rows of a part counted from 0: blank ones are dropped, and `without`.
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from catalog_svc.deadlines import Deadlines
 from catalog_svc.pages import resources, view
 from catalog_svc.pages.access import Sent
-from catalog_svc.pages.fields import Form, body_of, refusals, renumbered
+from catalog_svc.pages.fields import Form, body_of, refusals, removed, renumbered
 from catalog_svc.resource import commands as resource_commands
 from catalog_svc.resource.routes import PublicUrl, WithdrawalIn
 from catalog_svc.step import commands
@@ -57,7 +57,7 @@ async def approve(request: Request, resource_id: UUID, sent: Sent, deadlines: De
 async def give_back(request: Request, resource_id: UUID, sent: Sent, tx: Tx) -> Response:
     """Return the draft with its faults (the provider's CDO, the data authority)."""
     row = sent.control("row")
-    number = int(row.removeprefix("remove-")) if row.removeprefix("remove-").isdigit() else None
+    number = removed(row)
     values = renumbered(sent.values, "faults", told_by=("detail", "pointer"), without=number, one_more=row == "add")
     form = Form("return", values)
     if row:  # a browser without scripts asks for one more line, or one less

@@ -1,14 +1,14 @@
 """Data resources over HTTP."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
+from catalog_svc.etag import IfCounted
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.resource import commands, diff, domain, json_schema, profile, shapes, store
 from catalog_svc.resource.definition import Definition
@@ -25,7 +25,6 @@ from dxmesh_schemas.problem import Forbidden
 from dxmesh_schemas.text import Reason, Search
 
 router = APIRouter(prefix="/v1/resources", tags=["resources"], dependencies=[Depends(json_body)])
-_ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
 async def _public_url(request: Request) -> str:
@@ -38,16 +37,8 @@ async def _scheme(request: Request) -> CodeScheme:
     return scheme
 
 
-async def _revisions(if_match: Annotated[str | None, Header(max_length=1000)] = None) -> list[int] | None:
-    """Return the revisions If-Match admits, None for any; weak and foreign tags admit none (RFC 9110 section 13.1.1)."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    return [int(tag) for weak, tag in _ENTITY_TAG.findall(if_match) if not weak and tag.isascii() and tag.isdigit()]
-
-
 PublicUrl = Annotated[str, Depends(_public_url)]
 Scheme = Annotated[CodeScheme, Depends(_scheme)]
-Revisions = Annotated[list[int] | None, Depends(_revisions)]
 Version = Annotated[int, Path(ge=1, le=2_147_483_647)]
 
 
@@ -130,7 +121,7 @@ async def replace(
     resource_id: UUID,
     body: Definition,
     who: Who,
-    revisions: Revisions,
+    revisions: IfCounted,
     public_url: PublicUrl,
     scheme: Scheme,
     tx: Tx,
@@ -145,7 +136,7 @@ async def replace(
     "/{resource_id}/withdrawal", responses=problems(*BODY_PROBLEMS, ResourceNotFound, IllegalTransition, RevisionPassed, Forbidden)
 )
 async def withdraw(
-    resource_id: UUID, body: WithdrawalIn, who: Who, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response
+    resource_id: UUID, body: WithdrawalIn, who: Who, revisions: IfCounted, public_url: PublicUrl, tx: Tx, response: Response
 ) -> ResourceOut:
     """Take a resource out of force for good, with the reason."""
     row = await commands.withdraw(tx, resource_id, reason=body.reason, by=who, revisions=revisions, now=utc_now())

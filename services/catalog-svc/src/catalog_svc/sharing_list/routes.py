@@ -1,13 +1,13 @@
 """Lists over HTTP: read page by page, and entries of the four kept lists entered and changed."""
 
-import re
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict
 
+from catalog_svc.etag import IfCounted
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.sharing_list import commands, store
@@ -23,18 +23,9 @@ from dxmesh_schemas.problem import Forbidden, Invalid
 from dxmesh_schemas.text import Search
 
 router = APIRouter(prefix="/v1/lists", tags=["lists"], dependencies=[Depends(json_body)])
-_ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 _READS_ALL = ("authority", "operator", "auditor")
 
 
-async def _versions(if_match: Annotated[str | None, Header(max_length=1000)] = None) -> list[int] | None:
-    """Return the versions If-Match admits, None for any; weak and foreign tags admit none (RFC 9110 section 13.1.1)."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    return [int(tag) for weak, tag in _ENTITY_TAG.findall(if_match) if not weak and tag.isascii() and tag.isdigit()]
-
-
-Versions = Annotated[list[int] | None, Depends(_versions)]
 Of = Annotated[UUID | None, Query(description="organization id of the owner")]
 Words = Annotated[Search | None, Query()]
 
@@ -224,7 +215,7 @@ async def get_entry(kind: KeptKind, entry_id: UUID, _: Who, tx: Tx, response: Re
     responses=problems(*BODY_PROBLEMS, ListEntryNotFound, ListEntryInvalid, ListEntryTaken, ListEntryPassed, Forbidden),
 )
 async def change(
-    kind: KeptKind, entry_id: UUID, body: EntryChange, who: Who, versions: Versions, tx: Tx, response: Response
+    kind: KeptKind, entry_id: UUID, body: EntryChange, who: Who, versions: IfCounted, tx: Tx, response: Response
 ) -> store.ListEntry:
     """Change an entry, keeping what it was; with If-Match only the version that was read."""
     row = await commands.change(tx, kind, entry_id, body, by=who, versions=versions, now=utc_now())

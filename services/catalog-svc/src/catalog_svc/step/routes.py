@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from catalog_svc.deadlines import Deadlines
+from catalog_svc.etag import IfCounted
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import PaperNotGood
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource import shapes
 from catalog_svc.resource.diff import Diff
 from catalog_svc.resource.errors import IllegalTransition, ResourceInvalid, ResourceNameTaken, ResourceNotFound, RevisionPassed
-from catalog_svc.resource.routes import PublicUrl, Revisions
+from catalog_svc.resource.routes import PublicUrl
 from catalog_svc.resource.shapes import ResourceOut
 from catalog_svc.step import commands, store
 from catalog_svc.step.domain import Policy, StepKind
@@ -131,7 +132,7 @@ _WAY = (ResourceNotFound, IllegalTransition, RevisionPassed, Forbidden)
 
 @router.post("/submission", responses=problems(*BODY_PROBLEMS, *_WAY, ResourceInvalid, ResourceNameTaken, PaperNotGood))
 async def submit(
-    resource_id: UUID, who: Who, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response, body: SubmissionIn | None = None
+    resource_id: UUID, who: Who, revisions: IfCounted, public_url: PublicUrl, tx: Tx, response: Response, body: SubmissionIn | None = None
 ) -> ResourceOut:
     """Hand the draft in for approval (the provider's steward)."""
     reason = body.reason if body is not None else None
@@ -144,7 +145,7 @@ async def approve(
     resource_id: UUID,
     body: ApprovalIn,
     who: Who,
-    revisions: Revisions,
+    revisions: IfCounted,
     public_url: PublicUrl,
     deadlines: Deadlines,
     tx: Tx,
@@ -167,7 +168,7 @@ async def approve(
 
 @router.post("/return", responses=problems(*BODY_PROBLEMS, *_WAY, ReturnInvalid))
 async def give_back(
-    resource_id: UUID, body: ReturnIn, who: Who, revisions: Revisions, public_url: PublicUrl, tx: Tx, response: Response
+    resource_id: UUID, body: ReturnIn, who: Who, revisions: IfCounted, public_url: PublicUrl, tx: Tx, response: Response
 ) -> ResourceOut:
     """Return the draft for correction (the provider's CDO, the data authority); an announced version is called off."""
     faults = [fault.model_dump() for fault in body.faults]
@@ -179,7 +180,7 @@ async def give_back(
 async def publish(
     resource_id: UUID,
     who: Authority,
-    revisions: Revisions,
+    revisions: IfCounted,
     policy: PublicationPolicy,
     public_url: PublicUrl,
     tx: Tx,
