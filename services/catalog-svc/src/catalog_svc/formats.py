@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import IO, Annotated, Any
 from urllib.parse import quote
@@ -107,32 +108,38 @@ def _cell(value: Any) -> str | None:
 
 
 class Exports:
-    """Files are made in threads, two at a time; more than twenty that wait are turned away."""
+    """Files are read for and made two at a time; more than twenty that wait are turned away."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
-    async def answer(self, frames: Callable[[], Iterable[pl.DataFrame]], form: Format, *, name: str) -> StreamingResponse:
-        """Answer with a table as a file, written to disk before the first byte leaves, so that a failure is an honest one.
-
-        Raises: ExportsBusy (503), TooLarge (413) when it does not fit a sheet.
-        """
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place; it is taken before anything is read, which fills more memory than writing does. Raises: ExportsBusy (503)."""
         if self._waiting >= _WAITING:
             raise ExportsBusy("files are made two at a time and many wait; ask again shortly", retry_after_seconds=5)
         self._waiting += 1
         try:
             async with self._places:
-                file, size = await asyncio.to_thread(_written, frames, form)
+                yield
         finally:
             self._waiting -= 1
-        headers = {
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}.{form}",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Length": str(size),
-        }
-        return StreamingResponse(pieces(file), media_type=MEDIA_TYPES[form], headers=headers)
+
+
+async def as_file(frames: Callable[[], Iterable[pl.DataFrame]], form: Format, *, name: str) -> StreamingResponse:
+    """Answer with a table as a file, written to disk before the first byte leaves, so that a failure is an honest one.
+
+    Raises: TooLarge (413) when it does not fit a sheet.
+    """
+    file, size = await asyncio.to_thread(_written, frames, form)
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}.{form}",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Length": str(size),
+    }
+    return StreamingResponse(pieces(file), media_type=MEDIA_TYPES[form], headers=headers)
 
 
 def _written(frames: Callable[[], Iterable[pl.DataFrame]], form: Format) -> tuple[IO[bytes], int]:

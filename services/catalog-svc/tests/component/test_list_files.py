@@ -1,7 +1,6 @@
 import asyncio
 import csv
 import io
-import threading
 import zipfile
 from collections.abc import Callable
 from datetime import date
@@ -11,8 +10,9 @@ import fastexcel
 import polars as pl
 import pytest
 import xlsxwriter
+from sqlalchemy import text
 
-from catalog_svc.formats import Exports, ExportsBusy, Format, frames_of, guarded, unguarded
+from catalog_svc.formats import frames_of, guarded, unguarded
 from dxmesh_schemas.catalog_events import SystemRegistered
 
 CSV = "text/csv"
@@ -557,18 +557,34 @@ async def test_more_systems_or_resources_than_one_import_takes_are_refused_with_
     assert len(await listed(strict_node, "system")) == 1
 
 
-async def test_files_that_cannot_be_made_yet_are_refused_not_queued_without_end() -> None:
-    exports = Exports()
-    go_on = threading.Event()
-
-    def slow() -> list[pl.DataFrame]:
-        assert go_on.wait(20)
-        return [pl.DataFrame({"a": ["x"]})]
-
-    waiting = [asyncio.create_task(exports.answer(slow, Format.CSV, name="清单")) for _ in range(20)]
-    await asyncio.sleep(0)
-    with pytest.raises(ExportsBusy):
-        await exports.answer(slow, Format.CSV, name="清单")
-    go_on.set()
-    answers = await asyncio.gather(*waiting)
-    assert {answer.headers["content-length"] for answer in answers} == {str(len(b"\xef\xbb\xbfa\r\nx\r\n"))}
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [
+        ("/v1/lists/data/file", "resource"),
+        ("/v1/reports/coverage", "resource"),
+        ("/v1/reports/stale", "resource"),
+        ("/v1/editions/2026/content", "edition"),
+        ("/v1/editions/2025/comparison?with=2026", "edition"),
+    ],
+)
+async def test_files_are_read_for_two_at_a_time_and_refused_when_many_wait(node: Any, is_problem: Any, path: str, table: str) -> None:
+    headers = node.authority | {"Accept": CSV}
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    async with node.sessions() as held, node.sessions() as watch, asyncio.timeout(20):
+        while (await node.client.get("/v1/search", headers=headers)).status_code != 200:  # the search index reads resources at first
+            await asyncio.sleep(0.01)
+        await held.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        asked = [
+            asyncio.ensure_future(node.client.get(f"{path}{'&' if '?' in path else '?'}format=csv", headers=headers)) for _ in range(23)
+        ]
+        while sum(one.done() for one in asked) < 3:
+            await asyncio.sleep(0.01)
+        while (reading := await watch.scalar(waiting)) < 2:
+            await watch.rollback()  # the next look sees the statistics anew
+            await asyncio.sleep(0.01)
+        refused = [one.result() for one in asked if one.done()]
+        await held.commit()
+        answers = await asyncio.gather(*asked)
+    assert (reading, len(refused)) == (2, 3)
+    assert is_problem(refused[0], 503, "exports-busy")["detail"]
+    assert sorted(answer.status_code for answer in answers) == [200 if table == "resource" else 404] * 20 + [503] * 3

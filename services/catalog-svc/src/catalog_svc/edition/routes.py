@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from catalog_svc.edition import commands, comparison, domain, store
 from catalog_svc.edition.errors import EditionEmpty, EditionKeyMissing, EditionNotFound, EditionTaken, EditionYearInvalid
-from catalog_svc.formats import RESPONSES, Exports, ExportsBusy, Form, Format, frames_of
+from catalog_svc.formats import RESPONSES, Exports, ExportsBusy, Form, Format, as_file, frames_of
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.sharing_list import catalog_file, template
 from catalog_svc.sharing_list.domain import ListKind
@@ -96,15 +96,18 @@ async def get_content(
     year: Year, request: Request, _: Who, form: Form, if_none_match: Annotated[str | None, Header(max_length=1000)] = None
 ) -> Response:
     """Return what an edition holds: as JSON the bytes that are signed (a version a line), as CSV and XLSX a row an item."""
-    async with request.state.sessions() as tx:  # given back before the file is made, which takes far longer than reading
-        row = await store.get(tx, year)
-        tag = f'"{row.content_sha256}"'
-        if form is Format.JSON and tag in (if_none_match or ""):
-            return Response(status_code=304, headers={"ETag": tag})
-        packed = await store.content(tx, year)
     if form is not Format.JSON:
         titles = template.titles_of(ListKind.DATA)
-        return await _exports.answer(lambda: frames_of(_rows(packed), titles), form, name=row.title)
+        async with _exports.place():
+            async with request.state.sessions() as tx:  # given back before the file is made, which takes far longer than reading
+                row, packed = await store.get(tx, year), await store.content(tx, year)
+            return await as_file(lambda: frames_of(_rows(packed), titles), form, name=row.title)
+    async with request.state.sessions() as tx:
+        row = await store.get(tx, year)
+        tag = f'"{row.content_sha256}"'
+        if tag in (if_none_match or ""):
+            return Response(status_code=304, headers={"ETag": tag})
+        packed = await store.content(tx, year)
     headers = {
         "Content-Length": str(row.content_byte_count),
         "Content-Disposition": f'attachment; filename="edition-{year}.ndjson"',
@@ -123,17 +126,17 @@ async def compare(
     with_: Annotated[int, Query(alias="with", ge=1900, le=9999, description="the year of the later edition")],
 ) -> Any:
     """Compare an edition with a later one: the resources that came, went and changed, and in what."""
-    async with request.state.sessions() as tx:
-        before, after = await store.get(tx, year), await store.get(tx, with_)
-        packed = await store.content(tx, year), await store.content(tx, with_)
+    async with _comparing if form is Format.JSON else _exports.place():
+        async with request.state.sessions() as tx:
+            before, after = await store.get(tx, year), await store.get(tx, with_)
+            packed = await store.content(tx, year), await store.content(tx, with_)
 
-    def found() -> Iterator[comparison.Difference]:
-        return comparison.differences(*(domain.lines(domain.unpacked(one)) for one in packed))
+        def found() -> Iterator[comparison.Difference]:
+            return comparison.differences(*(domain.lines(domain.unpacked(one)) for one in packed))
 
-    if form is not Format.JSON:
-        name = f"{before.title} – {after.title}"
-        return await _exports.answer(lambda: frames_of((one.row() for one in found()), comparison.COLUMNS), form, name=name)
-    async with _comparing:
+        if form is not Format.JSON:
+            name = f"{before.title} – {after.title}"
+            return await as_file(lambda: frames_of((one.row() for one in found()), comparison.COLUMNS), form, name=name)
         rows = await asyncio.to_thread(lambda: list(found()))
     counts = {f"{change}_count": sum(row.change is change for row in rows) for change in comparison.Change}
     return {"before": before, "after": after, "rows": rows, **counts}

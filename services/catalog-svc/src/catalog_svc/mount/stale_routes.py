@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from catalog_svc.formats import MEDIA_TYPES, Exports, ExportsBusy, Form, Format, frames_of
+from catalog_svc.formats import MEDIA_TYPES, Exports, ExportsBusy, Form, Format, as_file, frames_of
 from catalog_svc.mount import commands, store
 from catalog_svc.sharing_list.template import CYCLE_TITLES
 from dxmesh_clocks.working_days import day_of
@@ -79,16 +79,20 @@ async def stale(
     """
     of, now = commands.reads_of(who), utc_now()
     today = day_of(now)
-    after, most = (after_time(cursor), limit) if form is Format.JSON else (None, None)
-    rows: list[store.Stale] = []
-    if of is None or organization in (None, of):
+    may_read = of is None or organization in (None, of)
+
+    async def read(**page: Any) -> list[store.Stale]:
         async with request.state.sessions() as tx:  # given back before a file is made, which takes longer than reading
-            rows = [*await store.list_stale(tx, of=of or organization, today=today, after=after, limit=most)]
+            return [*await store.list_stale(tx, of=of or organization, today=today, **page)] if may_read else []
+
     if form is Format.JSON:
+        rows = await read(after=after_time(cursor), limit=limit)
         page = cut(rows, limit, lambda row: (row[3], row[0].resource_id))
         items = [StaleOut.model_validate(_stale(row, today)) for row in page.items]
         return StaleReport(as_of=now, items=items, next_cursor=page.next_cursor)
-    return await _exports.answer(lambda: frames_of((_shown(_stale(row, today)) for row in rows), _COLUMNS), form, name=_TITLE)
+    async with _exports.place():
+        rows = await read(after=None, limit=None)
+        return await as_file(lambda: frames_of((_shown(_stale(row, today)) for row in rows), _COLUMNS), form, name=_TITLE)
 
 
 def _stale(row: store.Stale, today: date) -> dict[str, Any]:

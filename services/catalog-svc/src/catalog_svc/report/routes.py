@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from catalog_svc.formats import MEDIA_TYPES, Exports, ExportsBusy, Form, Format, frames_of
+from catalog_svc.formats import MEDIA_TYPES, Exports, ExportsBusy, Form, Format, as_file, frames_of
 from catalog_svc.report import databases, domain, flows, store
 from catalog_svc.report.domain import ReportName
 from dxmesh_clocks.working_days import day_of
@@ -104,14 +104,17 @@ async def get_report(report: ReportName, request: Request, who: Who, form: Form,
     if days is not None and report is not ReportName.IDLE_SYSTEMS:
         detail = f"belongs to {ReportName.IDLE_SYSTEMS}; leave it out of {report}"
         raise Invalid(f"/days: {detail}", errors=[{"pointer": "/days", "detail": detail}])
-    now = utc_now()
-    async with request.state.sessions() as tx:  # given back before a file is made, which takes longer than reading
-        summary, rows = await _found(report, who, tx, days=days or request.state.idle_days, now=now)
+    now, days = utc_now(), days or request.state.idle_days
     if form is Format.JSON:
+        async with request.state.sessions() as tx:
+            summary, rows = await _found(report, who, tx, days=days, now=now)
         return ReportOut(report=report, title=domain.TITLES[report], as_of=now, summary=summary, rows=[dict(row) for row in rows])
-    return await _exports.answer(
-        lambda: frames_of((domain.shown(row) for row in rows), domain.COLUMNS[report]), form, name=domain.TITLES[report]
-    )
+    async with _exports.place():
+        async with request.state.sessions() as tx:  # given back before the file is made, which takes longer than reading
+            _, rows = await _found(report, who, tx, days=days, now=now)
+        return await as_file(
+            lambda: frames_of((domain.shown(row) for row in rows), domain.COLUMNS[report]), form, name=domain.TITLES[report]
+        )
 
 
 async def _found(report: ReportName, who: Who, tx: Tx, *, days: int, now: datetime) -> tuple[dict[str, Any], domain.Rows]:

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import ClientDisconnect
 
-from catalog_svc.formats import RESPONSES, Exports, ExportsBusy, FileFormat, Format, frames_of
+from catalog_svc.formats import RESPONSES, Exports, ExportsBusy, FileFormat, Format, as_file, frames_of
 from catalog_svc.sharing_list import catalog_file, commands, registered, store, template
 from catalog_svc.sharing_list.domain import STATUS_TITLES, TITLES, KeptKind, ListKind
 from catalog_svc.sharing_list.errors import ImportRefused, ImportTooLarge
@@ -72,7 +72,8 @@ _BODY: dict[str, Any] = {
 @router.get("/{kind}/template", response_class=StreamingResponse, responses=RESPONSES | problems(ExportsBusy))
 async def get_template(kind: ListKind, _: Who, format: Chosen = FileFormat.XLSX) -> StreamingResponse:  # noqa: A002  # the name callers know
     """Return a list's columns as a file without rows, to fill in and import."""
-    return await _exports.answer(lambda: frames_of([], template.titles_of(kind)), Format(format.value), name=f"{TITLES[kind]}模板")
+    async with _exports.place():
+        return await as_file(lambda: frames_of([], template.titles_of(kind)), Format(format.value), name=f"{TITLES[kind]}模板")
 
 
 @router.get("/{kind}/file", response_class=StreamingResponse, responses=RESPONSES | problems(ExportsBusy, TooLarge))
@@ -89,10 +90,11 @@ async def export(
     """
     titles = template.titles_of(kind)
     frames: list[pl.DataFrame] = []
-    async with request.state.sessions() as tx:  # given back before the file is made, which takes far longer than reading
-        async for piece in _pieces(kind, who, tx, organization):
-            frames += await asyncio.to_thread(_frames, piece, titles)
-    return await _exports.answer(lambda: frames or frames_of([], titles), Format(format.value), name=TITLES[kind])
+    async with _exports.place():
+        async with request.state.sessions() as tx:  # given back before the file is made, which takes far longer than reading
+            async for piece in _pieces(kind, who, tx, organization):
+                frames += await asyncio.to_thread(_frames, piece, titles)
+        return await as_file(lambda: frames or frames_of([], titles), Format(format.value), name=TITLES[kind])
 
 
 def _frames(rows: Iterable[Mapping[str, Any]], titles: Mapping[str, str]) -> list[pl.DataFrame]:
