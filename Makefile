@@ -1,6 +1,7 @@
 # Everything is run through make, by people and by CI alike.
 PYTHON ?= python3
 VENV   ?= .venv
+WORKERS ?= 2# processes that share the unit tests, each with a PostgreSQL and a Kafka of its own
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 LOCALS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)))
@@ -49,7 +50,7 @@ types: $(VENV)/.dev ## mypy --strict
 unit: $(VENV)/.dev ## unit, component and contract tests
 	@echo "== unit, component, contract"
 	@$(PY) -m pytest tests/contract
-	@$(PY) -m pytest libs services deploy/local
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile libs services deploy/local
 
 e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a browser
 	@echo "== end to end"

@@ -19,7 +19,7 @@ from catalog_svc.token import issuer as token_issuer
 from dxmesh_runtime import signing
 from dxmesh_runtime.db import connect, utc_now
 from dxmesh_runtime.settings import AuthSettings, DatabaseSettings, KafkaSettings, ServerSettings, SigningSettings
-from dxmesh_runtime.testing import outbox_events, serving
+from dxmesh_runtime.testing import make_app, outbox_events, serving
 from dxmesh_schemas.event import Event
 
 ISSUER = "http://catalog.test"
@@ -166,7 +166,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     assert settings.signing is not None
     issuer = token_issuer.make(signing.load_key(settings.signing.key_file), url=ISSUER, audience="dxmesh", lifetime_seconds=900)
     database = connect(settings.database)
-    async with serving(create_app(settings)) as client:
+    async with serving(make_app(create_app, settings)) as client:
         yield Node(client, database.sessions, issuer, settings)
     await database.close()
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
@@ -24,6 +24,8 @@ from dxmesh_schemas.event import Event, Meta, event_class
 
 ISSUER = "http://issuer.test"
 _START_SECONDS = 20
+_Settings = TypeVar("_Settings")
+_made: dict[tuple[Callable[..., FastAPI], int], FastAPI] = {}
 
 
 class Tokens:
@@ -47,6 +49,18 @@ class Tokens:
     def issue(self, organization_id: UUID | None, *roles: str, **claims: Any) -> dict[str, str]:
         """Return the header that carries such a token."""
         return {"Authorization": f"Bearer {self.token(organization_id, *roles, **claims)}"}
+
+
+def make_app(create: Callable[[_Settings], FastAPI], settings: _Settings) -> FastAPI:
+    """Return `create(settings)`; a process keeps one app for those of the same routes and gives it the lifespan of the newest.
+
+    FastAPI works out the routes of each app at its first requests, which takes longer than most tests do. An app knows its settings
+    by its lifespan alone, so one that runs already keeps its own.
+    """
+    app = create(settings)
+    kept = _made.setdefault((create, len(app.routes)), app)
+    kept.router.lifespan_context = app.router.lifespan_context
+    return kept
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from dxmesh_runtime import signing
 from dxmesh_runtime.consumer import Incoming
 from dxmesh_runtime.db import Database, connect
 from dxmesh_runtime.settings import DatabaseSettings, KafkaSettings, SigningSettings
-from dxmesh_runtime.testing import Tokens, deliver, serving
+from dxmesh_runtime.testing import Tokens, deliver, make_app, serving
 from dxmesh_schemas.event import Event, Meta
 
 ORIGIN = "dxmesh.example/test"
@@ -73,7 +73,7 @@ async def log(fresh_database, tokens, tmp_path: Path) -> AsyncIterator[Log]:
 
 @pytest.fixture
 async def client(log: Log) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(create_app(log.settings)) as client:
+    async with serving(make_app(create_app, log.settings)) as client:
         yield client
 
 

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from catalog_svc.app import create_app
 from dxmesh_client.cli import app as dxmesh
 from dxmesh_client.cli.output import Mode
-from dxmesh_runtime.testing import listening
+from dxmesh_runtime.testing import listening, make_app
 
 
 @pytest.fixture
 async def cli(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Yield the command line as the node's first client uses it; it answers with what was printed as JSON."""
-    async with listening(create_app(node.settings)) as url:
+    async with listening(make_app(create_app, node.settings)) as url:
         bootstrap = node.settings.bootstrap
         profile = dict.fromkeys(("catalog", "exchange", "quality", "open_data", "audit"), url) | {
             "client_id": bootstrap.client_id,

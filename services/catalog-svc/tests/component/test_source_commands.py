@@ -13,7 +13,7 @@ from catalog_svc.claim.consumers import HANDLERS
 from dxmesh_client.cli import app as dxmesh
 from dxmesh_client.cli.output import Mode
 from dxmesh_client.errors import ClientError
-from dxmesh_runtime.testing import deliver, listening
+from dxmesh_runtime.testing import deliver, listening, make_app
 from dxmesh_schemas.catalog_events import ResourcePublished
 
 
@@ -52,7 +52,7 @@ class Commands:
 
 @pytest.fixture
 async def cli(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    async with listening(create_app(node.settings)) as url:
+    async with listening(make_app(create_app, node.settings)) as url:
         monkeypatch.setattr(Mode, "json", False)  # given back as it was
         yield Commands(node, url, tmp_path, monkeypatch)
 

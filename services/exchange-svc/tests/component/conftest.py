@@ -18,7 +18,7 @@ from dxmesh_runtime import signing
 from dxmesh_runtime.consumer import Handlers
 from dxmesh_runtime.db import connect, utc_now, uuid7
 from dxmesh_runtime.settings import DatabaseSettings, KafkaSettings, ObjectStoreSettings, SigningSettings
-from dxmesh_runtime.testing import Tokens, deliver, outbox_events, serving
+from dxmesh_runtime.testing import Tokens, deliver, make_app, outbox_events, serving
 from dxmesh_schemas.catalog import (
     DataItem,
     DataType,
@@ -210,7 +210,7 @@ async def exchange(fresh_database: Callable[[str], Awaitable[str]], store_url: s
         staging=StagingSettings(folder=tmp_path / "staging"),
         limits=LimitsSettings(body_max_bytes=1_500_000, inflated_max_bytes=4_000_000),
     )
-    app = create_app(settings)
+    app = make_app(create_app, settings)
     database = connect(settings.database)
     async with serving(app) as client:
         found = Exchange(

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from dxmesh_runtime.consumer import Handlers
 from dxmesh_runtime.db import connect, uuid7
 from dxmesh_runtime.settings import DashboardSettings, DatabaseSettings, KafkaSettings, ObjectStoreSettings
-from dxmesh_runtime.testing import Tokens, deliver, outbox_events, serving
+from dxmesh_runtime.testing import Tokens, deliver, make_app, outbox_events, serving
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, OrganizationRef, ResourceSnapshot, SharingType, UpdateCycle
 from dxmesh_schemas.catalog_events import ResourceChanged, ResourcePublished, ResourceWithdrawn
 from dxmesh_schemas.event import Event
@@ -167,7 +167,7 @@ async def open_data(fresh_database: Callable[[str], Awaitable[str]], store_url: 
     )
     database = connect(settings.database)
     objects = ObjectStore.open(store_url)
-    app = create_app(settings)
+    app = make_app(create_app, settings)
     async with serving(app) as client:
         yield OpenData(app, client, database.sessions, tokens, objects, handlers(objects, keep_versions=3), settings)
     await database.close()

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from dxmesh_runtime.settings import DashboardSettings, DatabaseSettings, KafkaSettings, ObjectStoreSettings
-from dxmesh_runtime.testing import Tokens, serving
+from dxmesh_runtime.testing import Tokens, make_app, serving
 from dxmesh_schemas.catalog import DataItem, DataType, ResourceSnapshot
 from quality_svc.app import create_app
 from quality_svc.settings import Settings
@@ -34,7 +34,7 @@ async def http(quality: Any, tokens: Tokens) -> AsyncIterator[httpx.AsyncClient]
         object_store=ObjectStoreSettings(url=quality.objects.url),
         dashboard=DashboardSettings(loopback_open=False),
     )
-    async with serving(create_app(settings)) as client:
+    async with serving(make_app(create_app, settings)) as client:
         yield client
 
 
