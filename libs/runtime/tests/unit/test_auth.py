@@ -50,7 +50,7 @@ async def test_what_is_no_token_is_refused(header: str | None) -> None:
         {"roles": 7},
         {"nbf": int(time.time()) + 3600},
     ],
-    ids=lambda claims: next(iter(claims)) + "=" + str(next(iter(claims.values()))),
+    ids=lambda claims: next(iter(claims)),  # not the value: processes that share the tests must name them alike
 )
 async def test_a_token_with_a_wrong_claim_is_refused(claims: dict[str, object]) -> None:
     with pytest.raises(Unauthenticated):
