@@ -137,8 +137,10 @@ class Relay:
                 continue
             telemetry.outbox_pending.set(0)
             telemetry.outbox_age_seconds.set(0)
+            # wait_for would swallow a cancellation that comes with an event
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
 
     async def _pending(self) -> Sequence[Row[Any]]:
         async with self._database.autocommit.connect() as connection:

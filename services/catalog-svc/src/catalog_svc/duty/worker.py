@@ -70,8 +70,10 @@ async def _listen(database: Database, now: Callable[[], datetime]) -> None:
                 wake.clear()
                 moment = await tell(database, now=now())
                 wait = _MOST_SECONDS if moment is None else (moment - now()).total_seconds()
+                # wait_for would swallow a cancellation that comes with a change
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), min(max(wait, _LEAST_SECONDS), _MOST_SECONDS))
+                    async with asyncio.timeout(min(max(wait, _LEAST_SECONDS), _MOST_SECONDS)):
+                        await wake.wait()
         finally:
             # the pool would keep the listener: the connection is closed, not returned
             await asyncio.shield(connection.invalidate())
