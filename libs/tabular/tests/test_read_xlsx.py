@@ -1,9 +1,13 @@
 """XLSX: cells as text, identifiers whole, bombs and damage refused."""
 
 import io
+import re
+import subprocess
+import sys
 import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +104,7 @@ def test_every_changed_byte_is_a_problem_or_a_table_and_no_crash(reader: Any) ->
 def bomb(inflated: int, declared: int | None = None) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/_rels/workbook.xml.rels", "")
         archive.writestr("xl/worksheets/sheet1.xml", b" " * inflated)
     body = out.getvalue()
     if declared is not None:
@@ -123,3 +128,88 @@ def test_parts_that_are_too_large_together_are_too_large(reader: Any, monkeypatc
     monkeypatch.setattr(read_xlsx, "MAX_INFLATED_BYTES", 1 << 20)
     with pytest.raises(TooLarge, match="CSV or Parquet"):
         reader(body, ITEMS, MediaType.XLSX)
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def with_sheet(
+    data: str, *, part: str = SHEET, compression: int = zipfile.ZIP_DEFLATED, prefix: str = "", dimension: str = "A1:B2"
+) -> bytes:
+    """Return a workbook whose one sheet holds these rows."""
+    source, sink = zipfile.ZipFile(io.BytesIO(workbook(["code"], ["a"]))), io.BytesIO()
+    x, ns = (f"{prefix}:", f"xmlns:{prefix}") if prefix else ("", "xmlns")
+    sheet = f'<{x}worksheet {ns}="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><{x}dimension ref="{dimension}"/>'
+    sheet += f"<{x}sheetData>{data}</{x}sheetData></{x}worksheet>"
+    with zipfile.ZipFile(sink, "w", compression) as archive:
+        for name in source.namelist():
+            content = sheet.encode() if name == SHEET else source.read(name)
+            if name == "xl/_rels/workbook.xml.rels":
+                content = content.replace(b"worksheets/sheet1.xml", part.removeprefix("xl/").encode())
+            archive.writestr(part if name == SHEET else name, content)
+    return sink.getvalue()
+
+
+HEADER = '<row r="1"><c r="A1" t="str"><v>code</v></c></row>'
+FIRST = HEADER + '<row r="2"><c r="A2"><v>1</v></c></row>'
+LAST = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+FAR = {
+    "last cell": with_sheet(FIRST + LAST),
+    "prefix": with_sheet(re.sub("<(/?)", r"<\1x:", FIRST + LAST), prefix="x"),
+    "name": with_sheet(FIRST + LAST, part="xl/media/picture.png"),
+    "stored": with_sheet(FIRST + LAST, compression=zipfile.ZIP_STORED),
+    "quotes": with_sheet(FIRST + "<row r = '1048576'><c t='n' q='>' r = 'xfd1048576'><v>1</v></c></row>"),
+    "row alone": with_sheet(HEADER + '<row r="1048576">' + "<c><v>1</v></c>" * 2000 + "</row>"),
+    "column alone": with_sheet(HEADER + '<row><c r="XFD2"><v>1</v></c></row>' + "<row><c><v>1</v></c></row>" * 2000),
+    "feigned": with_sheet(HEADER + '<row r="1048576">' + "<c q='r=\"A1\"'><v>1</v></c>" * 2000 + "</row>"),
+    "comment": with_sheet(FIRST + '<!-- <c q=" --><row r="1048576"><c r="XFD1048576"><v>1</v></c></row><!-- "> -->'),
+    "no such cell": with_sheet(FIRST + '<row r="3"><c r="ZZZZZZ3"><v>1</v></c></row>'),
+}
+_READ = """
+import pathlib, resource, sys
+from dxmesh_schemas.catalog import DataItem, DataType
+from dxmesh_schemas.problem import TooLarge
+from dxmesh_tabular.chunk import ReadOptions
+from dxmesh_tabular.read_xlsx import read_xlsx
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+for path in sys.argv[1:]:
+    try:
+        list(read_xlsx(pathlib.Path(path), [DataItem(code="code", name="code", data_type=DataType.TEXT)], ReadOptions()))
+    except TooLarge as refused:
+        print(refused.detail, flush=True)
+    else:
+        print("read", flush=True)
+"""
+
+
+def test_cells_far_from_the_table_are_too_large_and_end_no_process(tmp_path: Path) -> None:
+    for name, body in FAR.items():
+        (tmp_path / name).write_bytes(body)
+    command = [sys.executable, "-c", _READ, *(str(tmp_path / name) for name in FAR)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # a reader that fails here aborts
+    assert done.returncode == 0, done.stderr[-500:]
+    told = dict(zip(FAR, done.stdout.splitlines(), strict=True))
+    assert {name: "the limit is 20000000 cells" in line for name, line in told.items()} == dict.fromkeys(FAR, True), told
+    assert "xl/worksheets/sheet1.xml has cells as far as XFD1048576: 1048576 rows of 16384 columns" in told["last cell"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        with_sheet(FIRST, dimension="A1:XFD1048576"),
+        with_sheet(HEADER.replace("A1", "P1") + '<row r="1048576"><c r="P1048576"><v>1</v></c></row>'),
+        with_sheet(HEADER + '<row r="1048576" spans="1:1"><c s="0" r="A1048576"><v>1</v></c></row>'),
+        with_sheet('<row><c t="str"><v>code</v></c></row>' + "<row><c><v>1</v></c></row>" * 20_000),
+    ],
+    ids=["dimension that lies", "16 columns to the last row", "place not named first", "no places"],
+)
+def test_a_sheet_within_the_limit_is_read_however_its_cells_are_placed(reader: Any, body: bytes) -> None:
+    assert reader(body, ITEMS[:1], MediaType.XLSX).rows.height
+
+
+def test_a_spreadsheet_of_another_kind_is_unreadable(reader: Any) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+    with pytest.raises(Unreadable, match="no XLSX workbook"):
+        reader(sink.getvalue(), ITEMS, MediaType.XLSX)

@@ -14,6 +14,7 @@ from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.problem import Invalid, TooLarge, Unreadable
 from dxmesh_tabular import casting, columns
 from dxmesh_tabular.chunk import Chunk, ReadOptions
+from dxmesh_tabular.extent import Extent
 from dxmesh_tabular.items import ROW
 
 MAX_INFLATED_BYTES = 256 << 20
@@ -31,8 +32,9 @@ def read_xlsx(path: Path, items: Sequence[DataItem], options: ReadOptions) -> It
 
     The first row that is not blank is the header. `row_` is the sheet's row less the header's, so a blank row keeps its number and
     is no row. Whole numbers become '110101', never '110101.0'. A number of more than 15 digits has lost digits in the spreadsheet
-    program already: send such identifiers as text. Memory is bounded by the limit of 256 MiB on the inflated parts, some eight
-    times that. Raises: TooLarge (413) beyond the limit, Unreadable (400) if it is no workbook, Invalid (422) for sheet and columns.
+    program already: send such identifiers as text. Memory is bounded by the limits on the inflated parts, some eight times their
+    256 MiB, and on the cells a sheet spans.
+    Raises: TooLarge (413) beyond a limit, Unreadable (400) if it is no workbook, Invalid (422) for sheet and columns.
     """
     check_archive(path)
     try:
@@ -58,7 +60,9 @@ def read_xlsx(path: Path, items: Sequence[DataItem], options: ReadOptions) -> It
 
 
 def check_archive(path: Path) -> None:
-    """Refuse a zip archive that would inflate beyond the limits: by what its directory declares, and by inflating it.
+    """Refuse a zip archive that would inflate beyond the limits, by what its directory declares and by inflating it.
+
+    So is a sheet refused whose cells span more than `extent.MAX_CELLS`, and a spreadsheet of another kind, which nothing here measures.
 
     Raises: TooLarge (413), Unreadable (400) for what is no sound zip archive.
     """
@@ -67,6 +71,8 @@ def check_archive(path: Path) -> None:
             parts = archive.infolist()
             if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_INFLATED_BYTES:
                 raise _bomb(f"its {len(parts)} parts inflate to {sum(part.file_size for part in parts)} bytes")
+            if "xl/_rels/workbook.xml.rels" not in {part.filename.replace("\\", "/").lower() for part in parts}:
+                raise Unreadable("the body is no XLSX workbook: it has no xl/_rels/workbook.xml.rels; save it as .xlsx")
             for part in parts:
                 if part.flag_bits & 1:
                     raise Unreadable("the workbook is protected by a password; send it without")
@@ -78,7 +84,7 @@ def check_archive(path: Path) -> None:
 
 
 def _inflates_as_declared(file: BinaryIO, part: zipfile.ZipInfo) -> None:
-    """Inflate a part into nothing; a directory that understates its size is a bomb whatever the reader behind trusts."""
+    """Inflate a part, keeping nothing; a directory that understates its size is a bomb whatever the reader behind trusts."""
     if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Unreadable(f"{part.filename} is compressed in a way that XLSX does not use")
     file.seek(part.header_offset)
@@ -86,9 +92,13 @@ def _inflates_as_declared(file: BinaryIO, part: zipfile.ZipInfo) -> None:
     if magic != b"PK\x03\x04":
         raise zipfile.BadZipFile("no local header")
     file.seek(name_length + extra_length, 1)
+    extent = Extent(part.filename)
     if part.compress_type == zipfile.ZIP_STORED:
         if part.file_size != part.compress_size:
             raise _bomb(f"{part.filename} declares a size that is not its own")
+        for start in range(0, part.file_size, _PIECE):
+            extent.feed(file.read(min(_PIECE, part.file_size - start)))
+        extent.end()
         return
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     left, inflated = part.compress_size, 0
@@ -98,12 +108,15 @@ def _inflates_as_declared(file: BinaryIO, part: zipfile.ZipInfo) -> None:
             raise EOFError
         left -= len(raw)
         while raw:
-            inflated += len(inflater.decompress(raw, 1 << 20))
+            piece = inflater.decompress(raw, 1 << 20)
+            inflated += len(piece)
+            extent.feed(piece)
             raw = inflater.unconsumed_tail
             if inflated > part.file_size:
                 raise _bomb(f"{part.filename} inflates beyond the size it declares")
     if inflated != part.file_size:
         raise zipfile.BadZipFile("a part is cut off")
+    extent.end()
 
 
 def _bomb(what: str) -> TooLarge:

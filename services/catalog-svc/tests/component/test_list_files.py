@@ -290,6 +290,15 @@ async def test_a_file_that_is_not_the_lists_is_refused(strict_node: Any, is_prob
     is_problem(await sent(strict_node, "duty", content, strict_node.steward(strict_node.organization_made), media), status)
 
 
+async def test_an_xlsx_with_one_cell_far_from_its_table_is_refused(strict_node: Any, is_problem: Any) -> None:
+    def fill(_: Any, sheet: Any) -> None:
+        sheet.write_row(0, 0, [OWNER, NAME, DUE])
+        sheet.write(1_048_575, 16_383, "x")
+
+    headers = strict_node.steward(strict_node.organization_made)
+    assert "XFD1048576" in is_problem(await sent(strict_node, "duty", as_xlsx(fill), headers, XLSX), 413)["detail"]
+
+
 async def test_a_file_in_pieces_compressed_or_too_large_is_answered_for_what_it_is(strict_node: Any, is_problem: Any) -> None:
     headers = strict_node.steward(strict_node.organization_made) | {"Content-Type": CSV}
     path = "/v1/lists/duty/import"

@@ -179,14 +179,14 @@ async def test_lines_that_cannot_be_read_are_refused_by_number_and_kept(exchange
 LONG = b"code,name,people,since\n" + b"".join(f"{n},{'x' * 1000},1,2001-01-01\n".encode() for n in range(1600))
 
 
-def bomb() -> bytes:
-    """Return an XLSX whose sheet inflates to 300 MB."""
+def bomb(filling: bytes = b" " * 300_000_000) -> bytes:
+    """Return an XLSX whose sheet inflates to 300 MB, or has this after its rows."""
     source, sink = zipfile.ZipFile(io.BytesIO(xlsx(code=["1"], name=["a"], people=[1], since=["2001-01-01"]))), io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             content = source.read(name)
             if name.startswith("xl/worksheets/sheet"):
-                content = content.replace(b"</sheetData>", b" " * 300_000_000 + b"</sheetData>")
+                content = content.replace(b"</sheetData>", filling + b"</sheetData>")
             target.writestr(name, content)
     return sink.getvalue()
 
@@ -234,6 +234,15 @@ async def test_a_zip_bomb_in_an_xlsx_is_refused(exchange: Any) -> None:
     resource = await exchange.publish()
     answer = await exchange.push(resource.resource_id, bomb(), headers={"Content-Type": XLSX})
     assert answer.status_code in (400, 413), answer.text
+    await nothing_was_kept(exchange)
+
+
+async def test_an_xlsx_with_one_cell_far_from_its_table_is_refused(exchange: Any) -> None:
+    resource = await exchange.publish()
+    far = bomb(b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')
+    answer = await exchange.push(resource.resource_id, far, headers={"Content-Type": XLSX})
+    assert answer.status_code == 413, answer.text
+    assert "XFD1048576" in answer.json()["detail"]
     await nothing_was_kept(exchange)
 
 
