@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from catalog_svc.report.domain import ReportName
+from dxmesh_client.cli.lists import Report
 from dxmesh_client.errors import ClientError, NotVerified
 from dxmesh_runtime import signing
 
@@ -97,3 +99,17 @@ async def test_the_ledger_and_the_reports_are_read_from_the_command_line(node: A
     for name in ("totals.csv", "totals.xlsx", "totals.json"):
         assert (await cli("report", "totals", str(tmp_path / name)))["byte_count"] > 0
     assert json.loads((tmp_path / "totals.json").read_bytes())["summary"]["resource_count"] == 1
+
+
+async def test_every_report_there_is_can_be_asked_for_from_the_command_line(node: Any, cli: Any, tmp_path: Path) -> None:
+    await node.published(*await node.provider())
+    assert {report.value for report in Report} == {*ReportName, "stale"}
+    for report in Report:
+        found = await cli("report", report.value)
+        assert isinstance(found, list) if report is Report.STALE else found["report"] == report.value
+    assert (await cli("report", "idle-systems", "--days", "7"))["summary"]["days"] == 7
+    assert (await cli("report", "stale", str(tmp_path / "stale.xlsx")))["byte_count"] > 0
+    with pytest.raises(ClientError, match="the form is told by the ending"):
+        await cli("report", "stale", str(tmp_path / "stale.json"))
+    with pytest.raises(ClientError, match="leave it out of totals"):
+        await cli("report", "totals", "--days", "7")
