@@ -21,6 +21,7 @@ class Batch:
 class Delivery:
     ordered_count: int | None = None
     delivered_count: int | None = None
+    withheld_count: int | None = None
 
 
 COUNT = st.integers(0, 1000)
@@ -45,6 +46,14 @@ def test_a_decided_batch_is_balanced_only_when_its_parts_are_what_was_received(r
 @pytest.mark.parametrize(("ordered", "delivered"), [(9, None), (11, None), (10, 9), (10, 11), (10, 0), (None, 10)])
 def test_a_delivery_of_other_rows_than_were_accepted_is_off(ordered, delivered):
     assert not domain.is_balanced(Batch(10, 10, 0), [Delivery(10, 10), Delivery(ordered, delivered)])
+
+
+@given(COUNT, COUNT)
+def test_rows_that_are_withheld_are_told_and_not_missing(delivered, withheld):
+    whole = Delivery(delivered + withheld, delivered, withheld)
+    short = Delivery(delivered + withheld + 1, delivered, withheld)
+    assert domain.is_balanced(Batch(whole.ordered_count, whole.ordered_count, 0), [whole])
+    assert not domain.is_balanced(Batch(short.ordered_count, short.ordered_count, 0), [short])
 
 
 def test_a_rejected_batch_has_nothing_to_deliver():
