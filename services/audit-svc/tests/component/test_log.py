@@ -175,8 +175,8 @@ async def test_attributes_too_long_for_an_entry_are_wrong_data(log):
 @pytest.mark.parametrize(
     ("tampering", "finding"),
     [
-        ("UPDATE tile SET hashes = overlay(hashes placing '\\x00'::bytea from 40) WHERE level = 0 AND number = 1", "give the root"),
-        ("UPDATE tile SET hashes = overlay(hashes placing '\\x00'::bytea from 1) WHERE level = 1", "give the root"),
+        ("UPDATE tile SET hashes = set_byte(hashes, 39, 255 - get_byte(hashes, 39)) WHERE level = 0 AND number = 1", "give the root"),
+        ("UPDATE tile SET hashes = set_byte(hashes, 0, 255 - get_byte(hashes, 0)) WHERE level = 1", "give the root"),
         ("DELETE FROM tile WHERE level = 0 AND number = 1", "missing, or too short"),
         ("UPDATE tile SET hashes = substr(hashes, 1, 32) WHERE level = 0 AND number = 1", "missing, or too short"),
         ("UPDATE tree SET root_hash = '\\x00'", "give the root"),
