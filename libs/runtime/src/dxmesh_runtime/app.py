@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dxmesh_runtime import health, problems, shell, telemetry
 from dxmesh_runtime.auth import Principals
+from dxmesh_runtime.body import LimitJson
 from dxmesh_runtime.db import Database, connect
 from dxmesh_runtime.settings import ServiceSettings
 
@@ -110,5 +111,6 @@ def build(settings: ServiceSettings, *, name: str, title: str, routers: Sequence
     async def front() -> RedirectResponse:  # of a service that has no page of its own there
         return RedirectResponse("/dashboard")
 
+    app.add_middleware(LimitJson, max_bytes=settings.server.json_max_bytes)
     app.add_middleware(Observe)
     return app

@@ -88,6 +88,10 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, Problem):  # as it was raised while the body was read
+        return await _on_problem(request, error.__cause__)
+    if isinstance(error.__cause__, RecursionError):
+        return _answer(request, Unreadable("the body nests deeper than JSON is read here; send it flatter").as_dict())
     kinds: dict[int, type[Problem]] = {404: NotFound, 415: UnsupportedMedia, 401: Unauthenticated, 400: Unreadable}
     kind = kinds.get(error.status_code)
     detail = str(error.detail)

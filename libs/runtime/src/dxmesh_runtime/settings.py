@@ -52,6 +52,11 @@ class ServerSettings(Group):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     public_url: str = ""
+    json_max_bytes: int = Field(
+        default=2 << 20,  # an entry of the catalogue at its largest, with every character of it escaped
+        ge=1024,
+        description="of one JSON body; files and batches have limits of their own",
+    )
 
 
 class TelemetrySettings(Group):
