@@ -94,15 +94,19 @@ def test_down_stops_in_order_and_leaves_no_process(mesh: Mesh) -> None:
 @pytest.mark.parametrize("seconds", [0.2, 0.6, 1.2, 2.5])
 def test_ctrl_c_at_any_moment_of_a_first_start_leaves_no_process(server_folder: Path, seconds: float) -> None:
     mesh = Mesh(server_folder / f"interrupted-{seconds}")
-    argv = [sys.executable, "-m", "dxmesh_local", "up"]
+    # before Python is up, Ctrl-C ends it in ways of its own: the moments count from here
+    program = "import runpy; print(flush=True); runpy.run_module('dxmesh_local', run_name='__main__', alter_sys=True)"
+    argv = [sys.executable, "-c", program, "up"]
     environment = {**os.environ, **mesh.ports.environment(), "DXMESH_HOME": str(mesh.home.root)}
     # a shell starts what runs in the background with SIGINT ignored; at a terminal it is not
     at_terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    starting = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=at_terminal)
+    starting = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=at_terminal)
+    assert starting.stdout is not None
+    starting.stdout.readline()
     with pytest.raises(subprocess.TimeoutExpired):
         starting.wait(seconds)
     starting.send_signal(signal.SIGINT)
-    _, complaint = starting.communicate(timeout=30)
+    _, complaint = starting.communicate(timeout=60)
     assert starting.returncode in (130, -signal.SIGINT), complaint
     assert left_behind(mesh.home) == []
     assert not mesh.home.root.exists() or not mesh.home.running()

@@ -27,7 +27,7 @@ async def test_a_relay_ends_also_when_an_event_comes_with_the_end() -> None:
     relay._wake.set()
     await asyncio.sleep(0)  # the waiter has been woken, whoever waits with a limit has not yet heard of it
     work.cancel()
-    ended, _ = await asyncio.wait([work], timeout=1)
+    ended, _ = await asyncio.wait([work], timeout=30)  # one that does not end never would
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     assert ended

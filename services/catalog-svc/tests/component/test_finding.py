@@ -16,7 +16,7 @@ from catalog_svc.finding.watch import finding
 from dxmesh_runtime.db import connect
 from dxmesh_runtime.testing import serving
 
-VISIBLE_SECONDS = 1.0
+VISIBLE_SECONDS, PATIENCE_SECONDS = 1.0, 20.0
 
 
 async def search(node: Any, headers: dict[str, str], **asked: Any) -> dict[str, Any]:
@@ -32,11 +32,10 @@ async def until(
     headers: dict[str, str],
     count: int,
     client: httpx.AsyncClient | None = None,
-    seconds: float = VISIBLE_SECONDS,
     **asked: Any,
 ) -> dict[str, Any]:
-    """Search until there are so many results; they must be there within a second."""
-    deadline = time.monotonic() + seconds
+    """Search until there are so many results."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         answer = await (client or node.client).get("/v1/search", params=asked, headers=headers)
         if answer.status_code == 200 and answer.json()["total"] == count:
@@ -199,10 +198,15 @@ async def test_a_new_name_of_a_provider_is_found_with_all_its_resources(node: An
 async def test_a_second_process_finds_what_the_first_published_within_a_second(node: Any, shelf: Any) -> None:
     organization, system = shelf
     async with serving(create_app(node.settings)) as second:
-        await until(node, node.authority, 4, client=second, seconds=20)
-        await node.published(organization, system, name="殡葬设施名录")
-        for client in (second, node.client):
-            assert names(await until(node, node.authority, 1, client=client, q="殡葬")) == ["殡葬设施名录"]
+        await until(node, node.authority, 4, client=second)
+        made, taken = set(), []
+        for number in range(1, 6):
+            made.add((await node.published(organization, system, name=f"殡葬设施名录{number}"))["name"])
+            begun = time.perf_counter()
+            for client in (second, node.client):
+                assert set(names(await until(node, node.authority, number, client=client, q="殡葬"))) == made
+            taken.append(time.perf_counter() - begun)
+    assert sorted(taken)[2] < VISIBLE_SECONDS, f"the median of {taken} is held against it: a machine may halt for a moment"
 
 
 async def test_a_lost_connection_is_made_up_for(node: Any, shelf: Any) -> None:
@@ -218,7 +222,7 @@ async def test_a_lost_connection_is_made_up_for(node: Any, shelf: Any) -> None:
         await session.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
         )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (await node.client.get("/v1/organizations", headers=node.authority)).status_code == 503:
         assert time.monotonic() < deadline  # a request on a connection that has not heard of its end yet is asked to come again
     await node.resource(organization, system, name="慈善组织名录")
@@ -323,7 +327,7 @@ async def test_the_service_starts_without_its_database_and_says_that_it_is_not_r
 @pytest.mark.parametrize("turns", range(4))
 async def test_the_index_ends_also_when_a_change_comes_with_the_end(node: Any, turns: int) -> None:
     database = connect(node.settings.database)
-    async with asyncio.timeout(10):  # else one that does not end would never be seen to
+    async with asyncio.timeout(30):  # else one that does not end would never be seen to
         async with finding(database) as finder:
             while not finder.ready:
                 await asyncio.sleep(0.01)

@@ -14,7 +14,9 @@ from dxmesh_client.cli.lists import Report
 from dxmesh_client.errors import ClientError, NotVerified
 from dxmesh_runtime import signing
 
-YEAR = str(datetime.now(ZoneInfo("Asia/Shanghai")).year)
+
+def this_year() -> str:
+    return str(datetime.now(ZoneInfo("Asia/Shanghai")).year)
 
 
 async def test_a_list_goes_out_and_in_from_the_command_line(node: Any, cli: Any, tmp_path: Path) -> None:
@@ -39,30 +41,30 @@ async def test_a_list_goes_out_and_in_from_the_command_line(node: Any, cli: Any,
 
 async def test_an_edition_is_published_and_kept_from_the_command_line(node: Any, cli: Any, tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="publish resources first"):
-        await cli("edition", "publish", YEAR, "--title", "目录")
+        await cli("edition", "publish", this_year(), "--title", "目录")
     await node.published(*await node.provider())
-    made = await cli("edition", "publish", YEAR, "--title", "目录")
-    await cli("edition", "save", YEAR, str(tmp_path / "kept"))
+    made = await cli("edition", "publish", this_year(), "--title", "目录")
+    await cli("edition", "save", this_year(), str(tmp_path / "kept"))
     assert hashlib.sha256((tmp_path / "kept" / "content.ndjson").read_bytes()).hexdigest() == made["content_sha256"]
     assert json.loads((tmp_path / "kept" / "edition.json").read_bytes()) == made
     assert json.loads((tmp_path / "kept" / "jwks.json").read_bytes())["keys"]
-    assert (await cli("edition", "table", YEAR, str(tmp_path / "edition.xlsx")))["byte_count"] > 0
+    assert (await cli("edition", "table", this_year(), str(tmp_path / "edition.xlsx")))["byte_count"] > 0
 
 
 async def test_a_kept_edition_is_verified_offline_and_a_touched_one_is_not(node: Any, cli: Any, tmp_path: Path) -> None:
     await node.published(*await node.provider())
-    made = await cli("edition", "publish", YEAR, "--title", "目录")
-    await cli("edition", "publish", str(int(YEAR) - 1), "--title", "去年的目录")
+    made = await cli("edition", "publish", this_year(), "--title", "目录")
+    await cli("edition", "publish", str(int(this_year()) - 1), "--title", "去年的目录")
     kept = tmp_path / "kept"
-    await cli("edition", "save", YEAR, str(kept))
-    assert (await cli("edition", "compare", str(int(YEAR) - 1), YEAR))["rows"] == []
-    assert (await cli("edition", "compare", str(int(YEAR) - 1), YEAR, str(tmp_path / "changes.csv")))["byte_count"] > 0
+    await cli("edition", "save", this_year(), str(kept))
+    assert (await cli("edition", "compare", str(int(this_year()) - 1), this_year()))["rows"] == []
+    assert (await cli("edition", "compare", str(int(this_year()) - 1), this_year(), str(tmp_path / "changes.csv")))["byte_count"] > 0
     profile = tmp_path / "profile.json"
     profile.unlink()  # from here on no node is known
 
     found = await cli("edition", "verify", str(kept))
     assert found["verified"] is True
-    assert (found["year"], found["content_sha256"], found["resource_count"]) == (int(YEAR), made["content_sha256"], 1)
+    assert (found["year"], found["content_sha256"], found["resource_count"]) == (int(this_year()), made["content_sha256"], 1)
     edition, content, keys = ((kept / name).read_bytes() for name in ("edition.json", "content.ndjson", "jwks.json"))
     other = tmp_path / "other.json"
     signing.create_key(tmp_path / "other.pem")
@@ -73,7 +75,7 @@ async def test_a_kept_edition_is_verified_offline_and_a_touched_one_is_not(node:
         ("content.ndjson", content + content, "content"),
         ("content.ndjson", content[:-1], "content"),
         ("content.ndjson", b"no json\n", "content"),
-        ("edition.json", edition.replace(f'"year":{YEAR}'.encode(), b'"year":2019'), "statement"),
+        ("edition.json", edition.replace(f'"year":{this_year()}'.encode(), b'"year":2019'), "statement"),
         ("edition.json", edition.replace(b'"resource_count":1', b'"resource_count":9'), "statement"),
         ("edition.json", edition.replace(payload.encode(), payload[:20].encode() + b"AAAA" + payload[24:].encode()), "signature"),
         ("edition.json", edition.replace(tail.encode(), tail[::-1].encode()), "signature"),

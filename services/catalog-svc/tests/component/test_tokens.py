@@ -104,14 +104,15 @@ async def test_unknown_client_and_wrong_secret_take_the_same_work(monkeypatch: p
     assert verified[0].rsplit("$", 2)[0] == verified[1].rsplit("$", 2)[0], "the decoy has the parameters of a real hash"
 
 
-async def test_a_right_secret_is_remembered_for_its_own_hash_only() -> None:
+async def test_a_right_secret_is_remembered_for_its_own_hash_only(monkeypatch: pytest.MonkeyPatch) -> None:
     checks = SecretChecks()
     one, other = await checks.hash("right"), await checks.hash("another")
     assert await checks.matches("a", "right", one)
-    begun = time.perf_counter()
+    verify = checks._verify
+    monkeypatch.setattr(checks, "_verify", None)  # a check would end in an error
     for _ in range(1000):
         assert await checks.matches("a", "right", one)
-    assert time.perf_counter() - begun < 1, "a thousand Argon2 checks would take twenty times that"
+    monkeypatch.setattr(checks, "_verify", verify)
     assert not await checks.matches("a", "right", other), "the secret was changed"
     assert not await checks.matches("a", "right", None), "the client was revoked"
     assert not await checks.matches("a", "wrong", one)

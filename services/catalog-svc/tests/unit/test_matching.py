@@ -149,9 +149,9 @@ def test_a_name_is_the_same_as_itself_unless_it_says_nothing(text: str) -> None:
 
 
 def test_a_very_long_name_of_brackets_is_read_in_no_time() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()  # what others do on this machine does not count
     LEXICON.name("(" * 100_000 + "姓名" + ")" * 100_000)
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def test_the_figures_measured_on_labelled_names_hold() -> None:

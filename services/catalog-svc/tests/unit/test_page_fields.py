@@ -38,10 +38,10 @@ def test_what_a_page_does_not_offer_is_handed_on_row_by_row() -> None:
 def test_a_thousand_faults_find_their_fields_at_once() -> None:
     form = Form("x")
     form.refuse(Invalid("x", errors=[{"pointer": f"/items/{number}/code", "detail": "taken"} for number in range(1_000)]))
-    begun = time.perf_counter()
+    begun = time.process_time()  # what others do on this machine does not count
     for number in range(20_000):
         form.faults_at(f"/items/{number}/code")
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     assert form.faults_at("/items/999/code") == ["taken"]
 
 
