@@ -68,7 +68,7 @@ async def test_from_registration_to_publication_at_the_desk(catalogue: Catalogue
         await expect(page.get_by_role("row", name="示例市档案馆")).to_be_visible()
         href = await page.get_by_role("link", name="示例市档案馆").first.get_attribute("href")
         assert href is not None
-        organization_id = href.rpartition("=")[2]
+        organization_id = href.rpartition("/")[2]
         await page.get_by_role("button", name="退出").click()
 
         steward = await credential(catalogue, organization_id, "steward")

@@ -5,7 +5,7 @@ from fastapi.responses import HTMLResponse
 
 from catalog_svc.organization import store as organizations
 from catalog_svc.pages import code_sets as code_set_pages
-from catalog_svc.pages import duties, entries, lists, queries, sign_in, sources, view, words
+from catalog_svc.pages import duties, entries, lists, officers, queries, sign_in, sources, view, words
 from catalog_svc.pages import organizations as organization_pages
 from catalog_svc.pages import resources as resource_pages
 from catalog_svc.pages import steps as step_pages
@@ -50,5 +50,17 @@ async def show(request: Request, who: Viewer, tx: Tx) -> HTMLResponse:
 
 
 # what is entered before what is shown by its id
-for _noun in (sign_in, organization_pages, system_pages, entries, resource_pages, step_pages, sources, duties, lists, code_set_pages):
+for _noun in (
+    sign_in,
+    organization_pages,
+    officers,
+    system_pages,
+    entries,
+    resource_pages,
+    step_pages,
+    sources,
+    duties,
+    lists,
+    code_set_pages,
+):
     router.include_router(_noun.router)

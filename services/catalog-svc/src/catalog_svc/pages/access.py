@@ -57,6 +57,11 @@ class Posted:
         said = self.control("revision")
         return [int(said)] if said.isascii() and said.isdigit() and len(said) < 10 else []
 
+    @property
+    def tags(self) -> list[str]:
+        """Return the entity tag of the entry the form was made on; one that names none is made on nothing that is."""
+        return [self.control("revision")]
+
 
 def sees_all(who: Principal) -> bool:
     """Say whether the reader sees every organization's drafts, systems and steps."""

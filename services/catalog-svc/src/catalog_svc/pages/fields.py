@@ -1,5 +1,6 @@
 """Forms of the pages: their fields are named by JSON pointers into the body the API takes, so that every fault finds its field."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -162,6 +163,27 @@ def _lists(node: Any) -> Any:
     if node and all(name.isascii() and name.isdigit() for name in node):
         return [_lists(node[name]) for name in sorted(node, key=int)]
     return {name: _lists(said) for name, said in node.items()}
+
+
+def written(values: Values) -> str:
+    """Return fields as a form carries them unseen: what it was made on."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def passed(read: str, now: Values) -> list[tuple[str, str, str]]:
+    """Return what became of an entry since a form was made on what it was (`written`): the fields, before and now."""
+    try:
+        before = json.loads(read)
+    except ValueError:
+        return []
+    if not isinstance(before, dict):
+        return []
+    told = {pointer: _told(before.get(pointer)) for pointer in sorted({*before, *now})}
+    return [(pointer, text, _told(now.get(pointer))) for pointer, text in told.items() if text != _told(now.get(pointer))]
+
+
+def _told(said: Any) -> str:
+    return ", ".join(str(one) for one in said) if isinstance(said, list) else ""
 
 
 def removed(asked: str) -> int | None:

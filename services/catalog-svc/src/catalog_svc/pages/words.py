@@ -55,6 +55,7 @@ CYCLES = {
 }
 LEVELS = {"nation": "国家 Nation", "province": "省级 Province", "city": "市级 City", "county": "县级 County"}
 ORGANIZATION_KINDS = {"department": "部门 Department", "public_utility": "公用企事业 Public utility", "social_body": "社会组织 Social body"}
+OFFICER_ROLES = {"cdo": "首席数据官 CDO", "steward": "数据管理员 Steward", "sharing_unit": "共享工作机构 Sharing unit"}
 SYSTEM_KINDS = {"own": "自建 Own", "nation": "国垂 Nation", "province": "省垂 Province", "city": "市垂 City"}
 SYSTEM_STATES = {"planned": ("规划 Planned", "busy"), "in_service": ("在用 In service", "good"), "retired": ("停用 Retired", "idle")}
 TYPES = {
@@ -238,6 +239,17 @@ FIELDS = {
     "sector": "领域 Sector",
     "title": "名称 Title",
     "article": "条款 Article",
+    "on_gov_cloud": "政务云 Government cloud",
+    "parent_id": "上级机构 Organization above",
+    "licence": "许可 Licence",
+    "contract": "合同 Contract",
+    "number": "编号 Number",
+    "valid_until": "有效期至 Valid until",
+    "shared_use": "统采共用 Shared use",
+    "role": "职务 Office",
+    "holder": "任职人 Holder",
+    "since": "开始日期 Since",
+    "until": "结束日期 Until",
 }
 PROBLEMS = {
     "invalid": "填写有误，请按提示修改 Some fields are not right",
@@ -249,6 +261,19 @@ PROBLEMS = {
     "return-invalid": "退回通知有误 The notice of faults is not right",
     "notice-too-short": "公告期太短 The notice is too short",
     "revision-passed": "该资源在您打开本页后已被修改 The resource was changed after this page was opened",
+    "entry-passed": "该登记在您打开本页后已被修改 The entry was changed after this page was opened",
+    "organization-invalid": "机构登记不符合规则，请按提示修改 The entry breaks a rule",
+    "officer-invalid": "任职信息不符合规则，请按提示修改 The term of office breaks a rule",
+    "cdo-present": "该机构已有首席数据官 The organization has a chief data officer",
+    "office-held": "该任职人已担任此职务 The holder has this office already",
+    "office-ended": "该任期已结束 The term of office is ended",
+    "system-invalid": "系统登记不符合规则，请按提示修改 The entry breaks a rule",
+    "system-transition": "系统当前状态不允许此操作 The system's state does not allow this",
+    "off-cloud": "该系统未上政务云 The system is not on the government cloud",
+    "nothing-catalogued": "该系统尚未编目，不能投入使用 Nothing of the system is catalogued",
+    "still-catalogued": "该系统仍有已发布资源，不能停用 Resources of the system are in force",
+    "sector-cap-reached": "该领域的主系统已满 The sector has its main systems",
+    "sector-unknown": "没有这个领域 There is no such sector",
     "illegal-transition": "当前状态不允许此操作 Its state does not allow this",
     "forbidden": "您的角色不能进行此操作 Your role does not allow this",
     "organization-not-found": "没有这个机构 There is no such organization",
