@@ -1,6 +1,6 @@
 """Every event of the mesh in one import, so that the registry is complete."""
 
-from dxmesh_schemas import audit, catalog_deadlines, catalog_events, catalog_sources, exchange, open_data, quality
+from dxmesh_schemas import audit, catalog_deadlines, catalog_events, catalog_lists, catalog_sources, exchange, open_data, quality
 from dxmesh_schemas.event import Event, event_class, event_classes
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "audit",
     "catalog_deadlines",
     "catalog_events",
+    "catalog_lists",
     "catalog_sources",
     "event_class",
     "event_classes",

@@ -72,6 +72,23 @@ async def test_an_entry_binds_a_resource_a_whole_system_or_what_comes_by_its_nam
     await node.put_in_force(await node.resource(organization, system, name="档案目录", **UNSHARED))
 
 
+async def test_an_entry_about_some_items_binds_these_alone(node: Any, is_problem: Any, good_item: Any) -> None:
+    organization, system = await node.provider()
+    items = [good_item("a"), good_item("b", name="身份证号", open_type="UNCONDITIONAL"), good_item("c", open_type="CLOSED")]
+    draft = await node.resource(organization, system, **OPENED | {"items": items, "key": []})
+    await listed(node, organization, resource_id=draft["resource_id"], items=["b"], forbids="opening")
+    refused = is_problem(await step(node, draft, "submission", node.steward(organization)), 422, "resource-invalid")
+    assert [error["pointer"] for error in refused["errors"]] == ["/items/1/open_type"]
+    free = await node.resource(organization, system, name="名录二", **OPENED | {"items": items, "key": []})
+    await listed(node, organization, name="另一条", resource_id=free["resource_id"], items=["c"], forbids="opening")
+    await node.put_in_force(free)
+    report = (await node.client.get("/v1/reports/negative-list", headers=node.authority)).json()
+    assert [(row["entry_name"], row["is_breached"]) for row in report["rows"] if row["resource_id"]] == [("另一条", False)]
+    await listed(node, organization, name="第三条", resource_id=free["resource_id"], items=["b"], forbids="opening")
+    report = (await node.client.get("/v1/reports/negative-list", headers=node.authority)).json()
+    assert [row["entry_name"] for row in report["rows"] if row["is_breached"]] == ["第三条"]
+
+
 async def test_a_department_binds_nobody_but_itself(node: Any, is_problem: Any) -> None:
     organization, system = await node.provider()
     other = await node.organization("另一局")

@@ -99,7 +99,10 @@ _NEGATIVE_LIST = text(
            e.basis ->> 'kind' AS basis_kind, e.basis ->> 'title' AS basis_title, e.basis ->> 'article' AS basis_article, e.due_on,
            r.resource_id, r.resource_code, r.name, r.sharing_type, r.open_type,
            coalesce(CASE e.forbids WHEN 'sharing' THEN r.sharing_type <> 'NOT_SHARED' ELSE r.open_type <> 'CLOSED' END, false)
-             AS is_breached
+             AND (e.items = '[]' OR EXISTS (
+                 SELECT FROM jsonb_array_elements(r.definition -> 'items') i WHERE e.items ? (i ->> 'code')
+                 AND CASE e.forbids WHEN 'sharing' THEN i ->> 'sharing_type' <> 'NOT_SHARED' ELSE i ->> 'open_type' <> 'CLOSED' END
+             )) AS is_breached
     FROM list_entry e JOIN organization o USING (organization_id)
     LEFT JOIN resource r ON r.version > 0 AND r.withdrawn_at IS NULL AND {_BOUND}
     WHERE e.kind = 'negative' AND e.status = 'in_force'

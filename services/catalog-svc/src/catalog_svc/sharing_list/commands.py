@@ -1,7 +1,7 @@
 """What changes the lists that are kept."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,13 +13,14 @@ from catalog_svc.organization import store as organizations
 from catalog_svc.resource import store as resources
 from catalog_svc.resource.definition import Definition, Settled
 from catalog_svc.resource.rules import effective_sharing
-from catalog_svc.sharing_list import domain, plan, store
-from catalog_svc.sharing_list.domain import EntryChange, KeptKind, Owned, Status
+from catalog_svc.sharing_list import domain, plan, scenario, store, telling
+from catalog_svc.sharing_list.domain import EntryChange, KeptKind, Owned, Part, Status
 from catalog_svc.sharing_list.errors import ImportRefused, ListEntryInvalid, ListEntryPassed, ListEntryTaken
 from catalog_svc.sharing_list.sheet import RowFault, Sheet
 from catalog_svc.system import store as systems
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
+from dxmesh_schemas.catalog import DataItem, OpenType, SharingType
 from dxmesh_schemas.catalog_events import ResourcePublished
 from dxmesh_schemas.exchange import GrantActivated
 from dxmesh_schemas.problem import Forbidden
@@ -57,6 +58,7 @@ async def create(
     """Enter an entry of a list.
 
     Raises: Forbidden (403), OrganizationNotFound (404), ListEntryInvalid (422), ListEntryTaken (409).
+    Emits: catalog.list_entry.entered.v1.
     Source: 政务数据共享责任清单, 需求清单, 负面清单: an owner, a status and a due date each.
     """
     refuse_reader(by)
@@ -71,7 +73,7 @@ async def create(
     row.changed_at, row.changed_by = now, by.subject
     tx.add(row)
     await tx.flush()
-    await store.keep(tx, [row.entry_id])
+    await telling.keep_and_tell(tx, [row.entry_id], now=now)
     return row
 
 
@@ -85,9 +87,10 @@ async def change(
     versions: Sequence[int] | None,
     now: datetime,
 ) -> store.ListEntry:
-    """Change an entry, keeping what it was; the same again changes nothing.
+    """Change an entry, keeping what it was; the same again changes nothing. A scenario that says something else is approved anew.
 
     Raises: Forbidden (403), ListEntryNotFound (404), ListEntryPassed (412), ListEntryInvalid (422), ListEntryTaken (409).
+    Emits: catalog.list_entry.changed.v1 or .ended.v1.
     """
     refuse_reader(by)
     await store.hold(tx, kind.value, alone=False)
@@ -99,14 +102,14 @@ async def change(
     if versions is not None and row.version not in versions:
         raise ListEntryPassed("read the entry again and repeat the change on what it is now", version=row.version)
     await _check(tx, kind, entry, owner_id, row=row)
-    wanted = _fields(kind, entry)
+    wanted = _kept_approvals(_fields(kind, entry), row)
     if all(getattr(row, name) == value for name, value in wanted.items()):
         return row
     for name, value in wanted.items():
         setattr(row, name, value)
     row.version, row.changed_at, row.changed_by = row.version + 1, now, by.subject
     await tx.flush()
-    await store.keep(tx, [row.entry_id])
+    await telling.keep_and_tell(tx, [row.entry_id], now=now)
     return row
 
 
@@ -117,7 +120,9 @@ async def negative_faults(
     entries = await store.list_forbidding(
         tx, organization_id, resource_id=resource_id, system_id=entry.system_id, name_key=comparable(entry.name)
     )
-    return domain.forbidden(entries, effective_sharing(entry), entry.open_type)
+    whole = Part(effective_sharing(entry), entry.open_type)
+    items = {item.code: _part(f"/items/{place}", item, whole) for place, item in enumerate(entry.items)}
+    return domain.forbidden(entries, whole, items)
 
 
 async def meet_by_publication(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> None:
@@ -142,6 +147,7 @@ async def import_entries(tx: AsyncSession, kind: KeptKind, found: Sheet, *, mode
 
     Rows of an owner and name that the list has are that entry: an import twice over enters nothing twice.
     Raises: Forbidden (403), ImportRefused (422).
+    Emits: catalog.list_entry.entered.v1, .changed.v1 and .ended.v1, one for each entry that is written.
     """
     refuse_reader(by)
     await store.hold(tx, kind.value, alone=True)
@@ -154,7 +160,6 @@ async def import_entries(tx: AsyncSession, kind: KeptKind, found: Sheet, *, mode
     fresh, changed, unchanged = list[dict[str, Any]](), list[dict[str, Any]](), 0
     touched: dict[UUID, int] = {}
     for one in wanted:
-        fields = _fields(kind, one.entry)
         row = by_name.get((one.owner_id, one.name_key))
         if one.entry_id is not None:
             named = by_id.get(one.entry_id)
@@ -165,6 +170,7 @@ async def import_entries(tx: AsyncSession, kind: KeptKind, found: Sheet, *, mode
                 found.fault(one.row, "name", "is that of another entry of the owner", "choose another name")
                 continue
             row = named
+        fields = _unsaid(_fields(kind, one.entry), row)
         if row is not None and (first := touched.setdefault(row.entry_id, one.row)) != one.row:
             found.fault(one.row, "name", f"is the entry that row {first} speaks of", "remove one of the two rows")
             continue
@@ -180,6 +186,7 @@ async def import_entries(tx: AsyncSession, kind: KeptKind, found: Sheet, *, mode
             changed.append({"entry_id": row.entry_id, "version": row.version + 1, **stamp, **fields})
     refuse_faulty(found, mode)
     await store.write(tx, fresh, changed)
+    await telling.keep_and_tell(tx, [row["entry_id"] for row in (*fresh, *changed)], now=now)
     return Imported(found.row_count, len(fresh), len(changed), unchanged, len(found.refused_rows), found.faults)
 
 
@@ -221,7 +228,7 @@ async def _meet(tx: AsyncSession, entries: Sequence[tuple[store.ListEntry, UUID]
         row.version, row.changed_at, row.changed_by = row.version + 1, now, by
     if changed:
         await tx.flush()
-        await store.keep(tx, [row.entry_id for row, _ in changed])
+        await telling.keep_and_tell(tx, [row.entry_id for row, _ in changed], now=now)
 
 
 def _fields(kind: KeptKind, entry: EntryChange) -> dict[str, Any]:
@@ -233,27 +240,57 @@ def _fields(kind: KeptKind, entry: EntryChange) -> dict[str, Any]:
         "due_on": entry.due_on,
         "counterpart_id": entry.counterpart_id,
         "resource_id": entry.resource_id,
+        "items": list(entry.items),
         "system_id": entry.system_id,
         "basis": entry.basis.model_dump(mode="json") if entry.basis else None,
         "forbids": (entry.forbids or domain.Forbids.SHARING).value if kind is KeptKind.NEGATIVE else None,
+        "scenario": entry.scenario.model_dump(mode="json") if entry.scenario else None,
+        "approvals": list[dict[str, Any]](),
     }
 
 
+def _kept_approvals(wanted: dict[str, Any], row: store.ListEntry) -> dict[str, Any]:
+    before = {name: getattr(row, name) for name in ("name", "content", "scenario")}
+    return wanted | {"approvals": row.approvals} if domain.keeps_approvals(before, wanted) else wanted
+
+
+def _unsaid(wanted: dict[str, Any], row: store.ListEntry | None) -> dict[str, Any]:
+    """Add what a file does not say of an entry that is there: its scenario stays, and its items as long as it is of the same resource."""
+    if row is None:
+        return wanted
+    items = row.items if wanted["resource_id"] == row.resource_id else []
+    return _kept_approvals(wanted | {"scenario": row.scenario, "items": items}, row)
+
+
+def _part(pointer: str, item: DataItem, whole: Part) -> Part:
+    return Part(
+        SharingType.NOT_SHARED if whole.sharing is SharingType.NOT_SHARED else item.sharing_type,
+        OpenType.CLOSED if whole.opening is OpenType.CLOSED else item.open_type,
+        pointer,
+    )
+
+
 async def _check(tx: AsyncSession, kind: KeptKind, entry: EntryChange, owner_id: UUID, *, row: store.ListEntry | None) -> None:
+    resource = await tx.get(resources.Resource, entry.resource_id) if entry.resource_id else None
     resource_is_known = entry.resource_id is None or (row is not None and row.resource_id == entry.resource_id)
-    if not resource_is_known and entry.resource_id is not None:
-        resource = await tx.get(resources.Resource, entry.resource_id)
+    if not resource_is_known:
         is_others = kind is not KeptKind.NEGATIVE and resource is not None and resource.version > 0
         resource_is_known = resource is not None and resource.withdrawn_at is None and (is_others or resource.organization_id == owner_id)
     system = await systems.find(tx, entry.system_id) if entry.system_id else None
-    counterparts: Collection[UUID] = (await store.organizations_by_uscc(tx)).values() if entry.counterpart_id else ()
+    asks_or_names = entry.counterpart_id is not None or entry.scenario is not None
+    every: Collection[UUID] = (await store.organizations_by_uscc(tx)).values() if asks_or_names else ()
     owned = Owned(
         owner_id,
         knows_resource=resource_is_known,
         knows_system=system is not None and system.organization_id == owner_id,
-        knows_counterpart=entry.counterpart_id in counterparts,
+        knows_counterpart=entry.counterpart_id in every,
+        items=_codes(resource, owner_id) if resource is not None and resource_is_known else None,
     )
     faults = domain.faults(kind, entry, owned)
+    if entry.scenario is not None and (row is None or row.scenario != entry.scenario.model_dump(mode="json")):
+        named = {data.resource_id for data in entry.scenario.data if data.resource_id is not None}
+        items = {key: _item_codes(one) for key, one in (await resources.definitions_of_published(tx, named)).items()}
+        faults += scenario.faults(entry.scenario, organizations=set(every), items=items)
     if faults:
         detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
         raise ListEntryInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
@@ -261,3 +298,13 @@ async def _check(tx: AsyncSession, kind: KeptKind, entry: EntryChange, owner_id:
     if known is not None and (row is None or known.entry_id != row.entry_id):
         detail = f"the owner has an entry called {known.name!r} in this list; change that one, or choose another name"
         raise ListEntryTaken(detail, errors=[{"pointer": "/name", "detail": detail}], entry_id=str(known.entry_id))
+
+
+def _codes(resource: resources.Resource, owner_id: UUID) -> Collection[str]:
+    """Return the codes of a resource's items in force, and to its provider those of its draft."""
+    draft = resource.draft if resource.organization_id == owner_id else None
+    return _item_codes(resource.definition or {}) | _item_codes(draft or {})
+
+
+def _item_codes(definition: Mapping[str, Any]) -> set[str]:
+    return {item["code"] for item in definition.get("items", ())}

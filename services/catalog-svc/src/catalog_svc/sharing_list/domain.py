@@ -1,15 +1,17 @@
 """The six lists and the rules of their entries: four are kept here, the system and data lists show what is registered."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from catalog_svc.resource.definition import BasisIn
-from dxmesh_schemas.catalog import OpenType, SharingType
+from catalog_svc.sharing_list.scenario import TermsIn
+from dxmesh_schemas.catalog import ItemCode, OpenType, SharingType
 from dxmesh_schemas.text import Name, Paragraph
 
 Fault = tuple[str, str]
@@ -96,9 +98,13 @@ class EntryChange(BaseModel):
     due_on: date | None = None
     counterpart_id: UUID | None = None
     resource_id: UUID | None = None
+    items: Annotated[
+        tuple[ItemCode, ...], Field(max_length=1000, description="of the resource, where a demand or negative entry is not about all of it")
+    ] = ()
     system_id: UUID | None = None
     basis: BasisIn | None = None
     forbids: Forbids | None = None
+    scenario: Annotated[TermsIn | None, Field(description="what a scenario authorizes once it is approved")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,7 @@ class Owned:
     knows_resource: bool = True
     knows_system: bool = True
     knows_counterpart: bool = True
+    items: Collection[str] | None = None  # codes the resource has; None where no items are named
 
 
 def first_status(kind: KeptKind) -> Status:
@@ -124,28 +131,43 @@ class Forbidding:
     name: str
     forbids: Forbids
     basis: str
+    items: Collection[str] = ()  # what of the resource; all of it when there are none
 
 
-def forbidden(entries: Iterable[Forbidding], sharing: SharingType, opening: OpenType) -> list[Fault]:
-    """Return what of a resource's sharing and opening the negative list forbids, each entry named.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How a resource or one of its items is shared and opened; `pointer` is where its entry says so."""
+
+    sharing: SharingType
+    opening: OpenType
+    pointer: str = ""
+
+
+def forbidden(entries: Iterable[Forbidding], whole: Part, items: Mapping[str, Part]) -> list[Fault]:
+    """Return what of a resource's sharing and opening the negative list forbids, each entry named; `items` by their codes.
 
     Source: what is not on the negative list may be opened, and what is on it may not; checked at each publication.
     """
-    found = []
-    for entry in entries:
-        named = f"the negative list's entry {entry.name!r} ({entry.entry_id}, {entry.basis})"
-        if entry.forbids is Forbids.SHARING and sharing is not SharingType.NOT_SHARED:
-            found.append(
-                ("/sharing_type", f"is {sharing}, and {named} forbids sharing; write NOT_SHARED with its basis, or lift the entry")
-            )
-        if entry.forbids is Forbids.OPENING and opening is not OpenType.CLOSED:
-            found.append(("/open_type", f"is {opening}, and {named} forbids opening; write CLOSED, or lift the entry"))
-    return found
+    return [
+        fault
+        for entry in entries
+        for part in ([items[code] for code in entry.items if code in items] if entry.items else [whole])
+        for fault in _forbidden(entry, part)
+    ]
+
+
+def _forbidden(entry: Forbidding, part: Part) -> Iterator[Fault]:
+    named = f"the negative list's entry {entry.name!r} ({entry.entry_id}, {entry.basis})"
+    if entry.forbids is Forbids.SHARING and part.sharing is not SharingType.NOT_SHARED:
+        what = f"is {part.sharing}, and {named} forbids sharing; write NOT_SHARED with its basis, or lift the entry"
+        yield f"{part.pointer}/sharing_type", what
+    if entry.forbids is Forbids.OPENING and part.opening is not OpenType.CLOSED:
+        yield f"{part.pointer}/open_type", f"is {part.opening}, and {named} forbids opening; write CLOSED, or lift the entry"
 
 
 def faults(kind: KeptKind, entry: EntryChange, owned: Owned) -> list[Fault]:
     """Return (JSON pointer, what is wrong and what to do) for every rule that is broken; empty when the entry is good."""
-    return [*_status(kind, entry), *_due(kind, entry), *_basis(kind, entry), *_references(kind, entry, owned)]
+    return [*_status(kind, entry), *_due(kind, entry), *_basis(kind, entry), *_references(kind, entry, owned), *_items(kind, entry, owned)]
 
 
 def _status(kind: KeptKind, entry: EntryChange) -> Iterator[Fault]:
@@ -191,3 +213,21 @@ def _references(kind: KeptKind, entry: EntryChange, owned: Owned) -> Iterator[Fa
         yield "/counterpart_id", "is the owner itself; name the department whose data are asked for"
     elif not owned.knows_counterpart:
         yield "/counterpart_id", "is no registered organization; look it up under /v1/organizations"
+
+
+def _items(kind: KeptKind, entry: EntryChange, owned: Owned) -> Iterator[Fault]:
+    if kind is not KeptKind.SCENARIO and entry.scenario is not None:
+        yield "/scenario", f"belongs to the scenario list; leave it out of the {kind.value} list"
+    if not entry.items:
+        return
+    if kind not in (KeptKind.DEMAND, KeptKind.NEGATIVE):
+        yield "/items", f"belong to the demand and negative lists; leave them out of the {kind.value} list"
+    elif entry.resource_id is None:
+        yield "/items", "are of no resource; name in resource_id the resource whose items they are"
+    elif unknown := [code for code in entry.items if code not in (owned.items or ())]:
+        yield "/items", f"has {', '.join(unknown[:20])}, which the resource does not; name items it has, or none for all of it"
+
+
+def keeps_approvals(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Say whether what approved a scenario still holds: it says the same as when it was approved."""
+    return all(before[name] == after[name] for name in ("name", "content", "scenario"))

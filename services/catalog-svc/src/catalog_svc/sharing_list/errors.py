@@ -37,3 +37,9 @@ class ImportTooLarge(TooLarge):
     """The file has more bytes or rows than one import takes."""
 
     slug, title = "import-too-large", "The file is too large for one import"
+
+
+class ScenarioNotApprovable(Conflict):
+    """The scenario says no terms, or is over."""
+
+    slug, title = "scenario-not-approvable", "The scenario cannot be approved"

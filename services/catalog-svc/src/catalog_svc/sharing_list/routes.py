@@ -10,15 +10,16 @@ from pydantic import BaseModel, ConfigDict
 from catalog_svc.etag import IfCounted
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import OrganizationNotFound
-from catalog_svc.sharing_list import commands, store
+from catalog_svc.sharing_list import approving, commands, store
 from catalog_svc.sharing_list.domain import TITLES, EntryChange, Forbids, KeptKind, ListKind, Status
-from catalog_svc.sharing_list.errors import ListEntryInvalid, ListEntryNotFound, ListEntryPassed, ListEntryTaken
+from catalog_svc.sharing_list.errors import ListEntryInvalid, ListEntryNotFound, ListEntryPassed, ListEntryTaken, ScenarioNotApprovable
 from dxmesh_runtime.auth import Principal, Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_id, after_number, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OpenType, SharingType, SystemKind, SystemState, UpdateCycle
 from dxmesh_schemas.catalog_attributes import NonSharingBasis
+from dxmesh_schemas.catalog_lists import ScenarioApproval, ScenarioTerms
 from dxmesh_schemas.problem import Forbidden, Invalid
 from dxmesh_schemas.text import Search
 
@@ -49,9 +50,12 @@ class EntryOut(BaseModel):
     due_on: date | None
     counterpart_id: UUID | None
     resource_id: UUID | None
+    items: list[str]
     system_id: UUID | None
     basis: NonSharingBasis | None
     forbids: Forbids | None
+    scenario: ScenarioTerms | None
+    approvals: list[ScenarioApproval]
     version: int
     created_at: datetime
     changed_at: datetime
@@ -219,6 +223,26 @@ async def change(
 ) -> store.ListEntry:
     """Change an entry, keeping what it was; with If-Match only the version that was read."""
     row = await commands.change(tx, kind, entry_id, body, by=who, versions=versions, now=utc_now())
+    response.headers["ETag"] = f'"{row.version}"'
+    return row
+
+
+@router.put(
+    "/scenario/{entry_id}/approval",
+    response_model=EntryOut,
+    responses=problems(ListEntryNotFound, ListEntryPassed, ScenarioNotApprovable, Forbidden),
+)
+async def approve(entry_id: UUID, who: Who, versions: IfCounted, tx: Tx, response: Response) -> store.ListEntry:
+    """Approve a scenario as it stands: the data authority, or a department's CDO for the conditional resources it provides."""
+    row = await approving.approve(tx, entry_id, by=who, versions=versions, now=utc_now())
+    response.headers["ETag"] = f'"{row.version}"'
+    return row
+
+
+@router.delete("/scenario/{entry_id}/approval", response_model=EntryOut, responses=problems(ListEntryNotFound, ListEntryPassed, Forbidden))
+async def revoke(entry_id: UUID, who: Who, versions: IfCounted, tx: Tx, response: Response) -> store.ListEntry:
+    """Take the caller's approval of a scenario back: it grants nothing more from then on."""
+    row = await approving.revoke(tx, entry_id, by=who, versions=versions, now=utc_now())
     response.headers["ETag"] = f'"{row.version}"'
     return row
 

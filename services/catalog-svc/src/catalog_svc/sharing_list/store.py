@@ -64,6 +64,9 @@ class ListEntry(Base):
     system_id: Mapped[UUID | None] = mapped_column(Uuid, ForeignKey("system.system_id"))
     basis: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     forbids: Mapped[str | None] = mapped_column(Text)  # of the negative list alone
+    items: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")  # codes, of the resource; none for all of it
+    scenario: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # the terms of a scenario
+    approvals: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")  # of the scenario as it stands
     version: Mapped[int] = mapped_column(Integer)  # counts every change; the ETag
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
@@ -81,7 +84,21 @@ class ListEntryVersion(Base):
     changed_by: Mapped[str] = mapped_column(Text)
 
 
-_CHANGING = ("name", "name_key", "content", "status", "due_on", "counterpart_id", "resource_id", "system_id", "basis", "forbids")
+_CHANGING = (
+    "name",
+    "name_key",
+    "content",
+    "status",
+    "due_on",
+    "counterpart_id",
+    "resource_id",
+    "items",
+    "system_id",
+    "basis",
+    "forbids",
+    "scenario",
+    "approvals",
+)
 _STAMP = ("version", "changed_at", "changed_by")
 _INSERT = text("INSERT INTO list_entry SELECT * FROM jsonb_populate_recordset(NULL::list_entry, CAST(:rows AS jsonb))")
 _UPDATE = text(
@@ -170,7 +187,7 @@ async def list_forbidding(
 
     An entry binds the resource it names; without one all of the system it names; without either the resource of its name.
     """
-    query = select(ListEntry.entry_id, ListEntry.name, ListEntry.forbids, ListEntry.basis).where(
+    query = select(ListEntry.entry_id, ListEntry.name, ListEntry.forbids, ListEntry.basis, ListEntry.items).where(
         ListEntry.kind == KeptKind.NEGATIVE.value,
         ListEntry.organization_id == organization_id,
         ListEntry.status == Status.IN_FORCE.value,
@@ -181,7 +198,10 @@ async def list_forbidding(
         ),
     )
     rows = await tx.execute(query.order_by(ListEntry.entry_id))
-    return [Forbidding(row.entry_id, row.name, Forbids(row.forbids), f"《{row.basis['title']}》{row.basis['article']}") for row in rows]
+    return [
+        Forbidding(row.entry_id, row.name, Forbids(row.forbids), f"《{row.basis['title']}》{row.basis['article']}", row.items)
+        for row in rows
+    ]
 
 
 async def in_force(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, tuple[UUID, str]]:
@@ -211,17 +231,48 @@ async def lock_waiting(tx: AsyncSession, kind: KeptKind, resources: Mapping[UUID
 
 
 async def write(tx: AsyncSession, fresh: Sequence[dict[str, Any]], changed: Sequence[dict[str, Any]]) -> None:
-    """Insert and change entries and keep what they are now: some thousands with a statement, so that large files are quick."""
+    """Insert and change entries, some thousands with a statement, so that large files are quick."""
     for statement, rows in ((_INSERT, fresh), (_UPDATE, changed)):
         for start in range(0, len(rows), _WRITTEN_ROWS):
             piece = rows[start : start + _WRITTEN_ROWS]
             await tx.execute(statement, {"rows": orjson.dumps(piece, default=str).decode()})
-            await keep(tx, [row["entry_id"] for row in piece])
 
 
 async def keep(tx: AsyncSession, entry_ids: Sequence[UUID]) -> None:
     """Enter what these entries are now into their history."""
     await tx.execute(_KEEP, {"ids": list(entry_ids)})
+
+
+async def list_told(tx: AsyncSession, entry_ids: Collection[UUID]) -> Sequence[dict[str, Any]]:
+    """Return these entries as they are now, with their owners, the departments they ask, and the status they had before."""
+    counterpart = aliased(Organization)
+    ref = ("organization_id", "uscc", "name", "division_code")
+    query = (
+        select(
+            *(column for column in ListEntry.__table__.columns),
+            *(getattr(Organization, name).label(f"owner_{name}") for name in ref),
+            *(getattr(counterpart, name).label(f"counterpart_{name}") for name in ref),
+            ListEntryVersion.snapshot["status"].astext.label("status_before"),
+        )
+        .join_from(ListEntry, Organization, Organization.organization_id == ListEntry.organization_id)
+        .outerjoin(counterpart, counterpart.organization_id == ListEntry.counterpart_id)
+        .outerjoin(
+            ListEntryVersion,
+            and_(ListEntryVersion.entry_id == ListEntry.entry_id, ListEntryVersion.version == ListEntry.version - 1),
+        )
+        .where(ListEntry.entry_id.in_(entry_ids))
+        .order_by(ListEntry.entry_id)
+    )
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def provides(tx: AsyncSession, organization_id: UUID, *, resource_ids: Collection[UUID], class_prefixes: Collection[str]) -> bool:
+    """Say whether an organization provides, in force, one of these resources or one of these classes."""
+    class_path = Resource.definition["class_path"].astext
+    under = [or_(class_path == prefix, class_path.startswith(f"{prefix}/", autoescape=True)) for prefix in class_prefixes]
+    query = select(Resource.resource_id).where(Resource.organization_id == organization_id, Resource.version > 0)
+    query = query.where(Resource.withdrawn_at.is_(None), or_(Resource.resource_id.in_(resource_ids), *under)).limit(1)
+    return await tx.scalar(query) is not None
 
 
 async def organizations_by_uscc(tx: AsyncSession) -> dict[str, UUID]:
