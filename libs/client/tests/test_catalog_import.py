@@ -3,19 +3,25 @@
 import asyncio
 import csv
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import polars as pl
 import pytest
 
 from catalog_svc.app import create_app
 from catalog_svc.settings import BootstrapSettings, Settings
 from dxmesh_client import Client, Profile, catalog_import
-from dxmesh_client.errors import ClientError
-from dxmesh_runtime import signing
+from dxmesh_client.errors import ClientError, ProblemAnswer
+from dxmesh_local import process
+from dxmesh_local.ports import Ports
+from dxmesh_local.postgres import Postgres
+from dxmesh_runtime import migrate, signing
 from dxmesh_runtime.settings import AuthSettings, DatabaseSettings, KafkaSettings, SigningSettings
 from dxmesh_runtime.testing import listening
 
@@ -46,10 +52,11 @@ class Place:
     client: Client
     folder: Path
 
-    async def load(self, file: Path, *, until: str = "draft", **defaults: Any) -> catalog_import.Result:
+    async def load(self, file: Path, *, until: str = "draft", patience_seconds: float = 60, **defaults: Any) -> catalog_import.Result:
         def work() -> catalog_import.Result:
             entries = catalog_import.read(file, {"system": "民政业务系统", **defaults})
-            return catalog_import.send(self.client, entries, until=until)
+            with Client(self.client.profile, patience_seconds=patience_seconds) as client:
+                return catalog_import.send(client, entries, until=until)
 
         return await asyncio.to_thread(work)
 
@@ -69,19 +76,19 @@ class Place:
         return file
 
 
-@pytest.fixture
-async def place(fresh_database: Callable[[str], Awaitable[str]], tmp_path: Path) -> AsyncIterator[Place]:
-    """Yield a steward's client of a catalogue with one system."""
-    signing.create_key(tmp_path / "key.pem")
+@asynccontextmanager
+async def catalogue(database_url: str, folder: Path) -> AsyncIterator[Place]:
+    """Run a catalogue with one system and yield a steward's client of it."""
+    signing.create_key(folder / "key.pem")
     settings = Settings(
-        database=DatabaseSettings(url=await fresh_database("catalog_svc")),
+        database=DatabaseSettings(url=database_url),
         kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
         auth=AuthSettings(issuer="http://catalog.test"),
-        signing=SigningSettings(key_file=tmp_path / "key.pem"),
+        signing=SigningSettings(key_file=folder / "key.pem"),
         bootstrap=BootstrapSettings(client_id="first", client_secret="a-secret-of-the-first-client"),
     )
     async with listening(create_app(settings)) as url:
-        profile = Profile(catalog=url, exchange=url, quality=url, open_data=url, audit=url, patience_seconds=5)
+        profile = Profile(catalog=url, exchange=url, quality=url, open_data=url, audit=url, patience_seconds=20)
 
         def prepare() -> Client:
             with Client(profile.as_client("first", "a-secret-of-the-first-client")) as authority:
@@ -94,8 +101,15 @@ async def place(fresh_database: Callable[[str], Awaitable[str]], tmp_path: Path)
             return client
 
         client = await asyncio.to_thread(prepare)
-        yield Place(client, tmp_path)
+        yield Place(client, folder)
         client.close()
+
+
+@pytest.fixture
+async def place(fresh_database: Callable[[str], Awaitable[str]], tmp_path: Path) -> AsyncIterator[Place]:
+    """Yield a steward's client of a catalogue with one system."""
+    async with catalogue(await fresh_database("catalog_svc"), tmp_path) as place:
+        yield place
 
 
 @pytest.mark.parametrize("form", ["csv", "gb18030", "xlsx"])
@@ -155,14 +169,18 @@ async def test_definitions_a_line_each_are_entered_and_bad_lines_named(place: Pl
     assert [(one.row, one.pointer) for one in result.refusals] == [(2, ""), (3, ""), (5, "/items")]
 
 
-async def test_hundreds_go_in_portions_and_a_break_is_gone_on_from(place: Place) -> None:
-    documents = [
+def many(count: int) -> list[dict[str, Any]]:
+    return [
         {
             "name": f"资源{number}", "summary": "一", "class_path": "3/30/102/01", "update_cycle": "DAILY", "steward": "数据管理岗",
             "items": [{"code": "a", "name": "编号", "data_type": "C"}],
         }
-        for number in range(catalog_import.PORTION + 30)
+        for number in range(count)
     ]  # fmt: skip
+
+
+async def test_hundreds_go_in_portions_and_a_break_is_gone_on_from(place: Place) -> None:
+    documents = many(catalog_import.PORTION + 30)
     assert dict((await place.load(place.ndjson(*documents[:50]))).counts) == {"entered": 50}
     whole = await place.load(place.ndjson(*documents), until="submitted")
     assert dict(whole.counts) == {"advanced": 50, "entered": catalog_import.PORTION - 20}
@@ -184,3 +202,81 @@ def test_files_that_are_no_catalogue_are_refused_in_one_line(tmp_path: Path, nam
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ClientError, match=words):
         catalog_import.read(tmp_path / name, {})
+
+
+class OwnServer:
+    """A PostgreSQL that a test may end, with a look at what it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = Postgres(folder, Ports.free().postgres)
+
+    async def start(self) -> None:
+        self.server.prepare()
+        self.server.launch()  # by the thread that ends last: the server ends with it
+        async with asyncio.timeout(60):
+            while not await self.server.answers():
+                await asyncio.sleep(0.02)
+
+    def stop_at_once(self) -> None:
+        """End it without a checkpoint or a word to its clients, as a crash does; nothing else of this process runs meanwhile."""
+        assert self.server.process is not None
+        process.stop(self.server.process, signal.SIGQUIT, seconds=30)
+
+    async def value(self, query: str) -> Any:
+        connection = await asyncpg.connect(self.server.url("catalog").replace("+asyncpg", ""))
+        try:
+            return await connection.fetchval(query)
+        finally:
+            await connection.close()
+
+    async def entered(self, at_least: int) -> int:
+        """Wait until so many resources are there; return how many."""
+        async with asyncio.timeout(60):
+            while (found := await self.value("SELECT count(*) FROM resource")) < at_least:
+                await asyncio.sleep(0)
+        return int(found)
+
+
+WHOLE = """
+SELECT count(*) FROM resource WHERE draft_state = 'submitted'
+AND '{drafted,submitted}' = ARRAY(SELECT step FROM resource_step WHERE resource_step.resource_id = resource.resource_id ORDER BY revision)
+AND '{dxmesh.catalog.resource.submitted.v1}' = ARRAY(SELECT event_type FROM outbox WHERE outbox.key = resource.resource_id::text)
+"""
+
+
+async def test_a_database_that_is_restarted_in_the_middle_leaves_whole_resources_and_the_import_goes_on(
+    server_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_import, "PORTION", 80)
+    own = OwnServer(server_folder / "postgres-of-import")
+    await own.start()
+    try:
+        await own.server.create(["catalog"])
+        await migrate.upgrade(own.server.url("catalog"), "catalog_svc")
+        async with catalogue(own.server.url("catalog"), tmp_path) as place:
+            total = 2 * catalog_import.PORTION
+            file = place.ndjson(*many(total))
+
+            hasty = asyncio.create_task(place.load(file, until="submitted", patience_seconds=0))
+            await own.entered(20)
+            own.stop_at_once()
+            with pytest.raises(ProblemAnswer, match="503"):
+                await hasty
+            await own.start()
+            before = await own.entered(20)
+            assert before < catalog_import.PORTION, "it was ended within the first portion"
+            assert await own.value(WHOLE) == before, "each resource is there with its steps and its event, or not at all"
+
+            patient = asyncio.create_task(place.load(file, until="submitted"))
+            await own.entered(before + 20)
+            own.stop_at_once()
+            await own.start()
+            result = await patient
+            assert (sum(result.counts.values()), result.refusals) == (total, [])
+            assert result.counts["unchanged"] >= before, "what was there is left as it is"
+            assert result.counts["entered"] + result.counts["unchanged"] == total
+            assert await own.value(WHOLE) == await own.entered(total) == total
+            assert await own.value("SELECT count(DISTINCT resource_code) FROM resource") == total
+            assert dict((await place.load(file, until="submitted")).counts) == {"unchanged": total}
+    finally:
+        own.stop_at_once()

@@ -47,6 +47,7 @@ def frame(*values: object, kind: object = None, **more: list[object]) -> pl.Data
         (DataType.TEXT, pl.Int64, [7, None], ["7", None]),
         (DataType.TEXT, pl.Date, [date(2026, 1, 2)], ["2026-01-02"]),
         (DataType.TEXT, pl.Boolean, [True], ["true"]),
+        (DataType.TEXT, pl.Datetime("us", "UTC"), [AT.replace(microsecond=250_000)], ["2026-11-22T08:00:00.250Z"]),
         (DataType.TEXT, pl.Decimal(38, 2), [Decimal("5.50")], ["5.50"]),
         (DataType.INTEGER, pl.String, ["12", " 7 ", "", None], [12, 7, None, None]),
         (DataType.INTEGER, pl.Float64, [81234.0], [81234]),
@@ -73,6 +74,7 @@ def test_a_retyped_value_is_read_from_its_text(data_type: DataType, held: object
         (DataType.MONEY, pl.Float64, 2.25, 2.125),
         (DataType.DATE, pl.String, "2026-02-28", "2026-02-30"),
         (DataType.DATE, pl.Datetime("us", "UTC"), datetime(2026, 1, 1, 16, tzinfo=UTC), AT),
+        (DataType.DATE, pl.Datetime("us", "UTC"), datetime(2026, 1, 1, 16, tzinfo=UTC), datetime(2026, 1, 1, 16, 0, 0, 1, tzinfo=UTC)),
         (DataType.LOGICAL, pl.Int64, 1, 2),
     ],
 )
@@ -107,6 +109,13 @@ def test_a_row_counts_once_for_each_item_that_does_not_fit() -> None:
     rows = frame("a", "1", "bb", y=["long", "ok", "ok"], z=["", "", ""])
     fitting, misfits = bring(rows, unit(item(DataType.INTEGER), item(code="y", length=2)))
     assert (fitting["row_"].to_list(), fitting["x"].to_list(), misfits) == ([2], [1], {"x": 2, "y": 1})
+
+
+def test_each_of_several_retyped_items_is_read_also_in_a_row_that_another_withholds() -> None:
+    rows = frame("1", "x", "3", "4", y=["2026-01-02", "?", "?", None])
+    fitting, misfits = bring(rows, unit(item(DataType.INTEGER), item(DataType.DATE, code="y")))
+    assert (fitting["row_"].to_list(), fitting["x"].to_list(), fitting["y"].to_list()) == ([1, 4], [1, 4], [date(2026, 1, 2), None])
+    assert misfits == {"x": 1, "y": 2}
 
 
 def test_a_key_item_is_required_and_an_item_that_comes_anew_is_null() -> None:

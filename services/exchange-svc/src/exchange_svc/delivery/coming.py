@@ -12,7 +12,7 @@ from dxmesh_tabular.items import ROW, polars_type
 from dxmesh_tabular.texts import blank, longer, whole_match
 from exchange_svc.delivery.domain import Unit
 
-_TRAILING_ZEROS = r"\.0*$|(\.[0-9]*[1-9])0+$"
+_NO_FRACTION = r"\.0*$"
 
 
 def bring(frame: pl.DataFrame, unit: Unit) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -20,7 +20,7 @@ def bring(frame: pl.DataFrame, unit: Unit) -> tuple[pl.DataFrame, dict[str, int]
 
     frame: n_rows × `row_` and those of the view's items that the batch has; an item that comes anew is null. A value of another type
     is read from its text as a pushed one would be, so a digit too many is not rounded away. A key item is required. A batch that
-    deletes is held to its key alone. Code sets and references are not looked at: they are other services' facts.
+    deletes is held to its key alone. Code sets and references are not looked at: they are quality-svc's to judge (ADR 7).
     """
     key = unit.view.key
     deletes = unit.dispatch.kind is BatchKind.DELETE
@@ -58,7 +58,7 @@ def _text(item: DataItem, held: pl.DataType) -> pl.Expr:
         return column.dt.convert_time_zone("UTC").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ")
     text = column.cast(pl.String)
     if item.data_type is DataType.INTEGER and (held.is_float() or held.is_decimal()):
-        return text.str.replace(_TRAILING_ZEROS, "${1}")
+        return text.str.replace(_NO_FRACTION, "")
     return text
 
 
