@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from catalog_svc.organization import store as organizations
+from catalog_svc.pages import arbitrations, duties, entries, lists, officers, queries, sign_in, sources, view, words
 from catalog_svc.pages import code_sets as code_set_pages
-from catalog_svc.pages import duties, entries, lists, officers, queries, sign_in, sources, view, words
 from catalog_svc.pages import organizations as organization_pages
 from catalog_svc.pages import resources as resource_pages
 from catalog_svc.pages import steps as step_pages
@@ -59,6 +59,7 @@ for _noun in (
     resource_pages,
     step_pages,
     sources,
+    arbitrations,
     duties,
     lists,
     code_set_pages,

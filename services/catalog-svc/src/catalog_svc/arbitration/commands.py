@@ -41,6 +41,39 @@ async def get_visible(tx: AsyncSession, case_id: UUID, *, by: Principal, lock: b
     return row
 
 
+def refuse_statement(row: store.ArbitrationCase, by: Principal) -> None:
+    """Let both sides say something while a decision is owed. Raises: Forbidden (403), CaseDecided, CaseClosed (409)."""
+    if not by.has("steward") or by.organization_id not in (row.claimant_organization_id, row.holder_organization_id):
+        raise Forbidden("statements are made by stewards of the two organizations")
+    domain.refuse_unless_waiting(CaseState(row.state), row.outcome, row.closed_reason)
+
+
+def refuse_objection(row: store.ArbitrationCase, by: Principal, *, now: datetime) -> None:
+    """Let a side that the decision went against object in time.
+
+    Raises: Forbidden (403), NotDecided, CaseDecided, CaseClosed, ObjectionLate (409).
+    """
+    if not by.has("steward"):
+        raise Forbidden("a decision is objected to by a steward of the organization it went against")
+    domain.refuse_objection(
+        CaseState(row.state),
+        row.outcome,
+        until=row.objection_until,
+        today=day_of(now),
+        organization_id=by.own_organization,
+        claimant=row.claimant_organization_id,
+        holder=row.holder_organization_id,
+    )
+
+
+def refuse_withdrawal(row: store.ArbitrationCase, by: Principal) -> None:
+    """Let the claimant take its case back, and who objected the objection. Raises: Forbidden (403), CaseDecided, CaseClosed (409)."""
+    domain.refuse_unless_waiting(CaseState(row.state), row.outcome, row.closed_reason)
+    owner = row.claimant_organization_id if row.state == CaseState.OPEN else row.objecting_organization_id
+    if not by.has("steward") or by.organization_id != owner:
+        raise Forbidden("a case is taken back by a steward of its claimant, an objection by one of the organization that made it")
+
+
 async def open_case(
     tx: AsyncSession, policy: Policy, resource_id: UUID, item: str, *, statement: str, by: Principal, now: datetime
 ) -> store.ArbitrationCase:
@@ -111,9 +144,7 @@ async def add_statement(tx: AsyncSession, case_id: UUID, *, text: str, by: Princ
     Raises: CaseNotFound (404), Forbidden (403), CaseDecided (409), CaseClosed (409).
     """
     row = await get_visible(tx, case_id, by=by, lock=True)
-    if not by.has("steward") or by.organization_id not in (row.claimant_organization_id, row.holder_organization_id):
-        raise Forbidden("statements are made by stewards of the two organizations")
-    domain.refuse_unless_waiting(CaseState(row.state), row.outcome, row.closed_reason)
+    refuse_statement(row, by)
     return await _say(tx, case_id, by.own_organization, text, by=by, now=now)
 
 
@@ -179,17 +210,7 @@ async def object_to(tx: AsyncSession, policy: Policy, case_id: UUID, *, reason: 
     """
     await get_visible(tx, case_id, by=by)
     row = await _locked(tx, case_id)
-    if not by.has("steward"):
-        raise Forbidden("a decision is objected to by a steward of the organization it went against")
-    domain.refuse_objection(
-        CaseState(row.state),
-        row.outcome,
-        until=row.objection_until,
-        today=day_of(now),
-        organization_id=by.own_organization,
-        claimant=row.claimant_organization_id,
-        holder=row.holder_organization_id,
-    )
+    refuse_objection(row, by, now=now)
     row.state, row.objecting_organization_id = CaseState.REFERRED.value, by.own_organization
     closing.note(tx, row, Step.OBJECTED, by=by.subject, organization_id=by.own_organization, reason=reason, now=now)
     await tx.flush()
@@ -206,13 +227,9 @@ async def withdraw(tx: AsyncSession, case_id: UUID, *, reason: str, by: Principa
     Emits: catalog.arbitration.closed.v1.
     """
     row = await get_visible(tx, case_id, by=by, lock=True)
-    state = CaseState(row.state)
-    domain.refuse_unless_waiting(state, row.outcome, row.closed_reason)
-    owner = row.claimant_organization_id if state is CaseState.OPEN else row.objecting_organization_id
-    if not by.has("steward") or by.organization_id != owner:
-        raise Forbidden("a case is taken back by a steward of its claimant, an objection by one of the organization that made it")
-    ended = CaseState.WITHDRAWN if state is CaseState.OPEN else CaseState.SETTLED
-    await closing.close(tx, row, ended, reason=reason, by=by.subject, organization_id=owner, now=now)
+    refuse_withdrawal(row, by)
+    ended = CaseState.WITHDRAWN if row.state == CaseState.OPEN else CaseState.SETTLED
+    await closing.close(tx, row, ended, reason=reason, by=by.subject, organization_id=by.own_organization, now=now)
     return row
 
 
