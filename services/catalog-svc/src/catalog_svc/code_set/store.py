@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, defer, mapped_column, relationship
 
 from catalog_svc.code_set.domain import About
 from catalog_svc.code_set.entry import CodeSetKind, Entry
@@ -193,8 +193,9 @@ async def list_page(
 
 
 async def list_versions(tx: AsyncSession, name: str, *, after: int | None, limit: int) -> Sequence[CodeSetVersion]:
-    """Return up to limit + 1 versions of a code set, oldest first."""
-    query = select(CodeSetVersion).where(CodeSetVersion.name == name).order_by(CodeSetVersion.version).limit(limit + 1)
+    """Return up to limit + 1 versions of a code set without their codes, oldest first."""
+    query = select(CodeSetVersion).options(defer(CodeSetVersion.codes, raiseload=True)).where(CodeSetVersion.name == name)
+    query = query.order_by(CodeSetVersion.version).limit(limit + 1)
     return (await tx.scalars(query if after is None else query.where(CodeSetVersion.version > after))).all()
 
 

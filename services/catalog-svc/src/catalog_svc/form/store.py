@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, defer, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from catalog_svc.claim.domain import ClaimState
@@ -35,7 +35,7 @@ from catalog_svc.form.errors import FormNotFound
 from catalog_svc.matching import store as items
 from catalog_svc.matching.store import ItemEntry
 from catalog_svc.organization.store import Organization
-from catalog_svc.resource.store import Resource
+from catalog_svc.resource.store import WITHOUT_ENTRIES, Resource
 from catalog_svc.rows import Base
 
 
@@ -88,8 +88,9 @@ async def find_by_name(tx: AsyncSession, organization_id: UUID, name_key: str) -
 
 
 async def list_page(tx: AsyncSession, *, of: UUID | None, after: UUID | None, limit: int) -> Sequence[Form]:
-    """Return up to limit + 1 forms as they were entered."""
-    query = select(Form).order_by(Form.form_id).limit(limit + 1)
+    """Return up to limit + 1 forms as they were entered, without their items and findings."""
+    whole = (defer(Form.items, raiseload=True), defer(Form.findings, raiseload=True))
+    query = select(Form).options(*whole).order_by(Form.form_id).limit(limit + 1)
     if of is not None:
         query = query.where(Form.organization_id == of)
     return (await tx.scalars(query if after is None else query.where(Form.form_id > after))).all()
@@ -115,6 +116,7 @@ async def catalogued(tx: AsyncSession, keys: Collection[str], *, most: int) -> d
     asked = _rows(places, resource_id=Uuid(), item=Text())
     query = (
         select(ItemEntry, Organization, Resource, SourceClaim.claim_id)
+        .options(*WITHOUT_ENTRIES)
         .join(asked, and_(asked.c.resource_id == ItemEntry.resource_id, asked.c.item == ItemEntry.item))
         .join(Organization, Organization.organization_id == ItemEntry.organization_id)
         .join(Resource, Resource.resource_id == ItemEntry.resource_id)
@@ -178,6 +180,7 @@ async def collectors(tx: AsyncSession, places: Collection[tuple[str, str, str]],
     )
     query = (
         select(entry, Organization, Resource, SourceClaim.claim_id)
+        .options(*WITHOUT_ENTRIES)
         .join(ranked, (ranked.c.resource_id == entry.resource_id) & (ranked.c.item == entry.item))
         .join(Organization, Organization.organization_id == entry.organization_id)
         .join(Resource, Resource.resource_id == entry.resource_id)

@@ -168,13 +168,13 @@ async def tell_stale(tx: AsyncSession, now: datetime) -> int:
 
 
 def _stale_event(row: store.Stale) -> ResourceStale:
-    resource, owner, arrival, newest_at, fresh_through = row
+    resource, owner, arrival, newest_at, fresh_through, steward = row
     return ResourceStale(
         resource_id=resource.resource_id,
         resource_code=resource.resource_code,
         name=resource.name,
         provider=provider_ref(owner),
-        steward=(resource.definition or {}).get("steward"),
+        steward=steward,
         update_cycle=UpdateCycle(resource.update_cycle),
         evidence="version" if arrival is None else "batch",
         newest_at=newest_at,

@@ -96,14 +96,14 @@ async def stale(
 
 
 def _stale(row: store.Stale, today: date) -> dict[str, Any]:
-    resource, owner, arrival, newest_at, fresh_through = row
+    resource, owner, arrival, newest_at, fresh_through, steward = row
     return {
         "resource_id": resource.resource_id,
         "resource_code": resource.resource_code,
         "name": resource.name,
         "organization_id": owner.organization_id,
         "organization_name": owner.name,
-        "steward": (resource.definition or {}).get("steward"),
+        "steward": steward,
         "update_cycle": resource.update_cycle,
         "evidence": "version" if arrival is None else "batch",
         "newest_at": newest_at,

@@ -32,7 +32,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.mount.domain import ALLOWED, MountKind, MountState
 from catalog_svc.organization.store import Organization
-from catalog_svc.resource.store import Resource
+from catalog_svc.resource.store import WITHOUT_ENTRIES, Resource
 from catalog_svc.rows import Base
 
 
@@ -103,7 +103,8 @@ _SUPPLIED = or_(
 
 
 def _entries() -> Select[Resource, Organization, Mount | None, Arrival | None]:
-    query = select(Resource, Organization, Mount, Arrival).join(Organization, Organization.organization_id == Resource.organization_id)
+    query = select(Resource, Organization, Mount, Arrival).options(*WITHOUT_ENTRIES)
+    query = query.join(Organization, Organization.organization_id == Resource.organization_id)
     return query.outerjoin(Mount, Mount.resource_id == Resource.resource_id).outerjoin(Arrival, Arrival.resource_id == Resource.resource_id)
 
 
@@ -173,8 +174,8 @@ _FRESH_THROUGH = cast(
 )
 
 
-Stale = Row[Resource, Organization, Arrival | None, datetime, date]
-"""A stale resource with its provider, its batches, the time of its newest data and the last day those were current."""
+Stale = Row[Resource, Organization, Arrival | None, datetime, date, str | None]
+"""A stale resource with its provider, its batches, the time of its newest data, the last day those were current, and its steward."""
 
 
 async def list_stale(
@@ -191,7 +192,8 @@ async def list_stale(
     What is reached by proxy is current as long as the interface answers, and left out. With `untold` only those are returned that
     nobody was told of since their newest data came.
     """
-    query = select(Resource, Organization, Arrival, _NEWEST, _FRESH_THROUGH)
+    query = select(Resource, Organization, Arrival, _NEWEST, _FRESH_THROUGH, Resource.definition["steward"].astext)
+    query = query.options(*WITHOUT_ENTRIES)
     query = query.join(Organization, Organization.organization_id == Resource.organization_id)
     query = query.outerjoin(Mount, Mount.resource_id == Resource.resource_id)
     query = query.outerjoin(Arrival, Arrival.resource_id == Resource.resource_id)

@@ -8,12 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Row, Select, SQLColumnExpression, Uuid, case, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 from catalog_svc.duty.store import Duty
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.domain import KNOWN_TO_ALL
-from catalog_svc.resource.store import Resource, ResourceVersion
+from catalog_svc.resource.store import WITHOUT_ENTRIES, Resource, ResourceVersion
 from catalog_svc.system.store import System
 from dxmesh_runtime.outbox import outbox
 from dxmesh_schemas.catalog import SystemState
@@ -22,7 +21,6 @@ PAGE_ROWS = 50
 _IN_FORCE = Resource.version > 0
 _PUBLISHED = Resource.state == "published"
 _HELD = Resource.state != "withdrawn"
-_WITHOUT_ENTRIES = (defer(Resource.definition, raiseload=True), defer(Resource.draft, raiseload=True))  # a list shows none of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ async def newest_versions(tx: AsyncSession, limit: int) -> Sequence[Row[int, dat
         select(ResourceVersion.version, ResourceVersion.published_at, Resource, Organization)
         .join(Resource, Resource.resource_id == ResourceVersion.resource_id)
         .join(Organization, Organization.organization_id == Resource.organization_id)
-        .options(*_WITHOUT_ENTRIES)
+        .options(*WITHOUT_ENTRIES)
         .order_by(ResourceVersion.published_at.desc(), Resource.resource_id)
         .limit(limit)
     )
@@ -128,7 +126,7 @@ async def newest_versions(tx: AsyncSession, limit: int) -> Sequence[Row[int, dat
 
 def _with_provider() -> Select[Resource, Organization]:
     query = select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
-    return query.options(*_WITHOUT_ENTRIES)
+    return query.options(*WITHOUT_ENTRIES)
 
 
 async def resources(

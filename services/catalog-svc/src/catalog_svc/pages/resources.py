@@ -128,7 +128,7 @@ async def show(
     if row is None:
         return view.missing(request, who, HERE, _NOT_THERE)
     sees_draft = sees_all(who) or who.organization_id == row.organization_id
-    versions = await store.list_versions(tx, row.resource_id, after=None, limit=_HISTORY)
+    versions = await store.list_versions(tx, row.resource_id, after=None, limit=_HISTORY, whole=True)
     draft = Settled.model_validate(row.draft) if row.draft is not None and sees_draft else None
     held = Settled.model_validate(row.definition) if row.definition is not None else None
     went = list(await steps.list_of(tx, row.resource_id, after=None, limit=_HISTORY))[::-1] if sees_draft else []

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, Integer, Row, Text, Uuid, func, or_, select, text
+from sqlalchemy import DateTime, ForeignKey, Index, Integer, Row, Text, Uuid, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, defer, mapped_column
 
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.definition import Settled
@@ -59,6 +59,10 @@ class Resource(Base):
         self.sharing_type, self.open_type, self.update_cycle = entry.sharing_type.value, entry.open_type.value, entry.update_cycle.value
         self.item_count, self.shareable_item_count = len(entry.items), shareable_count(entry.items)
         self.taxonomies = list(entry.taxonomies)
+
+
+WITHOUT_ENTRIES = (defer(Resource.definition, raiseload=True), defer(Resource.draft, raiseload=True))
+"""Options of a list, which shows of an entry only what the columns beside it do: an entry is read at a hundred times their cost."""
 
 
 class ResourceVersion(Base):
@@ -146,10 +150,10 @@ async def list_page(
 ) -> Sequence[Row[Resource, Organization]]:
     """Return up to limit + 1 resources with their providers, as they were entered; drafts of one organization or of all.
 
-    Withdrawn resources are left out unless asked for by state.
+    Withdrawn resources are left out unless asked for by state. None has its entry.
     """
     query = select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
-    query = query.order_by(Resource.resource_id).limit(limit + 1)
+    query = query.options(*WITHOUT_ENTRIES).order_by(Resource.resource_id).limit(limit + 1)
     query = query.where(Resource.state != State.WITHDRAWN.value if state is None else Resource.state == state.value)
     if not all_drafts:
         visible = Resource.state.in_(KNOWN_TO_ALL)
@@ -190,19 +194,11 @@ async def items_ever(tx: AsyncSession, resource_id: UUID) -> dict[str, dict[str,
     return {item["code"]: item for items in versions for item in items}
 
 
-async def list_versions(tx: AsyncSession, resource_id: UUID, *, after: int | None, limit: int) -> Sequence[ResourceVersion]:
-    """Return up to limit + 1 versions, oldest first."""
+async def list_versions(
+    tx: AsyncSession, resource_id: UUID, *, after: int | None, limit: int, whole: bool = False
+) -> Sequence[ResourceVersion]:
+    """Return up to limit + 1 versions, oldest first; `whole` ones have their snapshots."""
     query = select(ResourceVersion).where(ResourceVersion.resource_id == resource_id).order_by(ResourceVersion.version).limit(limit + 1)
+    if not whole:
+        query = query.options(defer(ResourceVersion.snapshot, raiseload=True))
     return (await tx.scalars(query if after is None else query.where(ResourceVersion.version > after))).all()
-
-
-async def totals(tx: AsyncSession) -> dict[str, tuple[int, int, int]]:
-    """Return resources, items and shareable items by state."""
-    query = select(Resource.state, func.count(), func.sum(Resource.item_count), func.sum(Resource.shareable_item_count))
-    return {state: (count, items, shareable) for state, count, items, shareable in await tx.execute(query.group_by(Resource.state))}
-
-
-async def newest(tx: AsyncSession, limit: int) -> Sequence[Row[Resource, Organization]]:
-    """Return the resources entered last, with their providers."""
-    query = select(Resource, Organization).join(Organization, Organization.organization_id == Resource.organization_id)
-    return (await tx.execute(query.order_by(Resource.resource_id.desc()).limit(limit))).all()

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.resource.domain import State
-from catalog_svc.resource.store import Resource
+from catalog_svc.resource.store import WITHOUT_ENTRIES, Resource
 from catalog_svc.rows import Base
 from catalog_svc.system.errors import SystemNotFound
 from dxmesh_schemas.catalog import SystemKind, SystemState
@@ -115,9 +115,9 @@ async def main_of(tx: AsyncSession, sectors: Sequence[str]) -> Sequence[System]:
 
 
 async def resources_of(tx: AsyncSession, system_id: UUID) -> Sequence[Resource]:
-    """Return the resources of a system that are not withdrawn, those entered first ahead; `version` 0 is in force never yet."""
+    """Return the resources of a system that are not withdrawn, the first entered ahead, without their entries; `version` 0 is in force never yet."""
     query = select(Resource).where(Resource.system_id == system_id, Resource.state != State.WITHDRAWN.value)
-    return (await tx.scalars(query.order_by(Resource.resource_id))).all()
+    return (await tx.scalars(query.options(*WITHOUT_ENTRIES).order_by(Resource.resource_id))).all()
 
 
 async def add_step(tx: AsyncSession, row: System, *, by: str, reason: str | None, now: datetime) -> SystemStep:
