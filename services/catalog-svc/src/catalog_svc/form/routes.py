@@ -50,6 +50,7 @@ class FormIn(BaseModel):
 class Listed(BaseModel):
     """An item of the catalogue, and whose it is."""
 
+    model_config = ConfigDict(from_attributes=True)
     organization_id: UUID
     organization_name: str
     resource_id: UUID
@@ -168,9 +169,9 @@ async def list_repeats(
     """List the data elements that several organizations of a division collect (识别重复采集数据)."""
     rows = await store.collected_twice(tx, division=division, after=_after(cursor), limit=limit)
     shown = rows[:limit]
-    by_place: dict[tuple[str, str, str], list[store.Catalogued]] = defaultdict(list)
+    by_place: dict[tuple[str, str, str], list[Listed]] = defaultdict(list)
     for one in await store.collectors(tx, [(row[0], row[1], row[2]) for row in shown], most=_MOST_COLLECTORS):
-        by_place[one.entry.division_code, one.entry.key, one.entry.kind].append(one)
+        by_place[one.division_code, one.key, one.kind].append(Listed.model_validate(one))
     repeats = []
     for division_code, key, kind, organization_count, item_count in shown:
         found = by_place[division_code, key, kind]
@@ -181,8 +182,8 @@ async def list_repeats(
                 kind=kind,
                 organization_count=organization_count,
                 item_count=item_count,
-                has_source=any(one.claim_id is not None for one in found),
-                items=[Listed.model_validate(commands.listed(one)) for one in found],
+                has_source=any(one.is_source for one in found),
+                items=found,
             )
         )
     next_cursor = encode("\x1f".join(shown[-1][:3]).encode()) if len(rows) > limit else None

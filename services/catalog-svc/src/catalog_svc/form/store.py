@@ -156,36 +156,33 @@ async def collected_twice(
     return (await tx.execute(query)).all()
 
 
-async def collectors(tx: AsyncSession, places: Collection[tuple[str, str, str]], *, most: int) -> Sequence[Catalogued]:
-    """Return up to `most` items of each (division, key, kind), sources first."""
+async def collectors(tx: AsyncSession, places: Collection[tuple[str, str, str]], *, most: int) -> Sequence[Row[Any]]:
+    """Return up to `most` items of each (division, key, kind), sources first, with whose they are."""
     if not places:
         return []
     entry = ItemEntry
-    is_source = exists().where(_held_by(SourceClaim))
+    place = (entry.division_code, entry.key, entry.kind)
+    is_source = SourceClaim.claim_id.is_not(None)
+    order = (is_source.desc(), entry.organization_id, entry.resource_id, entry.item)
     asked = _rows(set(places), division_code=Text(), key=Text(), kind=Text())
     ranked = (
         select(
-            entry.resource_id,
-            entry.item,
-            func.row_number()
-            .over(
-                partition_by=(entry.division_code, entry.key, entry.kind),
-                order_by=(is_source.desc(), entry.organization_id, entry.resource_id, entry.item),
-            )
-            .label("place"),
+            *(*place, entry.organization_id, entry.resource_id, entry.item, entry.sharing_type),
+            entry.name.label("item_name"),
+            is_source.label("is_source"),
+            func.row_number().over(partition_by=place, order_by=order).label("rank"),
         )
         .join(asked, and_(*(getattr(entry, column.name) == column for column in asked.c)))
+        .outerjoin(SourceClaim, _held_by(SourceClaim))
         .where(~entry.is_vague, ~entry.is_reference)
         .subquery()
     )
+    names = (Organization.name.label("organization_name"), Resource.resource_code, Resource.name.label("resource_name"))
     query = (
-        select(entry, Organization, Resource, SourceClaim.claim_id)
-        .options(*WITHOUT_ENTRIES)
-        .join(ranked, (ranked.c.resource_id == entry.resource_id) & (ranked.c.item == entry.item))
-        .join(Organization, Organization.organization_id == entry.organization_id)
-        .join(Resource, Resource.resource_id == entry.resource_id)
-        .outerjoin(SourceClaim, _held_by(SourceClaim))
-        .where(ranked.c.place <= most, Resource.withdrawn_at.is_(None))
-        .order_by(entry.division_code, entry.key, entry.kind, ranked.c.place)
+        select(ranked, *names)
+        .join(Organization, Organization.organization_id == ranked.c.organization_id)
+        .join(Resource, Resource.resource_id == ranked.c.resource_id)
+        .where(ranked.c.rank <= most, Resource.withdrawn_at.is_(None))
+        .order_by(ranked.c.division_code, ranked.c.key, ranked.c.kind, ranked.c.rank)
     )
-    return [Catalogued(*row) for row in await tx.execute(query)]
+    return (await tx.execute(query)).all()

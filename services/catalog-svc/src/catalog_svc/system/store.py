@@ -115,7 +115,7 @@ async def main_of(tx: AsyncSession, sectors: Sequence[str]) -> Sequence[System]:
 
 
 async def resources_of(tx: AsyncSession, system_id: UUID) -> Sequence[Resource]:
-    """Return the resources of a system that are not withdrawn, the first entered ahead, without their entries; `version` 0 is in force never yet."""
+    """Return the resources of a system that are not withdrawn, by age and without their entries; version 0 was never in force."""
     query = select(Resource).where(Resource.system_id == system_id, Resource.state != State.WITHDRAWN.value)
     return (await tx.scalars(query.options(*WITHOUT_ENTRIES).order_by(Resource.resource_id))).all()
 
