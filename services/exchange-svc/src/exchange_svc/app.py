@@ -1,5 +1,6 @@
 """What is wired for HTTP."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,6 +20,8 @@ from exchange_svc.batch.staging import Staging
 from exchange_svc.grant import routes as grants
 from exchange_svc.request import routes as requests
 from exchange_svc.settings import Settings
+from exchange_svc.upload import routes as uploads
+from exchange_svc.upload.arrivals import Arrivals
 
 ACKNOWLEDGEMENT = "dxmesh-acknowledgement+jws"
 keys = APIRouter(tags=["keys"])
@@ -52,9 +55,26 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
             inflated_max_bytes=settings.limits.inflated_max_bytes,
             parse_concurrency=settings.limits.parse_concurrency,
         )
+        arrivals = Arrivals(
+            database,
+            intake,
+            settings.staging.folder / "uploads",
+            term_seconds=settings.uploads.term_seconds,
+            idle_seconds=settings.uploads.idle_seconds,
+            max_open=settings.uploads.max_open,
+        )
+        sweeping = asyncio.create_task(arrivals.keep_swept(), name="uploads")
         try:
-            yield {"intake": intake, "objects": objects, "jwks": signing.jwks(key.public_key()), "cursor_key": _cursor_key(key)}
+            yield {
+                "intake": intake,
+                "arrivals": arrivals,
+                "upload_max_bytes": settings.limits.body_max_bytes,
+                "objects": objects,
+                "jwks": signing.jwks(key.public_key()),
+                "cursor_key": _cursor_key(key),
+            }
         finally:
+            sweeping.cancel()
             staging.close()
 
     return state
@@ -62,10 +82,12 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the service's HTTP side."""
-    return app.build(
+    found = app.build(
         settings,
         name="exchange-svc",
         title="exchange-svc",
-        routers=[batches.router, requests.router, grants.router, keys, dashboard.router],
+        routers=[batches.router, uploads.router, requests.router, grants.router, keys, dashboard.router],
         state=_state(settings),
     )
+    found.add_middleware(uploads.Tus)
+    return found

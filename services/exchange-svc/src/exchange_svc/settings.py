@@ -15,6 +15,14 @@ class StagingSettings(Group):
     folder: Path = Path(tempfile.gettempdir()) / "dxmesh-exchange"
 
 
+class UploadsSettings(Group):
+    """Uploads in parts; they lie in `uploads` below the staging folder, which has to outlive the process for them to."""
+
+    term_seconds: int = Field(default=3 * 86_400, ge=60, description="an upload that nothing was added to for so long is removed")
+    idle_seconds: float = Field(default=60, gt=0, description="a connection that brings nothing for so long is given up")
+    max_open: int = Field(default=100, ge=1, description="unfinished uploads of one organization")
+
+
 class LimitsSettings(Group):
     """What one push may be, and how many are read at a time."""
 
@@ -36,5 +44,6 @@ class Settings(ServiceSettings):
     signing: SigningSettings
     staging: StagingSettings = StagingSettings()
     limits: LimitsSettings = LimitsSettings()
+    uploads: UploadsSettings = UploadsSettings()
     node: NodeSettings = NodeSettings()
     delivery: DeliverySettings = DeliverySettings()

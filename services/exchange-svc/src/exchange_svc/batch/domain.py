@@ -117,6 +117,6 @@ def check_digests(wanted: dict[str, bytes], found: dict[str, bytes]) -> None:
     for name, value in wanted.items():
         if found[name] != value:
             raise DigestMismatch(
-                f"Content-Digest: {name} of the body that arrived is {found[name].hex()}, announced was {value.hex()}: "
+                f"{name} of the body that arrived is {found[name].hex()}, announced was {value.hex()}: "
                 "the body was changed or cut on its way; send it again"
             )

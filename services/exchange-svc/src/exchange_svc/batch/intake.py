@@ -84,20 +84,46 @@ class Intake:
         Raises: ResourceNotFound (404), ResourceWithdrawn (409), VersionNotInForce (409), KeyMissing (422), BatchConflict (409),
         BodyTooLarge (413), DigestMismatch (422), StorageFull (503), and what reading a file raises.
         """
-        async with self._database.autocommit.connect() as connection:
-            kind, version = declared.kind, declared.version
-            resource, is_known = await commands.admit(connection, resource_id, batch_id, kind=kind, version=version, by=by)
-        if declared.length is not None:
-            self._check_size(declared.length)
+        resource, is_known = await self.admit(resource_id, batch_id, declared, by=by)
         if is_known:
             arrived = await self._arrive(body, None, declared.digests)
             return await self._first(batch_id, domain.Identity(resource_id, declared.kind.value, arrived.sha256)), False
         with self._staging.place() as place:
             arrived = await self._arrive(body, place.body, declared.digests)
-            small = arrived.byte_count <= _SMALL_BYTES and declared.coding is None and declared.media in _TEXT
-            async with self._small if small else self._large:
-                pushed = await asyncio.to_thread(self._read, place, resource, batch_id, declared, arrived)
+            pushed = await self._in_turn(place, resource, batch_id, declared, arrived)
         return await self._enter(resource, pushed)
+
+    async def take(
+        self, resource_id: UUID, batch_id: UUID, declared: Declaration, file: Path, *, by: Principal
+    ) -> tuple[store.Batch, bool]:
+        """Take in a file that lies on the staging folder's device, as if its bytes were pushed. Raises what `push` does."""
+        resource, is_known = await self.admit(resource_id, batch_id, declared, by=by)
+        arrived = await asyncio.to_thread(_measure, file, declared.digests)
+        if is_known:
+            return await self._first(batch_id, domain.Identity(resource_id, declared.kind.value, arrived.sha256)), False
+        with self._staging.place() as place:
+            place.body.hardlink_to(file)
+            pushed = await self._in_turn(place, resource, batch_id, declared, arrived)
+        return await self._enter(resource, pushed)
+
+    async def admit(self, resource_id: UUID, batch_id: UUID, declared: Declaration, *, by: Principal) -> tuple[ResourceSnapshot, bool]:
+        """Say under which version a body would be taken in, and whether its batch exists already.
+
+        Raises: ResourceNotFound (404), ResourceWithdrawn (409), VersionNotInForce (409), KeyMissing (422), BodyTooLarge (413).
+        """
+        async with self._database.autocommit.connect() as connection:
+            kind, version = declared.kind, declared.version
+            found = await commands.admit(connection, resource_id, batch_id, kind=kind, version=version, by=by)
+        if declared.length is not None:
+            self._check_size(declared.length)
+        return found
+
+    async def _in_turn(
+        self, place: Place, resource: ResourceSnapshot, batch_id: UUID, declared: Declaration, arrived: Arrived
+    ) -> commands.Pushed:
+        small = arrived.byte_count <= _SMALL_BYTES and declared.coding is None and declared.media in _TEXT
+        async with self._small if small else self._large:
+            return await asyncio.to_thread(self._read, place, resource, batch_id, declared, arrived)
 
     def _check_size(self, byte_count: int) -> None:
         if byte_count > self._body_max_bytes:
@@ -175,6 +201,19 @@ class Intake:
             first = await store.get(tx, batch_id)
         domain.check_repeat(batch_id, first.identity, again)
         return first
+
+
+def _measure(file: Path, digests: dict[str, bytes]) -> Arrived:
+    """Hash a file that is there. Blocks. Raises: DigestMismatch (422)."""
+    hashes = {name: hashlib.new(name) for name in {"sha256", *digests}}
+    byte_count = 0
+    with file.open("rb") as source:
+        while piece := source.read(_WRITE_BYTES):
+            byte_count += len(piece)
+            for found in hashes.values():
+                found.update(piece)
+    domain.check_digests(digests, {name: found.digest() for name, found in hashes.items()})
+    return Arrived(hashes["sha256"].hexdigest(), byte_count, ())
 
 
 def _keep(path: Path | None, pieces: Sequence[bytes], hashes: Iterable[Any]) -> None:

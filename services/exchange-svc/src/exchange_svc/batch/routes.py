@@ -31,6 +31,7 @@ from exchange_svc.batch.errors import (
 )
 from exchange_svc.batch.inflate import coding_of
 from exchange_svc.batch.intake import Declaration, Intake
+from exchange_svc.batch.query import PushQuery
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
 from exchange_svc.delivery import store as deliveries
@@ -77,20 +78,6 @@ class DeliveryOut(BaseModel):
     misfits: list[Misfit] = Field(description="why: a row counts once for each item that does not fit")
     sha256: str
     completed_at: datetime
-
-
-class PushQuery(BaseModel):
-    """How a pushed file applies and is read."""
-
-    kind: BatchKind = BatchKind.APPEND
-    version: int | None = Field(
-        default=None, ge=1, description="of the resource, that the file is made by; refused when it is not in force, not asked when absent"
-    )
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="of CSV; found out when absent")
-    encoding: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9._:-]{1,40}$", description="of text; UTF-8, UTF-16 and GB 18030 are found out"
-    )
-    sheet: str | None = Field(default=None, max_length=31, description="of XLSX; the first when absent")
 
 
 _BODY: dict[str, Any] = {
