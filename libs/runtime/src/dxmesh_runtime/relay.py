@@ -27,7 +27,7 @@ from dxmesh_schemas.event import Meta
 log = structlog.get_logger(__name__)
 LOCK = 0x6478_6D65_7368  # one relay per database
 _BATCH = 500
-_PACE_SECONDS = 0.02  # between the beginnings of two publications: under load they carry more instead of following each other
+PACE_SECONDS = 0.02
 _POLL_SECONDS = 5.0
 _WATCH_SECONDS = 3.0
 _MAINTAIN_SECONDS = 600.0
@@ -56,12 +56,22 @@ class Relay:
 
     A row counts as published once the broker has acknowledged it and its place is stored. When the end of a partition is found
     below a stored place (the topic was made anew, the disk was lost), the rows above it become pending again.
+    `pace_seconds`: between the beginnings of two publications; under load they carry more instead of following each other.
     """
 
-    def __init__(self, database: Database, kafka: KafkaSettings, *, source: str, keep: timedelta = timedelta(days=7)) -> None:
+    def __init__(
+        self,
+        database: Database,
+        kafka: KafkaSettings,
+        *,
+        source: str,
+        pace_seconds: float = PACE_SECONDS,
+        keep: timedelta = timedelta(days=7),
+    ) -> None:
         self._database = database
         self._kafka = kafka
         self._topics = broker.topics_emitted_by(source)
+        self._pace_seconds = pace_seconds
         self._keep = keep
         self._wake = asyncio.Event()
         self._acknowledged: dict[tuple[str, int], int] = {}  # the highest offset of each partition that the broker has acknowledged
@@ -133,7 +143,7 @@ class Relay:
             if rows:
                 await self._publish(producer, rows)
                 if len(rows) < _BATCH:
-                    await asyncio.sleep(begun + _PACE_SECONDS - time.monotonic())
+                    await asyncio.sleep(begun + self._pace_seconds - time.monotonic())
                 continue
             telemetry.outbox_pending.set(0)
             telemetry.outbox_age_seconds.set(0)

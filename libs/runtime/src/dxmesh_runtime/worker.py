@@ -6,18 +6,22 @@ from typing import Any
 
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database, connect
-from dxmesh_runtime.relay import Relay
+from dxmesh_runtime.relay import PACE_SECONDS, Relay
 from dxmesh_runtime.settings import ServiceSettings
 
 Tasks = Callable[[Database], Sequence[Coroutine[Any, Any, None]]]
 
 
-async def run_worker(settings: ServiceSettings, *, name: str, tasks: Tasks) -> None:
-    """Run the relay and the given loops until cancelled; when one fails for good, all end and the failure is raised."""
+async def run_worker(settings: ServiceSettings, *, name: str, tasks: Tasks, pace_seconds: float = PACE_SECONDS) -> None:
+    """Run the relay and the given loops until cancelled; when one fails for good, all end and the failure is raised.
+
+    `pace_seconds` is the relay's.
+    """
     database = connect(settings.database)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(Relay(database, settings.kafka, source=f"/{name}").run(), name="relay")
+            relay = Relay(database, settings.kafka, source=f"/{name}", pace_seconds=pace_seconds)
+            group.create_task(relay.run(), name="relay")
             for task in tasks(database):
                 group.create_task(task)
     finally:

@@ -148,12 +148,19 @@ class DataType(StrEnum):
     @property
     def is_text(self) -> bool:
         """Say whether values are kept as the text that was sent."""
-        return self in (DataType.TEXT, DataType.LONG_TEXT, DataType.GENERIC)
+        return self in _TEXTS
 
     @property
     def is_numeric(self) -> bool:
         """Say whether values can be compared with `minimum` and `maximum`."""
-        return self in (DataType.NUMBER, DataType.MONEY, DataType.DOUBLE, DataType.INTEGER, DataType.FLOAT)
+        return self in _NUMBERS
+
+
+# a member's name is looked up by a function each time: every item of every entry and event asks
+_TEXTS = (DataType.TEXT, DataType.LONG_TEXT, DataType.GENERIC)
+_NUMBERS = (DataType.NUMBER, DataType.MONEY, DataType.DOUBLE, DataType.INTEGER, DataType.FLOAT)
+_SCALED = (DataType.NUMBER, DataType.MONEY)
+_TEXT_ONLY = ("length", "pattern", "format", "enumeration")
 
 
 class ItemFormat(StrEnum):
@@ -206,12 +213,11 @@ class DataItem(Snapshot):
 
     @model_validator(mode="after")
     def _rules_fit_the_type(self) -> Self:
-        text_only = {"length": self.length, "pattern": self.pattern, "format": self.format, "enumeration": self.enumeration}
-        if not self.data_type.is_text:
-            for field, value in text_only.items():
-                if value is not None:
+        if self.data_type not in _TEXTS:
+            for field in _TEXT_ONLY:
+                if getattr(self, field) is not None:
                     raise ValueError(f"{field} applies to text items (C, M, G); {self.code} is of type {self.data_type.value}")
-        if self.scale is not None and self.data_type not in (DataType.NUMBER, DataType.MONEY):
+        if self.scale is not None and self.data_type not in _SCALED:
             raise ValueError(f"scale applies to N and Y items; {self.code} is of type {self.data_type.value}")
         if (self.minimum is not None or self.maximum is not None) and not self.data_type.is_numeric:
             raise ValueError(f"minimum and maximum apply to numbers; {self.code} is of type {self.data_type.value}")

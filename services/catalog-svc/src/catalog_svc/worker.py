@@ -18,7 +18,8 @@ from dxmesh_runtime import worker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database
 
-_INDEX_SECONDS = 0.3  # between two groups of versions whose items are indexed
+_TELL_SECONDS = 0.06  # between two publications of events: an import tells hundreds a second, and who waits for one waits no longer
+_INDEX_SECONDS = 0.5  # between two groups of versions whose items are indexed
 _NOTE_SECONDS = 0.5  # between two groups of accepted batches that are noted: nobody waits for the note
 
 
@@ -45,7 +46,7 @@ async def run(settings: Settings) -> None:
             tell_from_time_to_time(database, "lapsed", tell_lapsed),
         ]
 
-    await worker.run_worker(settings, name="catalog-svc", tasks=tasks)
+    await worker.run_worker(settings, name="catalog-svc", tasks=tasks, pace_seconds=_TELL_SECONDS)
 
 
 async def replay(settings: Settings) -> tuple[int, int]:

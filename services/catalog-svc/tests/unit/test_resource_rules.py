@@ -132,6 +132,18 @@ def test_good_items_break_no_rule(make: Any, good_entry: Any, good_item: Any, ch
     assert rules.faults(make(items=[*good_entry(SYSTEM)["items"], good_item(**changes)]), FACTS) == []
 
 
+@pytest.mark.parametrize("character", ["\x01", "\x08", "\x0b", "\x0c", "\x1f", "\x7f", "\u200b", "\u2028", "\ufe0f"])
+def test_what_cannot_be_seen_is_found_in_any_text_of_an_item_however_json_writes_it(make: Any, good_item: Any, character: str) -> None:
+    found = rules.faults(make(items=[good_item(), good_item(code="b", name="乙", description=f"甲{character}")], key=[]), FACTS)
+    assert [pointer for pointer, _ in found] == ["/items/1/description"]
+
+
+def test_line_breaks_quotes_and_backslashes_in_a_text_of_an_item_are_seen(make: Any, good_item: Any) -> None:
+    texts = ["甲\n\t乙", 'C:\\b "\\u0007"', "甲\u3000乙"]
+    items = [good_item(code=f"c{at}", name=f"项{at}", description=text) for at, text in enumerate(texts)]
+    assert rules.faults(make(items=items, key=[]), FACTS) == []
+
+
 def test_a_declared_sharing_type_laxer_than_an_item_is_refused(make: Any, good_item: Any) -> None:
     found = rules.faults(make(items=[good_item("street_code", sharing_type="CONDITIONAL")], sharing_type="UNCONDITIONAL"), FACTS)
     assert [where for where, _ in found] == ["/sharing_type"]

@@ -107,6 +107,12 @@ def grams(folded: str) -> set[str]:
     return found
 
 
+@lru_cache(maxsize=4096)
+def grams_of_term(folded: str) -> frozenset[str]:
+    """Return the grams of an item's name or code, and how it starts; the items of a catalogue share few of them."""
+    return frozenset(grams(folded).union(starts(folded)))
+
+
 def pairs(token: str) -> list[str]:
     """Return the grams a token is looked up by: its pairs of neighbours, or itself when it is one character."""
     return [token] if len(token) == 1 else [token[index : index + 2] for index in range(len(token) - 1)]

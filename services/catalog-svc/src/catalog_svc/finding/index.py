@@ -148,8 +148,7 @@ class Index:
     def _put_grams(self, position: int, kept: _Kept, names: Sequence[str], codes: Sequence[str]) -> None:
         of_items: set[str] = set()
         for text in (*names, *codes):
-            of_items |= domain.grams(text)
-            of_items.update(domain.starts(text))
+            of_items |= domain.grams_of_term(text)
         fields = {
             "name": domain.grams(kept.name).union(domain.starts(kept.name)),
             "item": of_items,

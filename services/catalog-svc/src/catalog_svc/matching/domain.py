@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from catalog_svc.matching import words
 from dxmesh_schemas.catalog import DataItem, DataType
@@ -15,6 +16,7 @@ DOUBTFUL = 0.6
 """From here on a person should look."""
 MAX_NAME = 200
 _SAME_SUBJECT = 0.6
+_KEPT_NAMES = 8192
 
 _BRACKETS = re.compile(r"[(\[{〔【《<]([^()\[\]{}〔〕【】《》<>]*)[)\]}〕】》>]")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -106,9 +108,13 @@ class Lexicon:
         self._means = means | brought
         self._longest = max(map(len, self._means))
         self._elements = sorted(elements | {concept for concept in brought.values() if concept}, key=len, reverse=True)
+        self._named = lru_cache(maxsize=_KEPT_NAMES)(self._name)  # the items of a catalogue share few names
 
     def name(self, text: str) -> Name:
         """Return a name in the form names are compared by; any text will do, also an empty one."""
+        return self._named(text[:MAX_NAME])
+
+    def _name(self, text: str) -> Name:
         plain, unit = normalized(text)
         key, is_known = self._brought(_LEGAL_PERSON.sub("法定代表人", plain))
         if not is_known and (ended := _ending(key)) != key:

@@ -58,14 +58,14 @@ def settle(entry: Definition, *, before: Settled | None, now: datetime) -> Settl
     A consent keeps its date while its approver stays the same. Empty texts count as left out.
     """
     key = set(entry.key)
-    items = tuple(DataItem.model_validate(item.model_dump() | {"required": item.required or item.code in key}) for item in entry.items)
+    items = [vars(item) | {"required": item.required or item.code in key} for item in entry.items]
     consent = None
     if entry.standing_consent is not None:
         approved_by = entry.standing_consent.approved_by
         earlier = before.standing_consent if before is not None else None
         kept = earlier if earlier is not None and earlier.approved_by == approved_by else None
         consent = kept or StandingConsent(approved_by=approved_by, approved_at=now)
-    said = {name: None if value == "" else value for name, value in entry.model_dump().items()}
+    said = {name: None if value == "" else value for name, value in entry.model_dump(exclude={"items", "standing_consent"}).items()}
     derived = {
         "items": items,
         "sharing_type": effective_sharing(entry),

@@ -12,6 +12,8 @@ from dxmesh_schemas.catalog import OpenType, SharingType
 __all__ = ["Facts", "Fault", "effective_level", "effective_sharing", "faults", "missing", "strictest"]
 _SECRET_MARK = re.compile(r"(?:绝密|机密|秘密)\s*★")
 """密级★保密期限, as GB/T 9704-2012 section 7.2.2 writes it."""
+_ESCAPED = re.compile(r"\\[ubf]")
+"""How JSON writes control characters, but for line breaks and tabs."""
 _STRICTNESS = (SharingType.UNCONDITIONAL, SharingType.CONDITIONAL, SharingType.NOT_SHARED)
 
 
@@ -20,10 +22,11 @@ def faults(entry: Definition | Settled, facts: Facts) -> list[Fault]:
 
     Of an entry that fits no event, and so could never be published, nothing else is looked at.
     """
-    if (size := len(entry.model_dump_json(exclude_none=True).encode())) > MAX_EVENT_BYTES:
+    written = entry.model_dump_json(exclude_none=True)
+    if (size := len(written.encode())) > MAX_EVENT_BYTES:
         return [("/items", f"the entry takes {size} bytes as JSON; at most {MAX_EVENT_BYTES} fit one event: shorten it")]
     return [
-        *text.faults({"items": [item.model_dump(mode="json", exclude_none=True) for item in entry.items]}),
+        *_unseen(entry, written),
         *_naming(entry, facts),
         *_sharing(entry),
         *_opening(entry),
@@ -33,6 +36,12 @@ def faults(entry: Definition | Settled, facts: Facts) -> list[Fault]:
         *item_rules.faults(entry, facts),
         *_continuity(entry, facts),
     ]
+
+
+def _unseen(entry: Definition | Settled, written: str) -> Iterator[Fault]:
+    """Look at the texts of items one by one only when the entry as it is written holds what cannot be seen, or hides it as an escape."""
+    if _ESCAPED.search(written) or text.unseen(written) is not None:
+        yield from text.faults({"items": [item.model_dump(mode="json", exclude_none=True) for item in entry.items]})
 
 
 def missing(entry: Definition | Settled) -> list[Fault]:
