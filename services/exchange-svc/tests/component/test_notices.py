@@ -196,13 +196,14 @@ async def test_a_withdrawn_resource_gets_no_new_version(exchange: Any, noticed: 
 async def test_a_view_that_is_not_touched_goes_on_as_it_is(exchange: Any) -> None:
     first = await exchange.publish()
     whole, part = await exchange.granted(first), await exchange.granted(first, items=["code"], by=exchange.stranger)
+    cut = await exchange.granted(first, items=["code", "since"], by=exchange.stranger)  # what is left of it is the part, and its own
     coming = coming_of(first)
     await announce(exchange, coming)
     assert (await seen(exchange, part, by=exchange.stranger))["coming"] is None
     await come_in_force(exchange, coming)
     after = await seen(exchange, part, by=exchange.stranger)
     assert (after["topic"], after["version"]) == (part["topic"], 2)
-    assert [str(event.grant_id) for event in await said(exchange, GrantMoved)] == [whole["grant_id"]]
+    assert {str(event.grant_id) for event in await said(exchange, GrantMoved)} == {whole["grant_id"], cut["grant_id"]}
 
 
 async def test_a_changed_key_touches_every_view(exchange: Any) -> None:
@@ -221,10 +222,10 @@ async def test_a_changed_key_touches_every_view(exchange: Any) -> None:
 
 async def test_what_the_catalogue_did_not_know_of_is_touched_as_well(exchange: Any) -> None:
     first = await exchange.publish()
-    one = await exchange.granted(first)
-    known = TouchedGrant(grant_id=uuid7(), requester_id=uuid7(), requester_name="丙局", items=("since",))
+    one, two = await exchange.granted(first, items=["since"]), await exchange.granted(first, items=["code", "people"])
+    known = TouchedGrant(grant_id=uuid7(), requester_id=uuid7(), requester_name="丙局", items=("people",))
     await announce(exchange, coming_of(first), "since", grants=[known])
-    assert (await seen(exchange, one))["coming"] is not None
+    assert [(await seen(exchange, grant))["coming"]["items"] for grant in (one, two)] == [[], ["code", "people"]]
 
 
 async def test_a_grant_given_during_a_notice_has_both_versions(exchange: Any, noticed: Any) -> None:
@@ -236,6 +237,8 @@ async def test_a_grant_given_during_a_notice_has_both_versions(exchange: Any, no
     assert (await delivered(exchange))[other["coming"]["view_id"]] == [1]
     kinds = [type(event) for event in await said(exchange, GrantActivated, GrantChangeAnnounced)]
     assert kinds == [GrantActivated, GrantChangeAnnounced] * 3
+    assert (await exchange.granted(first, items=["code"], by=exchange.stranger))["coming"] is None, "what stays is not touched"
+    assert len(await said(exchange, GrantChangeAnnounced)) == 3
     await come_in_force(exchange, coming)
     assert len(await said(exchange, GrantMoved)) == 3
 
@@ -255,6 +258,7 @@ async def test_views_that_become_equal_share_the_coming_topic_and_a_conditional_
     assert (await seen(exchange, own))["coming"]["topic"] not in topics
     await come_in_force(exchange, coming)
     assert [(await seen(exchange, one))["topic"], (await seen(exchange, two, by=exchange.stranger))["topic"]] == topics
+    assert (await exchange.granted(coming, items=["code", "name"], by=exchange.stranger))["topic"] == topics[0], "an equal one joins"
 
 
 def exchange_items() -> tuple[DataItem, ...]:
@@ -292,6 +296,30 @@ async def test_a_coming_view_closes_with_the_last_grant_it_is_for(exchange: Any,
     assert await said(exchange, GrantMoved) == []
 
 
+async def test_a_grant_whose_time_is_over_gets_no_coming_version(exchange: Any) -> None:
+    first = await exchange.publish()
+    await exchange.accepted(first.resource_id)
+    grant = await exchange.granted(first)
+    await exchange.expire(grant["grant_id"])
+    await announce(exchange, coming_of(first))
+    assert await delivered(exchange) == {grant["view_id"]: [1]}
+    assert await said(exchange, GrantChangeAnnounced) == []
+
+
+async def test_an_announcement_that_takes_anothers_place_calls_that_off(exchange: Any, noticed: Any) -> None:
+    first, _, grant = noticed
+    before = (await seen(exchange, grant))["coming"]
+    await announce(exchange, coming_of(first, version=3, items=first.items[:2]), "people", "since")
+    await exchange.accepted(first.resource_id)
+    [told] = await said(exchange, GrantChangeCalledOff)
+    assert (told.version, told.topic) == (2, before["topic"])
+    coming = (await seen(exchange, grant))["coming"]
+    assert (coming["version"], coming["items"]) == (3, ["code", "name"])
+    assert await delivered(exchange) == {grant["view_id"]: [1, 2], before["view_id"]: [1], coming["view_id"]: [1, 2]}
+    await come_in_force(exchange, coming_of(first, items=first.items))
+    assert (await seen(exchange, grant))["coming"]["topic"] == coming["topic"], "version 2 ends no notice of version 3"
+
+
 async def test_a_second_notice_starts_from_the_view_of_the_first(exchange: Any, noticed: Any) -> None:
     first, coming, grant = noticed
     await come_in_force(exchange, coming)
@@ -316,6 +344,15 @@ async def test_a_version_that_waits_together_with_the_next_one_still_ends_its_no
     shown = await seen(exchange, grant)
     assert (shown["version"], shown["items"], shown["coming"]) == (3, ["code", "name", "people"], None)
     assert (len(await said(exchange, GrantMoved)), await said(exchange, GrantChangeCalledOff)) == (1, [])
+
+
+async def test_a_version_in_force_that_was_never_announced_calls_the_announced_one_off(exchange: Any, noticed: Any) -> None:
+    first, _, grant = noticed
+    await exchange.granted(first, items=["code"], by=exchange.stranger)  # which was not touched, and hears nothing
+    await come_in_force(exchange, coming_of(first, version=3, items=first.items))
+    shown = await seen(exchange, grant)
+    assert (shown["topic"], shown["version"], shown["coming"]) == (grant["topic"], 3, None)
+    assert (len(await said(exchange, GrantChangeCalledOff)), await said(exchange, GrantMoved)) == (1, [])
 
 
 async def test_an_announcement_that_is_past_is_left_out(exchange: Any, noticed: Any) -> None:

@@ -61,7 +61,7 @@ async def follow(tx: AsyncSession, grant: Grant, *, now: datetime) -> None:
     view = await grant_store.get_view(tx, grant.view_id)
     if not domain.touches(notice.touched, view.items):
         return
-    opened = await _open_coming(tx, view, notice, now=now) if view.successor_id is None else None
+    opened = await _open_coming(tx, view, notice, now=now)
     await _tell(tx, notice, [view], [grant], now=now)
     if opened is not None:
         await grants.backfill(tx, grant.resource_id, [opened.open_view], now=now)
