@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,6 +10,8 @@ from uuid import UUID
 
 import httpx
 from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from catalog_svc.credential.errors import TooManyChecks
 from catalog_svc.pages import fields
@@ -22,9 +24,11 @@ from catalog_svc.token.issuer import Issuer
 from dxmesh_runtime.auth import Principal, Principals
 from dxmesh_runtime.db import utc_now
 from dxmesh_runtime.shell.access import COOKIE, from_this_machine
-from dxmesh_schemas.problem import Problem, TooLarge
+from dxmesh_schemas.problem import Problem, TooLarge, Unreadable
 
 FORM_TOKEN = "form_token"
+MOST_UPLOADED_BYTES = 64 << 20
+_MOST_FIELDS_UPLOADED = 20
 _SEES_ALL = ("operator", "authority")
 _OF_AN_ORGANIZATION = ("steward", "cdo")
 _THIS_MACHINE = "this machine"
@@ -61,6 +65,13 @@ class Posted:
     def tags(self) -> list[str]:
         """Return the entity tag of the entry the form was made on; one that names none is made on nothing that is."""
         return [self.control("revision")]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded(Posted):
+    """A form that was sent with a file; none when none was chosen."""
+
+    file: UploadFile | None
 
 
 def sees_all(who: Principal) -> bool:
@@ -132,7 +143,10 @@ async def form_of(request: Request) -> Values:
 async def posted(request: Request) -> Posted:
     """Return a form and who sends it. Raises: ForeignForm (403), SignInWanted with what was entered."""
     refuse_foreign(request)
-    values = await form_of(request)
+    return await _known(request, await form_of(request))
+
+
+async def _known(request: Request, values: Values) -> Posted:
     try:
         who = await viewer(request)
     except SignInWanted as unknown:
@@ -146,10 +160,36 @@ async def posted(request: Request) -> Posted:
     return Posted(who, values)
 
 
+async def uploaded(request: Request) -> AsyncIterator[Uploaded]:
+    """Yield a form with a file and who sends it. Raises: ForeignForm (403), SignInWanted, TooLarge (413), Unreadable (400)."""
+    refuse_foreign(request)
+    said = request.headers.get("content-length", "")
+    if not (said.isascii() and said.isdigit()):
+        raise Unreadable("the form does not say how long it is (Content-Length); send it from its page")
+    if int(said) > MOST_UPLOADED_BYTES:
+        raise TooLarge(f"a file has at most {MOST_UPLOADED_BYTES} bytes; split it", max_bytes=MOST_UPLOADED_BYTES)
+    try:
+        form = await request.form(max_files=1, max_fields=_MOST_FIELDS_UPLOADED)
+    except HTTPException as wrong:
+        raise Unreadable(f"the form cannot be read: {wrong.detail}; send it from its page") from wrong
+    try:
+        values: Values = {}
+        for name, text in form.multi_items():
+            if isinstance(text, str):
+                values.setdefault(name, []).append(text)
+        sent = await _known(request, values)
+        found = form.get("/file")
+        yield Uploaded(sent.who, sent.values, found if isinstance(found, UploadFile) and found.filename else None)
+    finally:
+        await form.close()
+
+
 Viewer = Annotated[Principal, Depends(viewer)]
 """Who looks at a page."""
 Sent = Annotated[Posted, Depends(posted)]
 """A form that somebody who is known sends from a page of this catalogue."""
+SentFile = Annotated[Uploaded, Depends(uploaded)]
+"""The same with a file."""
 
 
 async def admit(request: Request, client_id: str, client_secret: str) -> tuple[str, int] | str:

@@ -16,7 +16,7 @@ from dxmesh_schemas.problem import Invalid, Problem, Unreadable
 Values = dict[str, list[str]]
 """What was entered, by field; a list of plain values is named `…/-`, as where a JSON pointer adds to one."""
 MAX_BYTES = 4_000_000
-_MISSING = "必填 Required: fill this in"
+MISSING = "必填 Required: fill this in"
 _MOST_FIELDS = 60_000
 _POINTER = re.compile(r"(/[^/]{1,100}){1,6}")
 _ROW = re.compile(r"/([a-z_]+)/([0-9]{1,6})(/.+)")
@@ -104,7 +104,7 @@ def _invalid(wrong: ValidationError) -> Invalid:
     errors = [
         {
             "pointer": "".join(f"/{part}" for part in one["loc"]),
-            "detail": _MISSING if one["type"] == "missing" else one["msg"].removeprefix("Value error, "),
+            "detail": MISSING if one["type"] == "missing" else one["msg"].removeprefix("Value error, "),
         }
         for one in wrong.errors(include_url=False)
     ]

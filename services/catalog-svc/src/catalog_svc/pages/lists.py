@@ -5,18 +5,21 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.formats import FileFormat, Format
 from catalog_svc.pages import queries, view
 from catalog_svc.pages.access import Viewer
+from catalog_svc.pages.fields import Form
 from catalog_svc.pages.view import Words, plain
 from catalog_svc.report import domain as reports
 from catalog_svc.report import routes as report_routes
 from catalog_svc.report.domain import ReportName
 from catalog_svc.report.routes import ReportOut
-from catalog_svc.sharing_list import file_routes, store
-from catalog_svc.sharing_list.domain import STATUS_TITLES, TITLES, KeptKind, ListKind, Status
+from catalog_svc.sharing_list import commands, file_routes, store
+from catalog_svc.sharing_list.domain import ENDED, STATUS_TITLES, STATUSES, TITLES, KeptKind, ListKind, Status
 from catalog_svc.sharing_list.errors import ListEntryNotFound
+from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import Tx
 from dxmesh_runtime.paging import CursorText, after_id, cut
 
@@ -31,13 +34,19 @@ async def list_lists(request: Request, who: Viewer, tx: Tx) -> HTMLResponse:
     """Show which lists there are, with their files."""
     counts = await store.counts(tx)
     lines = [(kind.value, title, counts[kind.value]) for kind, title in TITLES.items()]
-    return view.render(request, who, "lists.html", "lists", lines=lines)
+    return view.render(request, who, "lists.html", "lists", lines=lines, may_enter=who.has("authority") or who.has("steward"))
 
 
 @router.get("/lists/{kind}/file")
 async def list_file(request: Request, kind: ListKind, who: Viewer, format: FileFormat = FileFormat.XLSX) -> Response:  # noqa: A002
     """Return a list as a file, as over the API."""
     return await file_routes.export(kind, request, who, None, format)
+
+
+@router.get("/lists/{kind}/template")
+async def template(kind: ListKind, who: Viewer, format: FileFormat = FileFormat.XLSX) -> Response:  # noqa: A002
+    """Return a list's columns as a file to fill in, as over the API."""
+    return await file_routes.get_template(kind, who, format)
 
 
 @router.get("/lists/{kind}")
@@ -59,6 +68,7 @@ async def show_list(
         "lists",
         kind=kind.value,
         title=TITLES[ListKind(kind.value)],
+        may_enter=who.has("authority") or who.has("steward"),
         found=found,
         names=await queries.names_of(tx, organizations=owners, resources=resources),
         statuses={one.value: title for one, title in STATUS_TITLES.items()},
@@ -70,6 +80,13 @@ async def show_list(
 @router.get("/lists/{kind}/{entry_id}")
 async def show_entry(request: Request, kind: KeptKind, entry_id: UUID, who: Viewer, tx: Tx) -> HTMLResponse:
     """Show an entry of a kept list with what it was before."""
+    return await show(request, tx, kind, entry_id, who)
+
+
+async def show(
+    request: Request, tx: AsyncSession, kind: KeptKind, entry_id: UUID, who: Principal, *, refused: Form | None = None
+) -> HTMLResponse:
+    """Render an entry's page; `refused` is the form that should have ended it."""
     try:
         row = await store.get(tx, kind, entry_id)
     except ListEntryNotFound:
@@ -80,6 +97,11 @@ async def show_entry(request: Request, kind: KeptKind, entry_id: UUID, who: View
         who,
         "list_entry.html",
         "lists",
+        status=refused.problem.status if refused is not None and refused.problem is not None else 200,
+        keeps=commands.keeps(who, row.organization_id),
+        ends={one.value: STATUS_TITLES[one] for one in STATUSES[kind] if one in ENDED} if row.status not in ENDED else {},
+        new_form=Form,
+        refused=refused,
         row=row,
         title=TITLES[ListKind(kind.value)],
         names=await queries.names_of(tx, organizations=owners, resources=[row.resource_id] if row.resource_id else []),

@@ -138,13 +138,17 @@ def _item_rows(resources: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any
 async def import_file(kind: ListKind, request: Request, who: Who, tx: Tx, query: Annotated[ImportQuery, Query()]) -> commands.Imported:
     """Take in a list's file in the template's columns (text/csv or XLSX); nothing is half-written."""
     commands.refuse_reader(who)
-    found = await _sheet(kind, request, query)
+    return await take_in(kind, await _sheet(kind, request, query), request, who, tx, mode=query.mode)
+
+
+async def take_in(kind: ListKind, found: Sheet, request: Request, who: Who, tx: Tx, *, mode: commands.Mode) -> commands.Imported:
+    """Enter and change what the rows of a list's file ask for."""
     if kind is ListKind.SYSTEM:
-        return await registered.import_systems(tx, found, mode=query.mode, by=who, now=utc_now())
+        return await registered.import_systems(tx, found, mode=mode, by=who, now=utc_now())
     if kind is ListKind.DATA:
         scheme = request.state.code_scheme
-        return await registered.import_resources(tx, found, mode=query.mode, by=who, now=utc_now(), scheme=scheme)
-    return await commands.import_entries(tx, KeptKind(kind.value), found, mode=query.mode, by=who, now=utc_now())
+        return await registered.import_resources(tx, found, mode=mode, by=who, now=utc_now(), scheme=scheme)
+    return await commands.import_entries(tx, KeptKind(kind.value), found, mode=mode, by=who, now=utc_now())
 
 
 async def _sheet(kind: ListKind, request: Request, query: ImportQuery) -> Sheet:
@@ -153,10 +157,14 @@ async def _sheet(kind: ListKind, request: Request, query: ImportQuery) -> Sheet:
         raise UnsupportedMedia(f"a list is read from text/csv or {MediaType.XLSX.value}", supported=[media.value for media in _READ])
     if (coding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
         raise UnsupportedMedia(f"a list is not read with Content-Encoding {coding[:40]!r}; send the file as it is")
-    async with _arrived(request) as path, _READ_AT_ONCE:
-        return await asyncio.to_thread(
-            read_sheet, path, content.media, kind, sheet=query.sheet, encoding=query.encoding or content.encoding
-        )
+    async with _arrived(request) as path:
+        return await sheet_of(path, content.media, kind, sheet=query.sheet, encoding=query.encoding or content.encoding)
+
+
+async def sheet_of(path: Path, media: MediaType, kind: ListKind, *, sheet: str | None, encoding: str | None) -> Sheet:
+    """Read a list's file, two at a time, while others are answered. Raises: what `read_sheet` does."""
+    async with _READ_AT_ONCE:
+        return await asyncio.to_thread(read_sheet, path, media, kind, sheet=sheet, encoding=encoding)
 
 
 @asynccontextmanager
