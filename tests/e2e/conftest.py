@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dxmesh_local.mesh import Mesh
+from tests.e2e.desk import ITEMS, Desk
 from tests.e2e.node import Node
 from tests.e2e.otlp import Receiver
 
@@ -40,3 +41,9 @@ def node(mesh: Mesh) -> Iterator[Node]:
     found = Node(mesh)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def desk(node: Node) -> Desk:
+    provider, other = node.department("收件局"), node.department("旁观局")
+    return Desk(node, provider, other, node.resource(provider, "收件台账", ITEMS, max_quarantined_ratio=1.0))

@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,6 @@ from sqlalchemy import text, update
 from catalog_svc.duty import commands, store, worker
 from catalog_svc.duty.domain import Change, Extension
 from catalog_svc.resource.store import ResourceVersion
-from catalog_svc.settings import PolicySettings
 from dxmesh_clocks.errors import ClockRefused
 from dxmesh_clocks.policy import RuleName, regulation
 from dxmesh_clocks.working_days import CHINA, ZONE, add, day_of
@@ -342,80 +340,6 @@ async def test_a_change_still_ahead_is_not_met_by_an_earlier_version(node: Any, 
     assert met.json()["state"] == "met"
 
 
-@pytest.mark.parametrize(
-    ("changes", "pointer"),
-    [
-        ({"basis": None}, "/basis"),
-        ({"basis": "  "}, "/basis"),
-        ({"basis": "法\u200b律"}, "/basis"),
-        ({"reason": ""}, "/reason"),
-        ({"reason": "a\x00"}, "/reason"),
-        ({"change": "submission"}, "/change"),
-        ({"changed_on": "2025-07-31"}, "/changed_on"),
-        ({"changed_on": "2199-01-01"}, "/changed_on"),
-        ({"changed_on": "9999-12-31"}, "/changed_on"),
-        ({"changed_on": "2026-02-30"}, "/changed_on"),
-        ({"changed_on": None}, "/changed_on"),
-        ({"resource_id": None}, "/resource_id"),
-        ({"resource_id": "x"}, "/resource_id"),
-        ({"organization_id": "both"}, "/resource_id"),
-        ({"rule": "delivery"}, "/rule"),
-    ],
-)
-async def test_a_change_that_breaks_a_rule_is_refused_at_its_field(
-    node: Any, is_problem: Any, changes: dict[str, Any], pointer: str
-) -> None:
-    organization, system = await node.provider()
-    made = await node.published(organization, system)
-    if changes.get("organization_id") == "both":
-        changes = {"organization_id": organization["organization_id"]}
-    body = BODY | {"resource_id": made["resource_id"]} | changes
-    found = is_problem(await node.client.post("/v1/duties", json=body, headers=node.steward(organization)), 422)
-    assert [fault["pointer"] for fault in found["errors"]] == [pointer]
-    assert (await node.client.get("/v1/duties", headers=node.authority)).json()["items"] == []
-
-
-async def test_the_same_change_is_registered_once(node: Any, is_problem: Any) -> None:
-    organization, system = await node.provider()
-    made = await node.published(organization, system)
-    body = BODY | {"resource_id": made["resource_id"]}
-    answers = await asyncio.gather(*(node.client.post("/v1/duties", json=body, headers=node.authority) for _ in range(3)))
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
-    [first] = [answer.json()["duty_id"] for answer in answers if answer.status_code == 201]
-    assert is_problem(await node.client.post("/v1/duties", json=body, headers=node.authority), 409, "duty-known")["duty_id"] == first
-    await node.made("/v1/duties", body | {"basis": "另一部法律"}, node.authority)
-
-
-async def test_who_may_do_what_with_duties(node: Any, is_problem: Any) -> None:
-    organization, system = await node.provider()
-    made = await node.published(organization, system)
-    draft = await node.resource(organization, system, name="草稿")
-    other = await node.organization("绍兴市水利局")
-    body = BODY | {"resource_id": made["resource_id"]}
-    is_problem(await node.client.post("/v1/duties", json=body), 401)
-    is_problem(await node.client.post("/v1/duties", json=body, headers=node.headers(organization["organization_id"])), 403)
-    is_problem(await node.client.post("/v1/duties", json=body, headers=node.steward(other)), 403)
-    is_problem(await node.client.post("/v1/duties", json=body | {"resource_id": draft["resource_id"]}, headers=node.steward(other)), 404)
-    is_problem(await node.client.post("/v1/duties", json=body | {"resource_id": draft["resource_id"]}, headers=node.authority), 422)
-    is_problem(await node.client.post("/v1/duties", json=body | {"resource_id": NOBODY}, headers=node.authority), 404, "resource-not-found")
-    foreign = {"organization_id": organization["organization_id"], "resource_id": None}
-    is_problem(await node.client.post("/v1/duties", json=body | foreign, headers=node.steward(other)), 404, "organization-not-found")
-    is_problem(await node.client.post("/v1/duties", content=b"{", headers=node.authority | {"content-type": "application/json"}), 400)
-    is_problem(await node.client.post("/v1/duties", content=b"a=b", headers=node.authority | {"content-type": "text/plain"}), 415)
-    duty = await node.made("/v1/duties", body, node.authority)
-    path = f"/v1/duties/{duty['duty_id']}"
-    is_problem(await node.client.get(path, headers=node.steward(other)), 404, "duty-not-found")
-    is_problem(await node.client.post(f"{path}/extension", json={"reason": "x"}, headers=node.steward(other)), 404, "duty-not-found")
-    is_problem(await node.client.post(f"{path}/extension", json={"reason": "x"}, headers=node.headers(None, "auditor")), 403)
-    is_problem(await node.client.post(f"{path}/cancellation", json={"reason": "x"}, headers=node.steward(organization)), 403)
-    is_problem(await node.client.get(f"/v1/duties/{NOBODY}", headers=node.authority), 404, "duty-not-found")
-    is_problem(await node.client.get("/v1/duties", headers=node.headers(None)), 403)
-    assert (await shown(node, duty["duty_id"], node.headers(None, "auditor")))["duty_id"] == duty["duty_id"]
-    assert (await node.client.get("/v1/duties", headers=node.steward(other))).json()["items"] == []
-    params = {"organization": organization["organization_id"]}
-    assert (await node.client.get("/v1/duties", params=params, headers=node.steward(other))).json()["items"] == []
-
-
 async def test_lists_are_asked_by_standing_and_come_page_by_page(node: Any, is_problem: Any) -> None:
     organization, system = await node.provider()
     made = {name: await node.published(organization, system, name=f"名录{name}") for name in ("late", "near", "calm", "done", "gone")}
@@ -469,19 +393,6 @@ async def test_a_due_day_that_rests_on_an_unknown_year_says_so_and_is_counted_ag
     assert await in_tx(node, lambda tx: commands.recount(tx, now=utc_now())) == 1
     again = await shown(node, duty_id)
     assert (again["due_on"], again["steps"][-1]["step"]) == (str(right), "recounted")
-
-
-def test_a_local_policy_is_read_from_its_file_and_a_longer_one_refused(tmp_path: Path) -> None:
-    file = tmp_path / "deadlines.json"
-    head = '{"jurisdiction": "330600", "title": "办法", "rules": '
-    file.write_text(head + '{"catalogue_update": {"days": 5, "source": "办法第三条"}}}', encoding="utf-8")
-    assert PolicySettings(file=file).read().rule(RuleName.CATALOGUE_UPDATE).days == 5
-    assert PolicySettings().read() == regulation()
-    file.write_text(head + '{"catalogue_update": {"days": 11, "source": "办法第三条"}}}', encoding="utf-8")
-    with pytest.raises(ValueError, match="/rules/catalogue_update/days: is 11, longer than the 10"):
-        PolicySettings(file=file)
-    with pytest.raises(ValueError, match="cannot be read"):
-        PolicySettings(file=tmp_path / "nothing.json")
 
 
 async def test_a_shorter_local_term_binds_duties_begun_under_it(node: Any) -> None:

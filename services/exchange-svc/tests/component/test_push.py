@@ -21,7 +21,6 @@ from sqlalchemy import func, select
 
 from dxmesh_runtime.db import uuid7
 from dxmesh_runtime.testing import Tokens, schema_diff
-from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.exchange import BatchReceived
 from exchange_svc.batch.store import Batch
 from exchange_svc.delivery import store as delivery_store  # noqa: F401  # its tables are of this service
@@ -31,7 +30,6 @@ from exchange_svc.rows import Base
 from exchange_svc.table import store as table_store  # noqa: F401
 
 CSV = "code,name,people,since\n330602001,塔山街道,81234,2001-05-01\n330602002,府山街道,,\n330602003,北海街道,55000,1999-12-31\n".encode()
-NDJSON = b'{"code":"330602001","name":"a","people":3,"since":"2001-05-01"}\n{"code":"330602002","name":"b","people":null,"since":null}\n'
 
 
 def xlsx(**columns: list[Any]) -> bytes:
@@ -375,58 +373,6 @@ async def test_without_a_good_token_nothing_is_taken(exchange: Any) -> None:
     for headers in (exchange.tokens.issue(org, "operator"), exchange.tokens.issue(None, "steward")):
         assert (await exchange.push(resource.resource_id, headers=headers)).status_code == 403
     await nothing_was_kept(exchange)
-
-
-async def test_upsert_and_delete_need_a_key(exchange: Any) -> None:
-    keyless = await exchange.publish(key=())
-    for kind in ("upsert", "delete"):
-        answer = await exchange.push(keyless.resource_id, params={"kind": kind})
-        assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (422, "key-missing")
-    assert (await exchange.push(keyless.resource_id, params={"kind": "snapshot"})).status_code == 201
-
-
-async def test_a_delete_needs_the_key_items_only(exchange: Any) -> None:
-    resource = await exchange.publish()
-    assert (await exchange.push(resource.resource_id, b"code\n330602001\n", params={"kind": "delete"})).status_code == 201
-
-
-async def test_a_batch_keeps_the_version_it_was_received_under(exchange: Any) -> None:
-    first = await exchange.publish()
-    later = (*first.items, DataItem(code="area", name="面积", data_type=DataType.NUMBER, scale=2))
-    batch = await exchange.pushed(first.resource_id)
-    await exchange.publish(resource_id=first.resource_id, version=2, items=later)
-    await exchange.publish(resource_id=first.resource_id, version=1)
-    second = await exchange.pushed(first.resource_id, b"code,name,area\n1,a,2.50\n")
-    assert (batch["resource_version"], second["resource_version"]) == (1, 2), "an old version that comes late changes nothing"
-
-
-async def test_batches_are_seen_by_their_sender_and_the_authority_only(exchange: Any) -> None:
-    resource = await exchange.publish()
-    made = [await exchange.pushed(resource.resource_id, NDJSON, headers={"Content-Type": "application/x-ndjson"}) for _ in range(3)]
-    for path in (f"/v1/batches/{made[0]['batch_id']}", f"/v1/resources/{resource.resource_id}/batches"):
-        assert (await exchange.client.get(path, headers=exchange.steward(exchange.provider))).status_code == 200
-        assert (await exchange.client.get(path, headers=exchange.authority)).status_code == 200
-        assert (await exchange.client.get(path, headers=exchange.steward(exchange.stranger))).status_code == 404
-    for more in ("quarantine", "deliveries"):
-        path = f"/v1/batches/{made[0]['batch_id']}/{more}"
-        assert (await exchange.client.get(path, headers=exchange.steward(exchange.stranger))).status_code == 404
-
-
-async def test_lists_go_on_where_they_stopped(exchange: Any) -> None:
-    resource = await exchange.publish()
-    made = [(await exchange.pushed(resource.resource_id))["batch_id"] for _ in range(5)]
-    seen, cursor = [], None
-    while True:
-        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
-        url = f"/v1/resources/{resource.resource_id}/batches"
-        page = (await exchange.client.get(url, params=params, headers=exchange.steward(exchange.provider))).json()
-        seen += [row["batch_id"] for row in page["items"]]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
-    assert seen == made[::-1]
-    wrong = await exchange.client.get(url, params={"cursor": "nonsense"}, headers=exchange.steward(exchange.provider))
-    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "query:cursor")
 
 
 async def test_what_a_dead_process_left_in_staging_is_removed(exchange: Any, tmp_path: Path) -> None:
