@@ -70,7 +70,7 @@ class ItemEntry(Base):
     resource_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("resource.resource_id"), primary_key=True)
     item: Mapped[str] = mapped_column(Text, primary_key=True)
     resource_version: Mapped[int] = mapped_column(Integer)
-    organization_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("organization.organization_id"))
+    organization_id: Mapped[UUID] = mapped_column(Uuid)  # the resource's own reference to it is checked once, not for every item
     division_code: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
     plain: Mapped[str] = mapped_column(Text)
