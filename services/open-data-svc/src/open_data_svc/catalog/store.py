@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,7 +24,7 @@ class Resource(Base):
     __tablename__ = "resource"
     resource_id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int | None]
-    snapshot: Mapped[dict[str, Any] | None]
+    snapshot: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     withdrawn_at: Mapped[datetime | None]
     withdrawn_reason: Mapped[str | None]
     table_key: Mapped[str | None]
@@ -67,6 +67,13 @@ async def with_table(tx: AsyncSession, resource_ids: Collection[UUID]) -> Sequen
     """Return those of these resources that have a table."""
     query = select(Resource.resource_id).where(Resource.resource_id.in_(resource_ids), Resource.table_key.is_not(None))
     return (await tx.scalars(query.order_by(Resource.resource_id))).all()
+
+
+async def list_of_providers(tx: AsyncSession, provider_ids: Collection[UUID]) -> Sequence[ResourceSnapshot]:
+    """Return the versions in force of these departments' resources that have a table, by resource id."""
+    provider = Resource.snapshot["provider"]["organization_id"].astext
+    query = select(Resource.snapshot).where(provider.in_([str(one) for one in provider_ids]), Resource.table_key.is_not(None))
+    return [ResourceSnapshot.model_validate(snapshot) for snapshot in await tx.scalars(query.order_by(Resource.resource_id))]
 
 
 async def withdraw_resource(tx: AsyncSession, resource_id: UUID, *, reason: str, withdrawn_at: datetime) -> None:

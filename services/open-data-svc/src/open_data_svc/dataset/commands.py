@@ -14,6 +14,8 @@ from dxmesh_tabular.store import ObjectStore
 from open_data_svc.catalog import store as catalog
 from open_data_svc.dataset import domain, files, store
 from open_data_svc.dataset.domain import Made, Opening, State
+from open_data_svc.negative import domain as negative_rules
+from open_data_svc.negative import store as negative
 
 log = structlog.get_logger(__name__)
 _GRACE = timedelta(minutes=10)  # a download of a version kept no longer may still be under way
@@ -22,8 +24,8 @@ _GRACE = timedelta(minutes=10)  # a download of a version kept no longer may sti
 async def follow(tx: AsyncSession, objects: ObjectStore, resource_id: UUID, *, keep_versions: int, now: datetime) -> store.Dataset | None:
     """Bring a resource's dataset in line with the resource and its table: open it, give it a new version, or retire it.
 
-    Doing it again changes nothing. What is opened is decided anew each time, so an item closed since is gone from the new version,
-    and earlier versions that show it are withheld.
+    Doing it again changes nothing. What is opened is decided anew each time, so an item closed since, by the resource or by its
+    department's negative list, is gone from the new version, and earlier versions that show it are withheld.
     Emits: open.dataset.published.v1, .refreshed.v1 or .retired.v1, in the same transaction.
     """
     resource = await catalog.lock(tx, resource_id)
@@ -31,7 +33,8 @@ async def follow(tx: AsyncSession, objects: ObjectStore, resource_id: UUID, *, k
     if resource is None or snapshot is None:
         return None
     dataset = await store.find_of_resource(tx, resource_id)
-    opening = domain.opening(snapshot, withdrawn_reason=resource.withdrawn_reason if resource.withdrawn_at else None)
+    bans = negative_rules.bans(await negative.list_in_force(tx, snapshot.provider.organization_id), snapshot)
+    opening = domain.opening(snapshot, withdrawn_reason=resource.withdrawn_reason if resource.withdrawn_at else None, bans=bans)
     if not opening.items:
         return await _retire(tx, dataset, opening.closed_reason, now=now) if dataset else None
     if resource.table_key is None or resource.table_version is None or resource.sequence is None:

@@ -8,6 +8,7 @@ from typing import Literal
 from uuid import UUID, uuid5
 
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, ResourceSnapshot
+from open_data_svc.negative.domain import Ban
 
 NAME_MAX_CHARS = 100
 """Longest name of a dataset, and the alphabet a-z 0-9 - _ (CKAN package name)."""
@@ -56,17 +57,23 @@ class Opening:
     closed_reason: str = ""
 
 
-def opening(resource: ResourceSnapshot, *, withdrawn_reason: str | None = None) -> Opening:
+def opening(resource: ResourceSnapshot, *, withdrawn_reason: str | None = None, bans: Sequence[Ban] = ()) -> Opening:
     """Decide what of a resource is open: the resource itself and, item by item, the items of the lowest data level.
 
-    Source: 公共数据开放 无条件开放; sharing and open attributes exist at item level (编制指南 发改高技〔2017〕1272号).
+    What its department's negative list closes is not open, whatever the resource says of itself.
+    Source: 公共数据开放 无条件开放, 负面清单; sharing and open attributes exist at item level (编制指南 发改高技〔2017〕1272号).
     """
     if withdrawn_reason is not None:
         return Opening((), withdrawn_reason)
     if resource.open_type is not OpenType.UNCONDITIONAL:
         return Opening((), f"不再向社会无条件开放 open to the public without conditions no longer (open_type {resource.open_type.value})")
+    if (whole := next((ban for ban in bans if not ban.items), None)) is not None:
+        return Opening((), whole.reason)
     items = tuple(item for item in resource.items if item.open_type is OpenType.UNCONDITIONAL and item.data_level <= PUBLIC_LEVEL)
-    return Opening(items) if items else Opening((), "没有可开放的数据项 no item is open to the public")
+    if not items:
+        return Opening((), "没有可开放的数据项 no item is open to the public")
+    left = tuple(item for item in items if not any(item.code in ban.items for ban in bans))
+    return Opening(left) if left else Opening((), "; ".join(ban.reason for ban in bans))
 
 
 def sort_key(resource: ResourceSnapshot, items: Collection[DataItem]) -> tuple[str, ...]:

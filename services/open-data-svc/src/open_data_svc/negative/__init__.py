@@ -1,0 +1,1 @@
+"""The negative list (负面清单): what departments may not open."""
