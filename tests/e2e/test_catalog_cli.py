@@ -11,7 +11,7 @@ import pytest
 
 from dxmesh_local.mesh import Mesh
 from tests.e2e.node import Node, until
-from tests.e2e.test_cli import Person
+from tests.e2e.person import Person
 
 _TABLES = """
 CREATE SCHEMA archive_of_marriages;

@@ -1,101 +1,27 @@
-"""The command line as its user has it: each command, what it says for people and as JSON, and what it ends with."""
+"""The command line as its user has it: what each command says for people and as JSON, and what it ends with."""
 
-import contextlib
-import io
 import json
 import os
 import re
 import socket
 import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import polars as pl
 import pytest
-from typer.main import get_command
 
-from dxmesh_client.cli import app, main
 from dxmesh_local.mesh import Mesh
 from tests.e2e.node import Node, until, uscc
+from tests.e2e.person import DXMESH, UNKNOWN, Person
 
-DXMESH = str(Path(sys.executable).with_name("dxmesh"))
 ITEMS = [
     {"code": "id", "name": "编号", "data_type": "C", "required": True, "length": 20},
     {"code": "name", "name": "名称", "data_type": "C", "required": True, "length": 50},
     {"code": "count", "name": "数量", "data_type": "I", "minimum": 0},
 ]
 ROWS = 25
-UNKNOWN = "0197c2a0-0000-7000-8000-0000000000ff"
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a run of the command line left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        assert self.code == 0, self
-        return json.loads(self.out)
-
-    def failed(self, code: int, *words: str) -> None:
-        """Demand a foreseen failure: its code, and one line on standard error with these words."""
-        assert self.code == code, self
-        assert self.err.startswith("dxmesh: "), self
-        assert self.err.count("\n") == 1, self
-        for word in words:
-            assert word in self.err, self
-
-
-@dataclass(frozen=True)
-class Person:
-    """Someone at a command line, with a profile and a folder of their own."""
-
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"DXMESH_PROFILE": str(self.profile), "DXMESH_HOME": str(self.folder / "no-mesh"), "NO_COLOR": "1"}
-
-    @property
-    def profile(self) -> Path:
-        return self.folder / "profile.json"
-
-    def __call__(self, *arguments: object, stdin: str = "") -> Ran:
-        """Run a command in this process: the same `main`, without the second it takes to start."""
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            for name in [name for name in os.environ if name.startswith("DXMESH_")]:
-                patch.delenv(name)
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            patch.chdir(self.folder)
-            patch.setattr(sys, "argv", ["dxmesh", *map(str, arguments)])
-            patch.setattr(sys, "stdin", io.StringIO(stdin))
-            with pytest.raises(SystemExit) as ended:
-                main()
-        return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-    def shell(self, *arguments: object, **environment: str) -> Ran:
-        """Run a command as a process of its own."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DXMESH_", "_DXMESH"))}
-        done = subprocess.run(
-            [DXMESH, *map(str, arguments)],
-            env={**kept, **self.environment, **environment},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def _person(tmp_path_factory: pytest.TempPathFactory, name: str) -> Person:
@@ -218,95 +144,6 @@ def grant_id(provider: Person, requester: Person, resource_id: str, pushed: dict
     assert found in requester("grant", "list").out
     until(lambda: requester("pull", found).out.count("\n") == ROWS, 60, "the rows cannot be pulled")
     return found
-
-
-# --- usage
-
-
-def _commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    below = getattr(command, "commands", {})
-    return [path, *(found for name, one in below.items() for found in _commands(one, (*path, name)))]
-
-
-def test_every_command_explains_itself(tmp_path: Path) -> None:
-    person = Person(tmp_path)
-    top = person.shell("--help")
-    assert top.code == 0
-    paths = _commands(get_command(app))
-    assert len(paths) > 25
-    for name in {path[0] for path in paths if path} | {"demo"}:
-        assert re.search(rf"\b{name}\b", top.out), f"--help does not name {name}"
-    for path in (("push",), ("request", "decide"), ("demo",)):
-        shown = person.shell(*path, "--help")
-        assert (shown.code, "Usage:" in shown.out) == (0, True)
-    group = get_command(app)
-    for path in paths:
-        command: Any = group
-        for name in path:
-            command = command.commands[name]
-        assert command.help, f"{path} says nothing of itself"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["no-such-command"],
-        ["push"],
-        ["push", "not-an-id", "rows.csv"],
-        ["push", UNKNOWN, "not-there.csv"],
-        ["push", UNKNOWN, __file__, "--kind", "merge"],
-        ["request", "decide", UNKNOWN, "perhaps", "--approved-by", "x"],
-        ["pull", UNKNOWN, "--limit", "0"],
-        ["tail", UNKNOWN, "--count", "many"],
-        ["verify", "not-there.json"],
-        ["org", "register", "--name", "x"],
-    ],
-    ids=lambda arguments: " ".join(Path(argument).name for argument in arguments),
-)
-def test_wrong_usage_ends_with_2_and_names_the_argument(tmp_path: Path, arguments: list[str]) -> None:
-    done = Person(tmp_path)(*arguments)
-    assert done.code == 2, done
-    assert "Usage:" in done.err
-    assert done.out == ""
-
-
-def test_without_a_node_everything_ends_with_2_and_says_how_to_get_one(tmp_path: Path) -> None:
-    person = Person(tmp_path)
-    (tmp_path / "rows.csv").write_text("id\n1\n")
-    (tmp_path / "receipt.json").write_text("{}")
-    for arguments in (["org", "list"], ["push", UNKNOWN, "rows.csv"], ["login"], ["verify", "receipt.json"], ["grant", "show", UNKNOWN]):
-        person(*arguments).failed(2, "dxmesh login")
-    person("login", "--node", "not-there.json").failed(2, "not-there.json")
-    for wrong in ("{", "[]", '{"catalog": "x"}', '{"catalog": "ftp:/x", "exchange": "", "quality": "", "open_data": "", "audit": ""}'):
-        person.profile.write_text(wrong)
-        person("org", "list").failed(2, "is not a profile")
-    doctor = Person(tmp_path / "elsewhere")
-    doctor.folder.mkdir()
-    assert doctor("doctor").code == 1
-
-
-def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
-    script = Person(tmp_path).shell(_DXMESH_COMPLETE="source_bash")
-    assert script.code == 0
-    (tmp_path / "completion.bash").write_text(script.out)
-    asked = """
-        source completion.bash
-        complete -p dxmesh
-        for line in "dxmesh re" "dxmesh request " "dxmesh request decide --re"; do
-            read -ra COMP_WORDS <<< "$line"
-            [[ $line == *" " ]] && COMP_WORDS+=("")
-            COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
-            _dxmesh_completion dxmesh
-            echo "${COMPREPLY[*]}"
-        done
-    """
-    path = f"{Path(DXMESH).parent}:{os.environ['PATH']}"
-    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True)
-    registered, top, below, option = done.stdout.splitlines()
-    assert registered.endswith("-F _dxmesh_completion dxmesh")
-    assert set(top.split()) == {"receipt", "report", "resource", "request"}
-    assert set(below.split()) == {"submit", "list", "show", "decide"}
-    assert option.split() == ["--reason"]
 
 
 def test_a_process_of_its_own_ends_with_each_code_that_is_documented(
