@@ -1,6 +1,16 @@
 """Every event of the mesh in one import, so that the registry is complete."""
 
-from dxmesh_schemas import audit, catalog_deadlines, catalog_events, catalog_lists, catalog_sources, exchange, open_data, quality
+from dxmesh_schemas import (
+    audit,
+    catalog_deadlines,
+    catalog_events,
+    catalog_lists,
+    catalog_sources,
+    exchange,
+    exchange_sharing,
+    open_data,
+    quality,
+)
 from dxmesh_schemas.event import Event, event_class, event_classes
 
 __all__ = [
@@ -13,6 +23,7 @@ __all__ = [
     "event_class",
     "event_classes",
     "exchange",
+    "exchange_sharing",
     "open_data",
     "quality",
     "topics",

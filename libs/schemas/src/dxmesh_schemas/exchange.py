@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, SharingType, Snapshot
 from dxmesh_schemas.event import Event
+from dxmesh_schemas.exchange_terms import Conditions, Masks, Terms
 
 _SOURCE = "/exchange-svc"
 
@@ -100,6 +101,9 @@ class ViewSnapshot(Snapshot):
     into: tuple[DataItem, ...] = Field(
         default=(), description="items of a batch of an earlier version that are brought into this form; a row that cannot be is withheld"
     )
+    where: Conditions = Field(default=(), description="only rows for which all of these hold leave")
+    masks: Masks = Field(default=(), description="what is shown in place of an item's value")
+    scope: UUID | None = Field(default=None, description="whose pseudonyms they are: the grant's")
 
 
 class DispatchOrdered(Event):
@@ -144,6 +148,9 @@ class RequestSubmitted(RequestEvent):
     purpose: str
     sharing_type: SharingType
     submitted_at: datetime
+    use_until: datetime | None = None
+    approved_by: str | None = Field(default=None, description="the head of the requester who approved it")
+    terms: Terms | None = Field(default=None, description="what is asked for beside the items")
 
 
 class RequestGranted(RequestEvent):
@@ -183,6 +190,11 @@ class GrantActivated(GrantEvent):
     view: ViewSnapshot
     use_until: datetime | None = None
     activated_at: datetime
+    provider: OrganizationRef | None = None
+    scenario: str | None = None
+    purpose: str | None = None
+    legal_basis: str | None = None
+    terms: Terms | None = None
 
 
 class GrantTerminated(GrantEvent):
@@ -231,7 +243,7 @@ class Misfit(Snapshot):
 class DeliveryCompleted(Event):
     """One batch's rows are on one view's topic, all of them, once; commits in the Kafka transaction of the rows themselves.
 
-    accepted_count = delivered_count + withheld_count. `first_offset` and `last_offset` are per partition of the topic, as
+    accepted_count = delivered_count + withheld_count + filtered_count. `first_offset` and `last_offset` are per partition of the topic, as
     [partition, first, last].
     """
 
@@ -249,6 +261,7 @@ class DeliveryCompleted(Event):
     delivered_count: int
     withheld_count: int = Field(default=0, description="rows of an earlier version that cannot be brought into the view's")
     misfits: tuple[Misfit, ...] = Field(default=(), description="why: a row counts once for each item that does not fit")
+    filtered_count: int = Field(default=0, description="rows that the view's filter does not let out")
     sha256: str  # over the delivered keys and values, in order: see exchange_svc.delivery
     completed_at: datetime
     mode: Literal["topic"] = "topic"

@@ -1,6 +1,6 @@
 """A resource's Delta Lake table: accepted batches folded in, each exactly once, and rows read back at any version in a fixed order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -104,16 +104,28 @@ def scan(store: ObjectStore, key: str, *, version: int | None = None) -> pl.Lazy
     return pl.scan_delta(table)
 
 
-def page(store: ObjectStore, key: str, *, version: int, after: tuple[int, int] | None, limit: int, columns: Sequence[str]) -> pl.DataFrame:
+def page(
+    store: ObjectStore,
+    key: str,
+    *,
+    version: int,
+    after: tuple[int, int] | None,
+    limit: int,
+    columns: Sequence[str],
+    where: Callable[[pl.Schema], pl.Expr] | None = None,
+) -> pl.DataFrame:
     """Return the next rows of a table's version in their fixed order: at most `limit` behind `after` = (sequence_, row_).
 
-    The frame has `sequence_`, `row_` and the named columns; columns the version lacks are null text. Raises: NotFound (404).
+    The frame has `sequence_`, `row_` and the named columns; columns the version lacks are null text. where: makes the mask of the rows
+    wanted from the version's columns. Raises: NotFound (404).
     """
     rows = scan(store, key, version=version)
     if after is not None:
         sequence, row = after
         rows = rows.filter((pl.col(SEQUENCE) > sequence) | ((pl.col(SEQUENCE) == sequence) & (pl.col(ROW) > row)))
     held = rows.collect_schema()
+    if where is not None:
+        rows = rows.filter(where(held))
     chosen = [pl.col(name) if name in held else pl.lit(None, pl.String).alias(name) for name in columns]
     return rows.select(SEQUENCE, ROW, *chosen).sort(SEQUENCE, ROW).head(limit).collect(engine="streaming")
 

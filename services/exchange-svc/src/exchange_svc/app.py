@@ -1,13 +1,11 @@
 """What is wired for HTTP."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter, FastAPI, Request
 
 from dxmesh_runtime import app, signing
@@ -17,8 +15,10 @@ from exchange_svc import dashboard
 from exchange_svc.batch import routes as batches
 from exchange_svc.batch.intake import Intake
 from exchange_svc.batch.staging import Staging
+from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
 from exchange_svc.request import routes as requests
+from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.upload import routes as uploads
 from exchange_svc.upload.arrivals import Arrivals
@@ -32,11 +32,6 @@ async def get_keys(request: Request) -> dict[str, list[dict[str, str]]]:
     """Return the node's public key, by which acknowledgements are checked (RFC 7517)."""
     found: dict[str, list[dict[str, str]]] = request.state.jwks
     return found
-
-
-def _cursor_key(key: Ed25519PrivateKey) -> bytes:
-    """Return a key for cursors that every process of this node has, and nobody else."""
-    return hashlib.sha256(b"dxmesh cursor\n" + key.private_bytes_raw()).digest()
 
 
 def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManager[dict[str, Any]]]:
@@ -71,7 +66,8 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "upload_max_bytes": settings.limits.body_max_bytes,
                 "objects": objects,
                 "jwks": signing.jwks(key.public_key()),
-                "cursor_key": _cursor_key(key),
+                "cursor_key": derived(key, "cursor"),
+                "token_keys": token_keys(derived(key, "pseudonym")),
             }
         finally:
             sweeping.cancel()

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from dxmesh_runtime import worker
+from dxmesh_runtime import signing, worker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database
 from dxmesh_tabular.store import ObjectStore
@@ -11,6 +11,8 @@ from exchange_svc.batch import consumers as batches
 from exchange_svc.catalog import consumers as catalog
 from exchange_svc.delivery import consumers as deliveries
 from exchange_svc.delivery.worker import run_delivery
+from exchange_svc.enforcement.rows import token_keys
+from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.table import consumers as tables
 
@@ -39,9 +41,10 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
 
 async def run(settings: Settings) -> None:
     """Run the relay, the consumers and the delivery worker until cancelled."""
+    keys = token_keys(derived(signing.load_key(settings.signing.key_file), "pseudonym"))
 
     def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
-        return [*(consumer.run() for consumer in consumers(settings, database)), run_delivery(settings, settings.delivery)]
+        return [*(consumer.run() for consumer in consumers(settings, database)), run_delivery(settings, keys, settings.delivery)]
 
     await worker.run_worker(settings, name="exchange-svc", tasks=tasks)
 

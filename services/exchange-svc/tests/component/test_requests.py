@@ -69,7 +69,7 @@ async def test_a_conditional_request_waits_and_the_requester_sees_the_answer(exc
     seen = await exchange.client.get(f"/v1/requests/{request['request_id']}", headers=exchange.steward(exchange.requester))
     assert (seen.json()["reason"], seen.json()["decided_by"]) == ("符合条件", "局长")
     grant = await exchange.client.get(f"/v1/grants/{seen.json()['grant_id']}", headers=exchange.steward(exchange.requester))
-    assert (grant.json()["state"], grant.json()["items"]) == ("active", ["code", "name"])
+    assert (grant.json()["state"], grant.json()["items"]) == ("delivering", ["code", "name"])
 
 
 async def test_a_refusal_needs_a_reason_and_the_requester_reads_it(exchange: Any) -> None:
@@ -133,7 +133,12 @@ async def test_only_the_provider_decides(exchange: Any) -> None:
         ({"use_until": "2020-01-01T00:00:00+08:00"}, 422, "use-until-past"),
         ({"use_until": "2030-01-01T00:00:00"}, 422, "invalid"),
         ({"legal_basis": "   "}, 422, "invalid"),
-        ({"approved_by": None}, 422, "invalid"),
+        ({"approved_by": ""}, 422, "invalid"),
+        ({"terms": {"where": [{"item": "people", "op": "gt", "value": "many"}]}}, 422, "terms-invalid"),
+        ({"terms": {"where": [{"item": "people", "op": "like", "value": "1"}]}}, 422, "invalid"),
+        ({"terms": {"modes": []}}, 422, "invalid"),
+        ({"items": ["name"], "terms": {"where": [{"item": "code", "op": "prefix", "values": ["33"]}]}}, 422, "terms-invalid"),
+        ({"terms": {"masks": [{"item": "people", "mask": "keep", "prefix": 1}]}}, 422, "terms-invalid"),
         ({"approved_by": "x\u0000y"}, 422, "invalid"),
         ({"purpose": "\ud800"}, 422, "invalid"),
         ({"extra": 1}, 422, "invalid"),

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from dxmesh_runtime.paging import CursorInvalid
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, OrganizationRef, ResourceSnapshot, SharingType, UpdateCycle
 from dxmesh_schemas.exchange import BatchKind, ObjectRef
+from dxmesh_schemas.exchange_terms import Comparison, Drop, Keep, Prefix, Pseudonym, Terms
 from exchange_svc import sealed_cursor
 from exchange_svc.grant import domain
 from exchange_svc.grant.domain import State
-from exchange_svc.grant.errors import GrantNotActive, GrantOver
+from exchange_svc.grant.errors import GrantIsSuspended, GrantNotActive, GrantOver
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
@@ -77,9 +78,44 @@ def test_nothing_is_dispatched_when_nothing_of_the_batch_may_leave() -> None:
 def test_equal_unconditional_grants_share_a_view_and_conditional_ones_never_do() -> None:
     one, other = UUID(int=10), UUID(int=11)
     free, limited = SharingType.UNCONDITIONAL, SharingType.CONDITIONAL
-    assert domain.view_identity(["a"], free, one) == domain.view_identity(["a"], free, other)
-    assert domain.view_identity(["a"], free, one) != domain.view_identity(["a", "b"], free, one)
-    assert domain.view_identity(["a"], limited, one) != domain.view_identity(["a"], limited, other)
+    plain = Terms()
+    assert domain.view_identity(["a"], plain, free, one) == domain.view_identity(["a"], plain, free, other)
+    assert domain.view_identity(["a"], plain, free, one) != domain.view_identity(["a", "b"], plain, free, one)
+    assert domain.view_identity(["a"], plain, limited, one) != domain.view_identity(["a"], plain, limited, other)
+
+
+def test_filters_and_masks_are_part_of_what_equal_grants_have_in_common_and_pseudonyms_belong_to_one() -> None:
+    one, other, free = UUID(int=10), UUID(int=11), SharingType.UNCONDITIONAL
+    area, year = Prefix(item="a", op="prefix", values=("3306",)), Comparison(item="b", op="ge", value="2020")
+    there = domain.view_identity(["a", "b"], Terms(where=(area, year)), free, one)
+    assert there == domain.view_identity(["a", "b"], Terms(where=(year, area)), free, other)
+    assert there != domain.view_identity(["a", "b"], Terms(where=(area,)), free, one)
+    assert there != domain.view_identity(["a", "b"], Terms(), free, one)
+    hidden = Terms(masks=(Keep(item="a", mask="keep", prefix=1),))
+    assert domain.view_identity(["a"], hidden, free, one) == domain.view_identity(["a"], hidden, free, other)
+    token = Terms(masks=(Pseudonym(item="a", mask="pseudonym"),))
+    assert domain.view_identity(["a"], token, free, one) != domain.view_identity(["a"], token, free, other)
+
+
+def test_a_filter_that_can_no_longer_be_told_lets_nothing_out_and_a_mask_that_no_longer_fits_shows_nothing() -> None:
+    area = domain.OpenView(UUID(int=7), UUID(int=1), ("a", "b"), "t", where=(Prefix(item="b", op="prefix", values=("33",)),))
+    assert domain.snapshot(area, resource("a", "b")) is not None
+    assert domain.snapshot(area, resource("a", version=2)) is None
+    assert domain.snapshot(area, resource("a", "b", kept=("b",), version=2)) is None
+    masked = domain.OpenView(UUID(int=7), UUID(int=1), ("a", "b"), "t", masks=(Keep(item="b", mask="keep", prefix=2),))
+    short = resource("a", "b")
+    short = short.model_copy(update={"items": (short.items[0], short.items[1].model_copy(update={"length": 2}))})
+    told = domain.snapshot(masked, short)
+    assert told is not None
+    assert told.masks == (Drop(item="b", mask="drop"),)
+
+
+def test_a_key_leaves_behind_a_pseudonym_and_not_behind_another_mask() -> None:
+    for mask, key in ((Pseudonym(item="a", mask="pseudonym"), ("a",)), (Keep(item="a", mask="keep", prefix=1), ())):
+        one = domain.OpenView(UUID(int=7), UUID(int=1), ("a", "b"), "t", masks=(mask,), scope=UUID(int=5))
+        told = domain.snapshot(one, resource("a", "b", key=("a",)))
+        assert told is not None
+        assert (told.key, told.scope) == (key, UUID(int=5) if key else None)
 
 
 def test_a_grant_is_over_at_its_end_and_cannot_be_ended_twice() -> None:
@@ -88,8 +124,13 @@ def test_a_grant_is_over_at_its_end_and_cannot_be_ended_twice() -> None:
     assert domain.state_at(State.TERMINATED, NOW, NOW) is State.TERMINATED
     with pytest.raises(GrantOver):
         domain.check_readable(State.EXPIRED, use_until=NOW, termination_reason=None)
-    with pytest.raises(GrantNotActive):
-        domain.check_terminable(State.TERMINATED)
+    with pytest.raises(GrantIsSuspended, match="too many calls"):
+        domain.check_readable(State.SUSPENDED, use_until=None, termination_reason=None, suspension_reason="too many calls")
+    for state in (State.TERMINATED, State.DISPOSED):
+        with pytest.raises(GrantOver):
+            domain.check_readable(state, use_until=None, termination_reason="x")
+        with pytest.raises(GrantNotActive):
+            domain.check_terminable(state)
 
 
 @given(st.binary(min_size=1), st.text(), st.lists(st.integers() | st.text(), max_size=4))

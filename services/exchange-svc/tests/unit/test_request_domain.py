@@ -15,12 +15,14 @@ from dxmesh_schemas.catalog import (
     StandingConsent,
     UpdateCycle,
 )
+from dxmesh_schemas.exchange_terms import Comparison, Keep, Mode, Narrowing, Prefix, Pseudonym, Terms
+from exchange_svc.grant.errors import TermsInvalid
 from exchange_svc.request import domain
 from exchange_svc.request.domain import State, Step
-from exchange_svc.request.errors import ItemsUnknown, NotShared, ReasonMissing, RequestAnswered, UseUntilPast
+from exchange_svc.request.errors import ItemsUnknown, NotShared, ReasonMissing, RequestAnswered, RequestState, UseUntilPast
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
-FINAL = {State.GRANTED, State.REFUSED}
+FINAL = set(domain.OVER)
 
 
 def resource(
@@ -50,11 +52,11 @@ FREE, LIMITED, KEPT = SharingType.UNCONDITIONAL, SharingType.CONDITIONAL, Sharin
 
 @given(st.lists(st.tuples(st.sampled_from(Step), st.one_of(st.none(), st.text(max_size=3))), max_size=12))
 def test_an_answered_request_stays_as_it_was_answered(steps: list[tuple[Step, str | None]]) -> None:
-    state, answered = State.SUBMITTED, None
+    state, answered = State.DRAFT, None
     for step, reason in steps:
         try:
             state = domain.advance(state, step, reason=reason)
-        except (RequestAnswered, ReasonMissing):
+        except (RequestAnswered, RequestState, ReasonMissing):
             continue
         assert answered is None, "a second answer was let through"
         if state in FINAL:
@@ -65,7 +67,7 @@ def test_an_answered_request_stays_as_it_was_answered(steps: list[tuple[Step, st
 @given(st.sampled_from(State), st.sampled_from(Step), st.one_of(st.none(), st.text()))
 def test_only_steps_of_the_table_are_possible(state: State, step: Step, reason: str | None) -> None:
     if (state, step) not in domain.TRANSITIONS:
-        with pytest.raises(RequestAnswered):
+        with pytest.raises(RequestAnswered if state in FINAL else RequestState):
             domain.advance(state, step, reason=reason)
     elif step is Step.REFUSE and not (reason or "").strip():
         with pytest.raises(ReasonMissing):
@@ -75,7 +77,7 @@ def test_only_steps_of_the_table_are_possible(state: State, step: Step, reason: 
 
 
 def test_every_state_can_be_reached_and_final_states_have_no_way_out() -> None:
-    assert {State.SUBMITTED, *domain.TRANSITIONS.values()} == set(State)
+    assert {State.DRAFT, *domain.TRANSITIONS.values()} == set(State)
     assert not {state for state, _ in domain.TRANSITIONS} & FINAL
 
 
@@ -115,9 +117,37 @@ def test_one_conditional_item_makes_the_request_conditional() -> None:
 def test_a_standing_consent_answers_unconditional_requests_only() -> None:
     consent = StandingConsent(approved_by="head", approved_at=NOW)
     consenting = resource(("a", FREE)).model_copy(update={"standing_consent": consent})
-    assert domain.consent_for(consenting, FREE) == consent
-    assert domain.consent_for(consenting, LIMITED) is None
-    assert domain.consent_for(resource(("a", FREE)), FREE) is None
+    assert domain.consent_for(consenting, consenting.items, FREE) == consent
+    assert domain.consent_for(consenting, consenting.items, LIMITED) is None
+    assert domain.consent_for(resource(("a", FREE)), (), FREE) is None
+    for closer in ({"is_core": True}, {"is_important": True}):
+        assert domain.consent_for(consenting.model_copy(update=closer), consenting.items, FREE) is None
+    high = consenting.items[0].model_copy(update={"data_level": 3})
+    assert domain.consent_for(consenting, [high], FREE) is None
+
+
+def test_an_answer_narrows_what_was_asked_for_and_never_widens_it() -> None:
+    area, year = Prefix(item="a", op="prefix", values=("3306",)), Comparison(item="a", op="ge", value="2")
+    asked = Terms(where=(area,), modes=(Mode.TOPIC, Mode.PULL), systems=(UUID(int=1), UUID(int=2)), calls_per_minute=60)
+    token, keep = Pseudonym(item="a", mask="pseudonym"), Keep(item="a", mask="keep", prefix=1)
+    found = domain.narrowed(asked, Narrowing(where=(year, area), masks=(token,), modes=(Mode.PULL, Mode.FILE), calls_per_minute=100))
+    assert found == asked.model_copy(update={"where": (area, year), "masks": (token,), "modes": (Mode.PULL,)})
+    assert domain.narrowed(asked, Narrowing()) == asked
+    assert domain.narrowed(Terms(masks=(keep,)), Narrowing(masks=())).masks == (keep,)
+    assert domain.narrowed(Terms(masks=(keep,)), Narrowing(masks=(token,))).masks == (token,)
+    for wider, at in ((Narrowing(modes=(Mode.FILE,)), "/terms/modes"), (Narrowing(systems=(UUID(int=3),)), "/terms/systems")):
+        with pytest.raises(TermsInvalid) as refused:
+            domain.narrowed(asked, wider)
+        assert refused.value.members["errors"][0]["pointer"] == at
+
+
+def test_items_of_a_high_level_leave_behind_a_mask_or_with_a_reason() -> None:
+    items = [DataItem(code=code, name=code, data_type=DataType.TEXT, data_level=level) for code, level in (("a", 2), ("b", 3), ("c", 4))]
+    assert [at for at, _ in domain.unmasked_faults(Terms(), items, {})] == ["/masks", "/masks"]
+    token = Terms(masks=(Pseudonym(item="c", mask="pseudonym"),))
+    assert not list(domain.unmasked_faults(token, items, {"b": "依法核验"}))
+    assert [at for at, _ in domain.unmasked_faults(token, items, {"b": "x", "c": "y", "z": "w"})] == ["/unmasked/c", "/unmasked/z"]
+    assert not list(domain.unmasked_faults(Terms(modes=(Mode.VERIFY,)), items, {}))
 
 
 def test_a_time_limit_in_the_past_is_refused() -> None:

@@ -87,6 +87,7 @@ async def on_delivered(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
             "ordered_count": event.accepted_count,
             "delivered_count": event.delivered_count,
             "withheld_count": event.withheld_count,
+            "filtered_count": event.filtered_count,
             "completed_at": event.completed_at,
         }
         for event in events

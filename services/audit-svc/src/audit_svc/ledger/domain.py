@@ -26,6 +26,8 @@ class DeliveryCounts(Protocol):
     def delivered_count(self) -> int | None: ...
     @property
     def withheld_count(self) -> int | None: ...
+    @property
+    def filtered_count(self) -> int | None: ...
 
 
 def is_decided(batch: BatchCounts) -> bool:
@@ -41,7 +43,7 @@ def in_flight(delivery: DeliveryCounts) -> int:
 def is_balanced(batch: BatchCounts, deliveries: Iterable[DeliveryCounts]) -> bool:
     """Say whether nothing is missing and nothing is too much.
 
-    Once decided: received = accepted + quarantined + rejected; per view: accepted = ordered = delivered + withheld + in flight.
+    Once decided: received = accepted + quarantined + rejected; per view: accepted = ordered = delivered + withheld + filtered + in flight.
     What is not known yet contradicts nothing: events of different topics arrive in any order.
     """
     if is_decided(batch) and batch.received_count is not None:
@@ -51,6 +53,8 @@ def is_balanced(batch: BatchCounts, deliveries: Iterable[DeliveryCounts]) -> boo
     for delivery in deliveries:
         if is_decided(batch) and delivery.ordered_count not in (None, batch.accepted_count or 0):
             return False
-        if delivery.delivered_count is not None and delivery.delivered_count + (delivery.withheld_count or 0) != delivery.ordered_count:
-            return False
+        if delivery.delivered_count is not None:
+            held_back = (delivery.withheld_count or 0) + (delivery.filtered_count or 0)
+            if delivery.delivered_count + held_back != delivery.ordered_count:
+                return False
     return True

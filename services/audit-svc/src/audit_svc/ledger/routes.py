@@ -28,6 +28,7 @@ class LedgerOut(BaseModel):
     ordered: int
     delivered: int
     withheld: int
+    filtered: int
     in_flight: int
     balanced: bool
     unbalanced_batches: int
@@ -41,6 +42,7 @@ class DeliveryLedgerOut(BaseModel):
     ordered_count: int | None
     delivered_count: int | None
     withheld_count: int | None
+    filtered_count: int | None
     in_flight_count: int
     ordered_at: datetime | None
     completed_at: datetime | None
@@ -99,6 +101,7 @@ async def get_batch(batch_id: UUID, who: Who, tx: Tx) -> BatchLedgerOut:
                 ordered_count=delivery.ordered_count,
                 delivered_count=delivery.delivered_count,
                 withheld_count=delivery.withheld_count,
+                filtered_count=delivery.filtered_count,
                 in_flight_count=domain.in_flight(delivery),
                 ordered_at=delivery.ordered_at,
                 completed_at=delivery.completed_at,

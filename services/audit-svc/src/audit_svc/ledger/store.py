@@ -42,6 +42,7 @@ class LedgerDelivery(Base):
     ordered_count: Mapped[int | None]
     delivered_count: Mapped[int | None]
     withheld_count: Mapped[int | None]  # rows of an earlier version that do not fit the view's
+    filtered_count: Mapped[int | None]  # rows the grants' filter does not let out
     ordered_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 
@@ -58,6 +59,7 @@ class Totals:
     ordered: int
     delivered: int
     withheld: int
+    filtered: int
     in_flight: int
     unbalanced_batches: int
 
@@ -111,7 +113,11 @@ _DELIVERY_OFF = or_(
     and_(_DECIDED, LedgerDelivery.ordered_count.is_not(None), LedgerDelivery.ordered_count != func.coalesce(LedgerBatch.accepted_count, 0)),
     and_(
         LedgerDelivery.delivered_count.is_not(None),
-        LedgerDelivery.ordered_count.is_distinct_from(LedgerDelivery.delivered_count + func.coalesce(LedgerDelivery.withheld_count, 0)),
+        LedgerDelivery.ordered_count.is_distinct_from(
+            LedgerDelivery.delivered_count
+            + func.coalesce(LedgerDelivery.withheld_count, 0)
+            + func.coalesce(LedgerDelivery.filtered_count, 0)
+        ),
     ),
 )
 _DELIVERIES = LedgerDelivery.__table__.outerjoin(LedgerBatch.__table__, LedgerDelivery.batch_id == LedgerBatch.batch_id)
@@ -140,12 +146,13 @@ async def get_totals(tx: AsyncSession, *, provider_id: UUID | None = None) -> To
             _sum(LedgerDelivery.ordered_count),
             _sum(LedgerDelivery.delivered_count),
             _sum(LedgerDelivery.withheld_count),
+            _sum(LedgerDelivery.filtered_count),
             _sum(case((LedgerDelivery.delivered_count.is_(None), LedgerDelivery.ordered_count), else_=0)),
         )
         .select_from(_DELIVERIES)
         .where(_of(provider_id))
     )
-    ordered, delivered, withheld, in_flight = (await tx.execute(deliveries)).one()
+    ordered, delivered, withheld, filtered, in_flight = (await tx.execute(deliveries)).one()
     return Totals(
         received=int(received),
         accepted=int(accepted),
@@ -155,6 +162,7 @@ async def get_totals(tx: AsyncSession, *, provider_id: UUID | None = None) -> To
         ordered=int(ordered),
         delivered=int(delivered),
         withheld=int(withheld),
+        filtered=int(filtered),
         in_flight=int(in_flight),
         unbalanced_batches=len(await list_unbalanced(tx, provider_id=provider_id)),
     )

@@ -144,6 +144,7 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
     await views.close_unused_views(tx, resources.keys(), now=now)
     open_views = defaultdict(list, await views.list_open_views(tx, resources.keys()))
     versions = await catalog.list_versions(tx, {(row.resource_id, row.resource_version) for row in rows.values()})
+    first_batches: set[UUID] = set()
     said: list[tuple[Meta, list[Event]]] = []  # with the trace of the push it goes on in
     for event, meta in assessments:
         row = rows.get(event.batch_id)
@@ -158,6 +159,7 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
             said.append((meta, [_rejected(row, event, now)]))
             continue
         resource = resources[event.resource_id]
+        first_batches.update({row.resource_id} if resource.last_sequence == 0 else ())
         resource.last_sequence += 1
         row.sequence, row.accepted_rows = resource.last_sequence, event.accepted.model_dump()
         order = grants.dispatch(
@@ -172,6 +174,8 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
         accepted = _accepted(row, event, tuple(view.view_id for view in order.views) if order else (), now)
         said.append((meta, [accepted, order] if order else [accepted]))
     await tx.flush()
+    if first_batches:
+        await views.begin_delivering(tx, first_batches)
     entries = []
     for meta, events in said:
         with telemetry.continued(meta):

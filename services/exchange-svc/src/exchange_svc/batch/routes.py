@@ -75,6 +75,7 @@ class DeliveryOut(BaseModel):
     accepted_count: int
     delivered_count: int
     withheld_count: int = Field(description="rows that cannot be brought into the version the view is for")
+    filtered_count: int = Field(description="rows that the view's filter does not let out")
     misfits: list[Misfit] = Field(description="why: a row counts once for each item that does not fit")
     sha256: str
     completed_at: datetime

@@ -144,11 +144,16 @@ async def list_of_resource(
     return (await tx.scalars(query.order_by(Batch.received_at.desc(), Batch.batch_id.desc()).limit(limit))).all()
 
 
-async def stream_accepted(tx: AsyncSession, resource_id: UUID, *, group: int = 500) -> AsyncIterator[Sequence[Batch]]:
-    """Yield a resource's accepted batches in the order of their acceptance, in groups."""
+async def stream_accepted(
+    tx: AsyncSession, resource_id: UUID, *, accepted_from: datetime | None = None, group: int = 500
+) -> AsyncIterator[Sequence[Batch]]:
+    """Yield a resource's accepted batches, all or those accepted from a moment on, in the order of their acceptance, in groups."""
+    chosen = [Batch.resource_id == resource_id]
+    if accepted_from is not None:
+        chosen.append(Batch.assessed_at >= accepted_from)
     last = 0
     while True:
-        query = select(Batch).where(Batch.resource_id == resource_id, Batch.sequence > last).order_by(Batch.sequence).limit(group)
+        query = select(Batch).where(*chosen, Batch.sequence > last).order_by(Batch.sequence).limit(group)
         rows = (await tx.scalars(query)).all()
         if not rows:
             return

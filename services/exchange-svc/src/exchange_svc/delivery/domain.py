@@ -133,6 +133,7 @@ def completed(
     delivered_count: int,
     withheld_count: int,
     misfits: Mapping[str, int],
+    filtered_count: int,
     sha256: str,
     now: datetime,
 ) -> DeliveryCompleted:
@@ -148,6 +149,7 @@ def completed(
         delivered_count=delivered_count,
         withheld_count=withheld_count,
         misfits=tuple(Misfit(item=item, row_count=count) for item, count in sorted(misfits.items())),
+        filtered_count=filtered_count,
         sha256=sha256,
         completed_at=now,
     )

@@ -22,6 +22,7 @@ from exchange_svc.delivery import clients
 from exchange_svc.delivery.domain import Bundle, Delivered, Unit, bundles, completed, completed_event_id, remember
 from exchange_svc.delivery.outflow import Parcel, Tally, WrongDispatch, parcels
 from exchange_svc.delivery.settings import DeliverySettings
+from exchange_svc.enforcement.rows import TokenKeys
 
 log = structlog.get_logger(__name__)
 GROUP = "exchange-dispatch"
@@ -48,12 +49,19 @@ class Lane:
     """The work on one input partition; whoever holds the partition has the transactional id, and so fences who held it before."""
 
     def __init__(
-        self, place: TopicPartition, consumer: AIOKafkaConsumer, kafka: KafkaSettings, store: ObjectStore, tuning: DeliverySettings
+        self,
+        place: TopicPartition,
+        consumer: AIOKafkaConsumer,
+        kafka: KafkaSettings,
+        store: ObjectStore,
+        keys: TokenKeys,
+        tuning: DeliverySettings,
     ) -> None:
         self._place = place
         self._consumer = consumer
         self._kafka = kafka
         self._store = store
+        self._keys = keys
         self._tuning = tuning
         self._patience = tuning.progress_seconds
         self._condemned: dict[UUID, Exception] = {}
@@ -204,7 +212,7 @@ class Lane:
     async def _send_rows(self, producer: AIOKafkaProducer, bundle: Bundle) -> list[Tally]:
         """Send the rows of a bundle, making the next record batch while the last one is on its way."""
         tallies = [Tally(unit) for unit in bundle.units]
-        source = parcels(self._store, tallies, self._partitions, columnar=self._tuning.columnar)
+        source = parcels(self._store, tallies, self._partitions, self._keys, columnar=self._tuning.columnar)
         sent: list[tuple[Parcel, asyncio.Future[RecordMetadata]]] = []
         ahead = asyncio.ensure_future(asyncio.to_thread(next, source, None))
         try:
@@ -241,6 +249,7 @@ class Lane:
                 delivered_count=tally.row_count,
                 withheld_count=tally.withheld_count,
                 misfits=tally.misfits,
+                filtered_count=tally.filtered_count,
                 sha256=tally.digest.hexdigest(),
                 now=now,
             )

@@ -19,6 +19,7 @@ from exchange_svc.delivery.domain import Digest, Unit
 from exchange_svc.delivery.errors import RecordTooLarge
 from exchange_svc.delivery.projection import CHUNK_BYTES, CHUNK_ROWS, chunks, deletes, opened, pieces
 from exchange_svc.delivery.record_batch import BATCH_BYTES, MAX_RECORD_BYTES, Piece
+from exchange_svc.enforcement.rows import TokenKeys, mask, passing
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -45,6 +46,7 @@ class Tally:
     row_count: int = 0
     withheld_count: int = 0
     misfits: dict[str, int] = field(default_factory=dict)
+    filtered_count: int = 0
     digest: Digest = field(default_factory=Digest)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -79,8 +81,10 @@ class Parcel:
     parts: tuple[tuple[Tally, int], ...]
 
 
-def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[str, int], *, columnar: bool) -> Generator[Parcel]:
-    """Make the record batches of the tallies' units, in order, and count them there.
+def parcels(
+    store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[str, int], keys: TokenKeys, *, columnar: bool
+) -> Generator[Parcel]:
+    """Make the record batches of the tallies' units, in order, and count them there. keys: of grants' pseudonyms.
 
     Raises: RowsMissing, RowsDamaged (503), WrongDispatch.
     """
@@ -112,7 +116,7 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
         for made in _each(packed, places, size):
             yield from made
 
-    for frame, parts in _frames(store, tallies):
+    for frame, parts in _frames(store, tallies, keys):
         owners = [tally for tally, _ in parts]
         for tally, count in parts:
             tally.row_count += count
@@ -125,7 +129,7 @@ def parcels(store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[st
     yield from flush(0)
 
 
-def _frames(store: ObjectStore, tallies: Sequence[Tally]) -> Iterator[tuple[pl.DataFrame, list[tuple[Tally, int]]]]:
+def _frames(store: ObjectStore, tallies: Sequence[Tally], keys: TokenKeys) -> Iterator[tuple[pl.DataFrame, list[tuple[Tally, int]]]]:
     """Yield rows with those they belong to, so many to each; few rows of following units of one view come as one frame."""
     gathered: list[tuple[pl.DataFrame, Tally]] = []
 
@@ -139,7 +143,7 @@ def _frames(store: ObjectStore, tallies: Sequence[Tally]) -> Iterator[tuple[pl.D
         if not unit.dispatch.rows.row_count:
             continue
         with opened(store, unit.dispatch.rows) as path:
-            for frame in _fitting(path, tally):
+            for frame in _leaving(path, tally, keys):
                 full = len(frame) + sum(len(one) for one, _ in gathered) > CHUNK_ROWS or (
                     frame.estimated_size() + sum(one.estimated_size() for one, _ in gathered) > CHUNK_BYTES
                 )
@@ -149,8 +153,18 @@ def _frames(store: ObjectStore, tallies: Sequence[Tally]) -> Iterator[tuple[pl.D
     yield from together()
 
 
+def _leaving(path: Path, tally: Tally, keys: TokenKeys) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a unit that leave, masked; those the view's filter holds back are counted instead."""
+    view = tally.unit.view
+    for frame in _fitting(path, tally):
+        passed = passing(frame, view)
+        tally.filtered_count += len(frame) - len(passed)
+        if len(passed):
+            yield mask(passed, view, keys)
+
+
 def _fitting(path: Path, tally: Tally) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a unit that leave; those that cannot be brought into the view's version are counted instead."""
+    """Yield the rows of a unit in the view's version; those that cannot be brought into it are counted instead."""
     view = tally.unit.view
     if not view.into:
         yield from chunks(path, list(dict.fromkeys([*view.items, *view.key])))

@@ -15,6 +15,7 @@ from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery.lane import GROUP, Lane
 from exchange_svc.delivery.settings import DeliverySettings
+from exchange_svc.enforcement.rows import TokenKeys
 
 log = structlog.get_logger(__name__)
 _POLL_INTERVAL_MS = 3_600_000  # lanes wait long where something stalls; a process that is gone is noticed by its heartbeat
@@ -30,22 +31,23 @@ class WorkerSettings(Protocol):
     def object_store(self) -> ObjectStoreSettings: ...
 
 
-async def run_delivery(settings: WorkerSettings, tuning: DeliverySettings | None = None) -> None:
+async def run_delivery(settings: WorkerSettings, keys: TokenKeys, tuning: DeliverySettings | None = None) -> None:
     """Deliver dispatched batches to the topics of their views until cancelled; several workers share the partitions.
 
     Guaranteed: a `read_committed` reader sees each batch of a view once and whole, in the order of its dispatches, together with its
     DeliveryCompleted. Only a broker that lost what it held is given rows again, and those carry the same batch and row number.
     A snapshot is delivered as its rows; keys that it no longer has are not deleted on the topic, only in the resource's table.
-    No table of the database is used: a consumer of the event keeps the record.
+    No table of the database is used: a consumer of the event keeps the record. keys: of grants' pseudonyms.
     """
-    worker = _Worker(settings.kafka, ObjectStore.open(settings.object_store.url), tuning or DeliverySettings())
+    worker = _Worker(settings.kafka, ObjectStore.open(settings.object_store.url), keys, tuning or DeliverySettings())
     await worker.run()
 
 
 class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    def __init__(self, kafka: KafkaSettings, store: ObjectStore, tuning: DeliverySettings) -> None:
+    def __init__(self, kafka: KafkaSettings, store: ObjectStore, keys: TokenKeys, tuning: DeliverySettings) -> None:
         self._kafka = kafka
         self._store = store
+        self._keys = keys
         self._tuning = tuning
         self._consumer: AIOKafkaConsumer | None = None
         self._lanes: dict[TopicPartition, asyncio.Task[None]] = {}
@@ -97,7 +99,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Start a lane for each partition."""
         for place in assigned:
-            lane = Lane(place, self._consumer, self._kafka, self._store, self._tuning)
+            lane = Lane(place, self._consumer, self._kafka, self._store, self._keys, self._tuning)
             self._lanes[place] = asyncio.create_task(lane.run(), name=f"delivery {place.partition}")
         log.info("delivery.assigned", partitions=sorted(place.partition for place in self._lanes))
         self._changed.set()

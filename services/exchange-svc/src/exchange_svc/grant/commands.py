@@ -1,95 +1,129 @@
-"""What is done to grants: activate, terminate; and the opening of views with all that came before."""
+"""What is done to grants: activate, suspend, resume, expire, terminate, dispose; and the opening of views with what came before."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_clocks.working_days import begin_of, day_of
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot, SharingType
 from dxmesh_schemas.event import Event
 from dxmesh_schemas.exchange import BatchKind, GrantActivated, GrantTerminated
+from dxmesh_schemas.exchange_sharing import Disposal, GrantDisposed, GrantExpired, GrantResumed, GrantSuspended
+from dxmesh_schemas.exchange_terms import Backfill, Terms
 from exchange_svc.access import sees
 from exchange_svc.batch import store as batches
 from exchange_svc.catalog import store as catalog
 from exchange_svc.grant import domain, store
 from exchange_svc.grant.errors import GrantNotFound
 
+ALL = Backfill()
 
-async def activate(
-    tx: AsyncSession,
-    resource: ResourceSnapshot,
-    *,
-    request_id: UUID,
-    requester: OrganizationRef,
-    items: Sequence[str],
-    sharing: SharingType,
-    use_until: datetime | None,
-    now: datetime,
-) -> store.Grant:
-    """Give a grant: join the equal view, or open one and order every accepted batch for it.
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a request was granted: the items, whether on condition, until when, and everything else."""
+
+    request_id: UUID
+    requester: OrganizationRef
+    items: Sequence[str]
+    sharing: SharingType
+    use_until: datetime | None
+    terms: Terms
+    legal_basis: str
+    scenario: str
+    purpose: str
+
+
+async def activate(tx: AsyncSession, resource: ResourceSnapshot, given: Given, *, now: datetime) -> store.Grant:
+    """Give a grant: join the equal view, or open one and order for it the accepted batches its terms ask for.
 
     The caller holds the lock of the resource's row, so no batch is accepted between the backfill and the view's first live batch.
     Emits: exchange.grant.activated.v1; exchange.dispatch.ordered.v1 for each earlier batch when a view opens.
     """
     grant_id = uuid7()
+    row = await catalog.get_resource(tx, resource.resource_id)
     await store.close_unused_views(tx, [resource.resource_id], now=now)
-    identity = domain.view_identity(items, sharing, grant_id)
-    view = await store.find_open_view(tx, resource.resource_id, identity)
-    opened = view is None
-    if view is None:
-        view_id = uuid7()
-        view = store.View(
-            view_id=view_id,
-            resource_id=resource.resource_id,
-            resource_version=resource.version,
-            items=list(items),
-            identity=identity,
-            topic=domain.topic_of(view_id),
-            opened_at=now,
-        )
-        tx.add(view)
-        await tx.flush()
+    view, opened = await _join(tx, resource, given.items, given.terms, given.sharing, grant_id, now=now)
     grant = store.Grant(
         grant_id=grant_id,
-        request_id=request_id,
+        request_id=given.request_id,
         resource_id=resource.resource_id,
-        requester_id=requester.organization_id,
-        requester=requester.model_dump(mode="json"),
+        requester_id=given.requester.organization_id,
+        requester=given.requester.model_dump(mode="json"),
         provider_id=resource.provider.organization_id,
         view_id=view.view_id,
-        state=domain.State.ACTIVE,
-        use_until=use_until,
+        state=domain.State.ACTIVE if row.last_sequence else domain.State.DELIVERING,
+        terms=given.terms.model_dump(mode="json"),
+        use_until=given.use_until,
         activated_at=now,
     )
     tx.add(grant)
     await tx.flush()
     told = domain.snapshot(view.open_view, resource)
-    assert told is not None, "a grant has at least one item of the version in force"
+    assert told is not None, "a grant has at least one item of the version in force, and its filter looks at these only"
     activated = GrantActivated(
         grant_id=grant_id,
-        request_id=request_id,
+        request_id=given.request_id,
         resource_id=resource.resource_id,
-        requester=requester,
+        requester=given.requester,
         view=told,
-        use_until=use_until,
+        use_until=given.use_until,
         activated_at=now,
+        provider=resource.provider,
+        scenario=given.scenario,
+        purpose=given.purpose,
+        legal_basis=given.legal_basis,
+        terms=given.terms,
     )
     await outbox.add(tx, activated, now=now)
     if opened:
-        await backfill(tx, view.resource_id, [view.open_view], now=now)
+        await backfill(tx, view.resource_id, [view.open_view], since=given.terms.backfill, now=now)
     return grant
 
 
-async def backfill(tx: AsyncSession, resource_id: UUID, views: Sequence[domain.OpenView], *, now: datetime) -> None:
-    """Order every accepted batch of a resource for views that open; the caller holds the lock of the resource's row.
+async def _join(
+    tx: AsyncSession, resource: ResourceSnapshot, items: Sequence[str], terms: Terms, sharing: SharingType, grant_id: UUID, *, now: datetime
+) -> tuple[store.View, bool]:
+    """Return the view of these terms, and whether it was opened for them."""
+    identity = domain.view_identity(items, terms, sharing, grant_id)
+    found = await store.find_open_view(tx, resource.resource_id, identity)
+    if found is not None:
+        return found, False
+    view_id = uuid7()
+    view = store.View(
+        view_id=view_id,
+        resource_id=resource.resource_id,
+        resource_version=resource.version,
+        items=list(items),
+        identity=identity,
+        topic=domain.topic_of(view_id),
+        where=[one.model_dump(mode="json") for one in terms.where],
+        masks=[one.model_dump(mode="json") for one in terms.masks],
+        scope=grant_id if domain.has_pseudonyms(terms.masks) else None,
+        opened_at=now,
+    )
+    tx.add(view)
+    await tx.flush()
+    return view, True
 
+
+async def backfill(tx: AsyncSession, resource_id: UUID, views: Sequence[domain.OpenView], *, since: Backfill = ALL, now: datetime) -> None:
+    """Order accepted batches of a resource for views that open: all, none, or those accepted from a day on.
+
+    The caller holds the lock of the resource's row.
     Emits: exchange.dispatch.ordered.v1 for each batch of which something may leave.
     """
-    async for group in batches.stream_accepted(tx, resource_id):
+    if since.since == "none":
+        return
+    accepted_from = begin_of(since.since) if isinstance(since.since, date) else None
+    async for group in batches.stream_accepted(tx, resource_id, accepted_from=accepted_from):
         versions = await catalog.list_versions(tx, {(row.resource_id, row.resource_version) for row in group})
         events: list[Event] = []
         for row in group:
@@ -114,25 +148,106 @@ async def terminate(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Princi
     Emits: exchange.grant.terminated.v1.
     Source: 政务数据共享条例 Art. 27.
     """
-    found, _ = await store.get(tx, grant_id)
-    if by.own_organization not in (found.requester_id, found.provider_id):
-        raise GrantNotFound(f"grant {grant_id} does not exist, or you may not see it")
-    await catalog.get_resource(tx, found.resource_id, lock=True)
-    await tx.refresh(found, with_for_update=True)
+    found = await _locked(tx, grant_id, by, for_provider=False)
     domain.check_terminable(domain.State(found.state))
     found.state, found.terminated_at, found.termination_reason = domain.State.TERMINATED, now, reason
     await tx.flush()
     await store.close_unused_views(tx, [found.resource_id], now=now)
-    terminated = GrantTerminated(
-        grant_id=grant_id,
-        request_id=found.request_id,
-        resource_id=found.resource_id,
-        requester=found.requester_ref,
-        reason=reason,
-        terminated_at=now,
-    )
-    await outbox.add(tx, terminated, now=now)
+    await outbox.add(tx, GrantTerminated(**_named(found), reason=reason, terminated_at=now), now=now)
     return found, await store.get_view(tx, found.view_id)
+
+
+async def suspend(
+    tx: AsyncSession, grant_id: UUID, *, reason: str, remedy_until: date | None, by: Principal, now: datetime
+) -> tuple[store.Grant, store.View]:
+    """Suspend a grant, by its provider or the data authority: nothing can be read by it, and nothing is missed.
+
+    Raises: GrantNotFound (404), GrantNotActive (409), TermsInvalid (422).
+    Emits: exchange.grant.suspended.v1.
+    Source: 政务数据共享条例 Art. 27 (misuse: suspend with a deadline, then terminate).
+    """
+    found = await _locked(tx, grant_id, by, for_provider=True)
+    domain.check_suspendable(found.state_at(now), remedy_until=remedy_until, today=day_of(now))
+    found.state, found.suspended_at, found.suspension_reason, found.remedy_until = domain.State.SUSPENDED, now, reason, remedy_until
+    await tx.flush()
+    await outbox.add(tx, GrantSuspended(**_named(found), reason=reason, remedy_until=remedy_until, suspended_at=now), now=now)
+    return found, await store.get_view(tx, found.view_id)
+
+
+async def resume(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Principal, now: datetime) -> tuple[store.Grant, store.View]:
+    """Let a suspended grant be read again, by its provider or the data authority; what came meanwhile is on its topic.
+
+    Raises: GrantNotFound (404), GrantNotActive (409).
+    Emits: exchange.grant.resumed.v1.
+    """
+    found = await _locked(tx, grant_id, by, for_provider=True)
+    domain.check_resumable(found.state_at(now))
+    row = await catalog.get_resource(tx, found.resource_id)
+    found.state = domain.State.ACTIVE if row.last_sequence else domain.State.DELIVERING
+    found.suspended_at = found.suspension_reason = found.remedy_until = None
+    await tx.flush()
+    await outbox.add(tx, GrantResumed(**_named(found), reason=reason, resumed_at=now), now=now)
+    return found, await store.get_view(tx, found.view_id)
+
+
+async def expire_due(tx: AsyncSession, *, now: datetime, limit: int = 100) -> int:
+    """Tell of grants whose time is over, and close what nobody reads any more; return how many.
+
+    Emits: exchange.grant.expired.v1 for each.
+    """
+    rows = await store.list_overdue(tx, now=now, limit=limit)
+    for resource_id in sorted({row.resource_id for row in rows}):
+        await catalog.get_resource(tx, resource_id, lock=True)
+    said: list[Event] = []
+    for row in rows:
+        await tx.refresh(row, with_for_update=True)
+        if row.state_at(now) is not domain.State.EXPIRED or row.expired_at is not None:
+            continue
+        assert row.use_until is not None, "only a grant with an end expires"
+        row.state, row.expired_at = domain.State.EXPIRED, now
+        said.append(GrantExpired(**_named(row), use_until=row.use_until, expired_at=now))
+    await tx.flush()
+    await store.close_unused_views(tx, {row.resource_id for row in rows}, now=now)
+    await outbox.add_all(tx, said, now=now)
+    return len(said)
+
+
+async def dispose(tx: AsyncSession, grant_id: UUID, disposal: Disposal, *, by: Principal, now: datetime) -> tuple[store.Grant, store.View]:
+    """File what the requester did with the data of a grant that is over.
+
+    Raises: GrantNotFound (404), GrantNotActive (409), TermsInvalid (422).
+    Emits: exchange.grant.disposed.v1.
+    Source: 政务数据共享条例 Art. 27 (disposal as the provider requires), 29 (records are kept three years and more).
+    """
+    found, view = await store.get(tx, grant_id, lock=True)
+    if by.own_organization != found.requester_id:
+        raise GrantNotFound(f"grant {grant_id} does not exist, or you may not file its disposal")
+    domain.check_disposable(found.state_at(now), disposed_on=disposal.disposed_on, today=day_of(now))
+    found.state, found.disposal, found.disposed_at = domain.State.DISPOSED, disposal.model_dump(mode="json"), now
+    await tx.flush()
+    await outbox.add(tx, GrantDisposed(**_named(found), disposal=disposal, filed_at=now), now=now)
+    return found, view
+
+
+async def _locked(tx: AsyncSession, grant_id: UUID, by: Principal, *, for_provider: bool) -> store.Grant:
+    """Return a grant with its resource's row and its own locked, in this order, as batches are accepted."""
+    found, _ = await store.get(tx, grant_id)
+    allowed = sees(by, found.provider_id) if for_provider else by.own_organization in (found.requester_id, found.provider_id)
+    if not allowed:
+        raise GrantNotFound(f"grant {grant_id} does not exist, or you may not change it")
+    await catalog.get_resource(tx, found.resource_id, lock=True)
+    await tx.refresh(found, with_for_update=True)
+    return found
+
+
+def _named(grant: store.Grant) -> dict[str, Any]:
+    """Return what every event of a grant carries."""
+    return {
+        "grant_id": grant.grant_id,
+        "request_id": grant.request_id,
+        "resource_id": grant.resource_id,
+        "requester": grant.requester_ref,
+    }
 
 
 async def get_visible(tx: AsyncSession, grant_id: UUID, who: Principal) -> tuple[store.Grant, store.View]:

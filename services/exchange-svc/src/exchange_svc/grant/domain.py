@@ -3,23 +3,36 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, SharingType
 from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ObjectRef, ViewSnapshot
-from exchange_svc.grant.errors import GrantNotActive, GrantOver
+from dxmesh_schemas.exchange_terms import Condition, Drop, Mask, Mode, Pseudonym, Terms
+from exchange_svc.enforcement.rows import names_rows
+from exchange_svc.enforcement.rules import mask_faults, where_faults
+from exchange_svc.grant.errors import GrantIsSuspended, GrantNotActive, GrantOver, ModeNotGranted, TermsInvalid
 
 _FORM = ("data_type", "scale", "required", "length", "minimum", "maximum", "pattern", "enumeration", "format")
 
 
 class State(StrEnum):
-    """Where a grant is; `expired` is never stored, it follows from the time."""
+    """Where a grant is; `expired` follows from the time, and is stored once that was told."""
 
+    DELIVERING = "delivering"  # given, and nothing of the resource is accepted yet
     ACTIVE = "active"
+    SUSPENDED = "suspended"
     EXPIRED = "expired"
     TERMINATED = "terminated"
+    DISPOSED = "disposed"
+
+
+IN_FORCE = (State.DELIVERING, State.ACTIVE, State.SUSPENDED)
+"""States of a grant whose view gets batches, while its time is not over: a suspended one misses none of them."""
+READABLE = (State.DELIVERING, State.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,7 @@ class OpenView:
     """What of a resource leaves on which topic.
 
     form: the announced version that batches of earlier ones are brought into; None for a view that takes each batch as it is.
+    scope: whose pseudonyms they are; None for a view without.
     """
 
     view_id: UUID
@@ -34,37 +48,96 @@ class OpenView:
     items: tuple[str, ...]
     topic: str
     form: ResourceSnapshot | None = None
+    where: tuple[Condition, ...] = ()
+    masks: tuple[Mask, ...] = ()
+    scope: UUID | None = None
 
 
 def state_at(stored: State, use_until: datetime | None, now: datetime) -> State:
-    """Return a grant's state at a time: an active one whose time is over is expired."""
-    if stored is State.ACTIVE and use_until is not None and use_until <= now:
+    """Return a grant's state at a time: one in force whose time is over is expired."""
+    if stored in IN_FORCE and use_until is not None and use_until <= now:
         return State.EXPIRED
     return stored
 
 
-def check_readable(state: State, *, use_until: datetime | None, termination_reason: str | None) -> None:
-    """Let an active grant read. Raises GrantOver (403) saying why and what to do."""
+def check_readable(
+    state: State, *, use_until: datetime | None, termination_reason: str | None, suspension_reason: str | None = None
+) -> None:
+    """Let a grant read that is in force and not suspended. Raises GrantOver, GrantIsSuspended (403) saying why and what to do."""
+    if state is State.SUSPENDED:
+        raise GrantIsSuspended(f"the grant is suspended: {suspension_reason}; put it right and ask the provider to resume it")
     if state is State.EXPIRED and use_until is not None:
         raise GrantOver(f"the grant was good until {use_until.isoformat()}; submit a new request")
-    if state is State.TERMINATED:
-        raise GrantOver(f"the grant was terminated: {termination_reason}; submit a new request")
+    if state not in READABLE:
+        raise GrantOver(f"the grant was terminated: {termination_reason or 'its time was over'}; submit a new request")
+
+
+def check_mode(mode: Mode, terms: Terms) -> None:
+    """Let rows be had in a way the grant allows. Raises: ModeNotGranted (403)."""
+    if mode not in terms.modes:
+        raise ModeNotGranted(f"the grant is for {', '.join(terms.modes)}, not for {mode}; ask the provider to change its terms")
+
+
+def check_suspendable(state: State, *, remedy_until: date | None, today: date) -> None:
+    """Let a grant be suspended that can be read. Raises: GrantNotActive (409), TermsInvalid (422)."""
+    if state not in READABLE:
+        raise GrantNotActive(f"the grant is {state}; only one that can be read is suspended")
+    if remedy_until is not None and remedy_until < today:
+        detail = f"remedy_until {remedy_until} is over; give a day from {today} on, or none"
+        raise TermsInvalid(detail, errors=[{"pointer": "/remedy_until", "detail": detail}])
+
+
+def check_resumable(state: State) -> None:
+    """Let a suspended grant be resumed. Raises: GrantNotActive (409)."""
+    if state is not State.SUSPENDED:
+        raise GrantNotActive(f"the grant is {state}; only a suspended one is resumed")
+
+
+def check_disposable(state: State, *, disposed_on: date, today: date) -> None:
+    """Let disposal be filed of a grant that is over. Raises: GrantNotActive (409), TermsInvalid (422)."""
+    if state is State.DISPOSED:
+        raise GrantNotActive("disposal was filed before; it is kept as it was filed")
+    if state not in (State.EXPIRED, State.TERMINATED):
+        raise GrantNotActive(f"the grant is {state}; end it first, then file what became of the data")
+    if disposed_on > today:
+        detail = f"disposed_on {disposed_on} is to come; file disposal once it is done"
+        raise TermsInvalid(detail, errors=[{"pointer": "/disposed_on", "detail": detail}])
 
 
 def check_terminable(state: State) -> None:
-    """Let an active or expired grant be ended. Raises GrantNotActive (409)."""
-    if state is State.TERMINATED:
+    """Let a grant be ended that is in force or expired. Raises GrantNotActive (409)."""
+    if state in (State.TERMINATED, State.DISPOSED):
         raise GrantNotActive("the grant was terminated before; nothing is left to end")
 
 
-def view_identity(items: Sequence[str], sharing: SharingType, grant_id: UUID) -> str:
-    """Return what equal grants have in common: the items when access is unconditional, else the grant itself."""
-    return json.dumps(list(items)) if sharing is SharingType.UNCONDITIONAL else f"grant:{grant_id}"
+def view_identity(items: Sequence[str], terms: Terms, sharing: SharingType, grant_id: UUID) -> str:
+    """Return what equal grants have in common: items, filter and masks when access is unconditional, else the grant itself.
+
+    Pseudonyms are a grant's own, so a view with any is that grant's alone.
+    """
+    if sharing is not SharingType.UNCONDITIONAL or has_pseudonyms(terms.masks):
+        return f"grant:{grant_id}"
+    return _shared_identity(items, terms.where, terms.masks)
 
 
-def coming_identity(identity: str, version: int, items: Sequence[str]) -> str:
-    """Return what views of a coming version have in common: that version and, for shared ones, the items it leaves them."""
-    return f"{version}:{identity if identity.startswith('grant:') else json.dumps(list(items))}"
+def has_pseudonyms(masks: Iterable[Mask]) -> bool:
+    """Say whether masks make tokens, which belong to a grant."""
+    return any(isinstance(one, Pseudonym) for one in masks)
+
+
+def _shared_identity(items: Sequence[str], where: Sequence[Condition], masks: Sequence[Mask]) -> str:
+    if not where and not masks:
+        return json.dumps(list(items))
+    return json.dumps([list(items), _sorted(where), _sorted(masks)])
+
+
+def _sorted(terms: Sequence[BaseModel]) -> list[str]:
+    return sorted(json.dumps(one.model_dump(mode="json"), sort_keys=True) for one in terms)
+
+
+def coming_identity(view: OpenView, identity: str, version: int, items: Sequence[str]) -> str:
+    """Return what views of a coming version have in common: that version and, for shared ones, what it leaves of their items."""
+    return f"{version}:{identity if identity.startswith('grant:') else _shared_identity(items, view.where, view.masks)}"
 
 
 def in_force_identity(identity: str) -> str:
@@ -92,9 +165,10 @@ def snapshot(view: OpenView, resource: ResourceSnapshot) -> ViewSnapshot | None:
     is_later = view.form is not None and view.form.version > resource.version
     told = view.form if view.form is not None and is_later else resource
     leaving = leaving_items(view.items, told)
-    key = told.key if set(told.key) <= set(leaving) else ()
+    masks = fitting_masks(view.masks, told)
+    key = told.key if set(told.key) <= set(leaving) and names_rows(told.key, masks) else ()
     items = leaving_items(leaving, resource)
-    if not items:
+    if not items or not _can_filter(view.where, items, told):
         return None
     return ViewSnapshot(
         view_id=view.view_id,
@@ -105,7 +179,22 @@ def snapshot(view: OpenView, resource: ResourceSnapshot) -> ViewSnapshot | None:
         topic=view.topic,
         schema_url=told.schema_url,
         into=tuple(item for item in told.items if item.code in {*items, *key} and not _fits(item, told, resource)) if is_later else (),
+        where=view.where,
+        masks=masks,
+        scope=view.scope if has_pseudonyms(masks) else None,
     )
+
+
+def fitting_masks(masks: Sequence[Mask], resource: ResourceSnapshot) -> tuple[Mask, ...]:
+    """Return the masks under a version of the resource: an item whose mask does not fit its type there shows nothing."""
+    return tuple(
+        Drop(item=one.item, mask="drop") if (item := resource.item(one.item)) and any(mask_faults([one], [item])) else one for one in masks
+    )
+
+
+def _can_filter(where: Sequence[Condition], items: Sequence[str], told: ResourceSnapshot) -> bool:
+    """Say whether a filter can be told of rows with these items: what cannot be told to leave does not leave."""
+    return not any(where_faults(where, [item for item in told.items if item.code in items]))
 
 
 def _fits(item: DataItem, told: ResourceSnapshot, resource: ResourceSnapshot) -> bool:

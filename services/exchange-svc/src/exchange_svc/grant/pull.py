@@ -3,67 +3,100 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_runtime.auth import Principal
+from dxmesh_schemas.exchange import ViewSnapshot
+from dxmesh_schemas.exchange_terms import Mode
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular import table
 from dxmesh_tabular.items import ROW, SEQUENCE
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc import sealed_cursor
 from exchange_svc.catalog import store as catalog
+from exchange_svc.enforcement.filters import passes
+from exchange_svc.enforcement.rows import TokenKeys, mask
 from exchange_svc.grant import domain, store
-from exchange_svc.grant.errors import GrantNotFound, TableVersionGone
+from exchange_svc.grant.errors import GrantNotFound, TableBehind, TableVersionGone
 from exchange_svc.table import store as tables
 
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """What a grant lets its requester read now: the items that still leave, and the table in its newest version, if there is one."""
+    """What a grant lets its requester read now: the view as it is, and the table in its newest version.
+
+    view, table_key: None while nothing leaves.
+    """
 
     grant_id: UUID
     items: tuple[str, ...]
+    view: ViewSnapshot | None
     table_key: str | None
     version: int
 
 
 async def open_grant(tx: AsyncSession, grant_id: UUID, *, by: Principal, now: datetime) -> Readable:
-    """Say what may be read. Raises: GrantNotFound (404) for anyone but the requester, GrantOver (403)."""
+    """Say what may be read.
+
+    Raises: GrantNotFound (404) for anyone but the requester, GrantOver, GrantIsSuspended, ModeNotGranted (403).
+    """
     grant, view = await store.get(tx, grant_id)
     if by.organization_id != grant.requester_id:
         raise GrantNotFound(f"grant {grant_id} does not exist, or you may not read by it")
-    domain.check_readable(grant.state_at(now), use_until=grant.use_until, termination_reason=grant.termination_reason)
+    domain.check_readable(
+        grant.state_at(now),
+        use_until=grant.use_until,
+        termination_reason=grant.termination_reason,
+        suspension_reason=grant.suspension_reason,
+    )
+    domain.check_mode(Mode.PULL, grant.read_terms)
     resource = (await catalog.get_resource(tx, grant.resource_id)).read()
+    told = domain.snapshot(view.open_view, resource)
     items = domain.leaving_items(view.items, resource)
     newest = await tables.find(tx, grant.resource_id)
-    if newest is None or newest.sequence == 0:
-        return Readable(grant_id, items, None, 0)
-    return Readable(grant_id, items, newest.table_key, newest.version)
+    if told is None or newest is None or newest.sequence == 0:
+        return Readable(grant_id, items, told, None, 0)
+    return Readable(grant_id, items, told, newest.table_key, newest.version)
 
 
-async def page(objects: ObjectStore, key: bytes, readable: Readable, *, limit: int, cursor: str | None) -> tuple[pl.DataFrame, str | None]:
+async def page(
+    objects: ObjectStore, key: bytes, tokens: TokenKeys, readable: Readable, *, limit: int, cursor: str | None
+) -> tuple[pl.DataFrame, str | None]:
     """Return the rows behind a cursor, at most `limit`, and the next cursor; pages of one reading are of one table version.
 
-    Frame: n_rows × items. Raises: CursorInvalid (422), TableVersionGone (410).
+    Frame: n_rows × items, filtered and masked as the grant says. tokens: the keys of pseudonyms.
+    Raises: CursorInvalid (422), TableVersionGone (410), TableBehind (503).
     """
     scope = f"rows:{readable.grant_id}"
     version, after = readable.version, None
     if cursor is not None:
         version, *place = sealed_cursor.unseal(key, scope, cursor)
         after = (place[0], place[1])
-    if readable.table_key is None:
+    view = readable.view
+    if readable.table_key is None or view is None:
         return pl.DataFrame(schema=dict.fromkeys(readable.items, pl.String)), None
     try:
         frame = await asyncio.to_thread(
-            table.page, objects, readable.table_key, version=version, after=after, limit=limit + 1, columns=readable.items
+            table.page,
+            objects,
+            readable.table_key,
+            version=version,
+            after=after,
+            limit=limit + 1,
+            columns=readable.items,
+            where=partial(passes, view.where) if view.where else None,
         )
+    except (KeyError, ValueError) as behind:  # its columns are those of an earlier version, by which the filter cannot be told
+        raise TableBehind("the table is not yet in the form of the version in force; try again in a few seconds") from behind
     except (NotFound, FileNotFoundError) as gone:
         raise TableVersionGone(f"version {version} of the table is kept no longer; begin again without a cursor", version=version) from gone
     following = None
     if frame.height > limit:
         frame = frame.head(limit)
         following = sealed_cursor.seal(key, scope, version, frame[SEQUENCE][-1], frame[ROW][-1])
-    return frame.select(readable.items), following
+    shown = await asyncio.to_thread(mask, frame.select(readable.items), view, tokens)
+    return shown, following

@@ -1,6 +1,6 @@
 """HTTP of grants: see, end, read rows; and the state of a resource's table."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -8,18 +8,29 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_runtime.auth import Steward, Who
+from dxmesh_runtime.auth import Overseer, Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef
-from dxmesh_schemas.text import Reason
+from dxmesh_schemas.exchange_sharing import Disposal
+from dxmesh_schemas.exchange_terms import Terms
+from dxmesh_schemas.text import Name, Reason
 from exchange_svc import formats
 from exchange_svc.access import sees, sees_all
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound
 from exchange_svc.grant import commands, domain, pull, store
-from exchange_svc.grant.errors import GrantNotActive, GrantNotFound, GrantOver, TableVersionGone
+from exchange_svc.grant.errors import (
+    GrantIsSuspended,
+    GrantNotActive,
+    GrantNotFound,
+    GrantOver,
+    ModeNotGranted,
+    TableBehind,
+    TableVersionGone,
+    TermsInvalid,
+)
 from exchange_svc.notice import store as notices
 from exchange_svc.table import store as tables
 
@@ -52,10 +63,42 @@ class GrantOut(BaseModel):
     version: int = Field(description="of the resource, in force: what is pushed now comes by it")
     version_since: datetime
     coming: ComingOut | None = Field(description="a version with another form, delivered beside this one until it is in force")
+    terms: Terms
     use_until: datetime | None
     activated_at: datetime
+    suspended_at: datetime | None
+    suspension_reason: str | None
+    remedy_until: date | None
     terminated_at: datetime | None
     termination_reason: str | None
+    expired_at: datetime | None
+    disposal: Disposal | None
+    disposed_at: datetime | None
+
+
+class SuspensionIn(BaseModel):
+    """Why a grant is suspended, and until when it is to be put right (GDSR Art. 27)."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+    remedy_until: date | None = None
+
+
+class ResumptionIn(BaseModel):
+    """Why a grant may be read again."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+
+
+class DisposalIn(BaseModel):
+    """What was done with the data (GDSR Art. 27, 29)."""
+
+    model_config = ConfigDict(extra="forbid")
+    what: Reason = Field(description="which copies: tables, files, topics read into")
+    how: Reason = Field(description="destroyed, returned, kept by law: by which procedure")
+    disposed_on: date
+    done_by: Name
 
 
 class TerminationIn(BaseModel):
@@ -94,11 +137,18 @@ def _one(grant: store.Grant, view: store.View, versions: notices.Versions) -> Gr
         topic=view.topic,
         version=versions.in_force,
         version_since=versions.since,
-        coming=None if versions.coming is None or state is not domain.State.ACTIVE else _coming(versions.coming),
+        coming=None if versions.coming is None or state not in domain.IN_FORCE else _coming(versions.coming),
+        terms=grant.read_terms,
         use_until=grant.use_until,
         activated_at=grant.activated_at,
+        suspended_at=grant.suspended_at,
+        suspension_reason=grant.suspension_reason,
+        remedy_until=grant.remedy_until,
         terminated_at=grant.terminated_at,
         termination_reason=grant.termination_reason,
+        expired_at=grant.expired_at,
+        disposal=None if grant.disposal is None else Disposal.model_validate(grant.disposal),
+        disposed_at=grant.disposed_at,
     )
 
 
@@ -138,9 +188,33 @@ async def terminate(grant_id: UUID, body: TerminationIn, who: Steward, tx: Tx) -
     return ended
 
 
+@router.post("/grants/{grant_id}/suspension", status_code=201, responses=problems(GrantNotFound, GrantNotActive, TermsInvalid))
+async def suspend(grant_id: UUID, body: SuspensionIn, who: Overseer, tx: Tx) -> GrantOut:
+    """Suspend a grant, as its provider or the data authority: nothing can be read by it, and nothing is missed."""
+    pair = await commands.suspend(tx, grant_id, reason=body.reason, remedy_until=body.remedy_until, by=who, now=utc_now())
+    [found] = await _out(tx, pair)
+    return found
+
+
+@router.post("/grants/{grant_id}/resumption", status_code=201, responses=problems(GrantNotFound, GrantNotActive))
+async def resume(grant_id: UUID, body: ResumptionIn, who: Overseer, tx: Tx) -> GrantOut:
+    """Let a suspended grant be read again, as its provider or the data authority."""
+    [found] = await _out(tx, await commands.resume(tx, grant_id, reason=body.reason, by=who, now=utc_now()))
+    return found
+
+
+@router.post("/grants/{grant_id}/disposal", status_code=201, responses=problems(GrantNotFound, GrantNotActive, TermsInvalid))
+async def dispose(grant_id: UUID, body: DisposalIn, who: Steward, tx: Tx) -> GrantOut:
+    """File what became of the data of a grant that is over, as its requester."""
+    disposal = Disposal(**body.model_dump())
+    [found] = await _out(tx, await commands.dispose(tx, grant_id, disposal, by=who, now=utc_now()))
+    return found
+
+
 @router.get(
     "/grants/{grant_id}/rows",
-    responses=formats.responses(tuple(formats.Format)) | problems(GrantNotFound, GrantOver, TableVersionGone),
+    responses=formats.responses(tuple(formats.Format))
+    | problems(GrantNotFound, GrantOver, GrantIsSuspended, ModeNotGranted, TableVersionGone, TableBehind),
     response_class=Response,
 )
 async def list_rows(
@@ -156,7 +230,9 @@ async def list_rows(
     form = formats.choose(format, accept, tuple(formats.Format))
     async with request.state.sessions() as tx:
         readable = await pull.open_grant(tx, grant_id, by=who, now=utc_now())
-    frame, following = await pull.page(request.state.objects, request.state.cursor_key, readable, limit=limit, cursor=cursor)
+    frame, following = await pull.page(
+        request.state.objects, request.state.cursor_key, request.state.token_keys, readable, limit=limit, cursor=cursor
+    )
     return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}")
 
 

@@ -1,24 +1,30 @@
 """The view and grant tables."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, and_, exists, or_, select, text, tuple_, update
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, ForeignKey, Index, and_, exists, func, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
-from exchange_svc.grant.domain import OpenView, State, state_at
+from dxmesh_schemas.exchange_terms import Condition, Mask, Terms
+from exchange_svc.grant.domain import IN_FORCE, OpenView, State, state_at
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.rows import Base
+
+_WHERE = TypeAdapter(tuple[Condition, ...])
+_MASKS = TypeAdapter(tuple[Mask, ...])
 
 
 class View(Base):
     """The items of a resource that leave on one topic; equal unconditional grants share one.
 
     form: the announced version that batches of earlier ones are brought into, on a view opened for it; null on the others.
+    where, masks: the filter and masks, as `exchange_terms` has them. scope: the grant whose pseudonyms they are.
     successor_id: the view of the coming version, which takes this one's place when that is in force.
     """
 
@@ -34,6 +40,9 @@ class View(Base):
     identity: Mapped[str]
     topic: Mapped[str]
     form: Mapped[dict[str, Any] | None]
+    where: Mapped[list[Any]] = mapped_column(server_default="[]")
+    masks: Mapped[list[Any]] = mapped_column(server_default="[]")
+    scope: Mapped[UUID | None]
     successor_id: Mapped[UUID | None] = mapped_column(ForeignKey("view.view_id"))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
@@ -42,17 +51,23 @@ class View(Base):
     def open_view(self) -> OpenView:
         """Return what the rules need of this view."""
         form = None if self.form is None else ResourceSnapshot.model_validate(self.form)
-        return OpenView(self.view_id, self.resource_id, tuple(self.items), self.topic, form)
+        where, masks = _WHERE.validate_python(self.where or ()), _MASKS.validate_python(self.masks or ())
+        return OpenView(self.view_id, self.resource_id, tuple(self.items), self.topic, form, where, masks, self.scope)
 
 
 class Grant(Base):
-    """A requester's right to read a view."""
+    """A requester's right to read a view.
+
+    terms: `exchange_terms.Terms`, what is allowed beside the view's items. disposal: `exchange_sharing.Disposal`, once filed.
+    """
 
     __tablename__ = "grant"
     __table_args__ = (
         Index("ix_grant_requester", "requester_id", "activated_at", "grant_id"),
         Index("ix_grant_provider", "provider_id", "activated_at", "grant_id"),
         Index("ix_grant_view", "view_id"),
+        Index("ix_grant_use_until", "use_until", postgresql_where=text("use_until IS NOT NULL AND expired_at IS NULL")),
+        Index("ix_grant_delivering", "resource_id", postgresql_where=text("state = 'delivering'")),
     )
     grant_id: Mapped[UUID] = mapped_column(primary_key=True)
     request_id: Mapped[UUID] = mapped_column(ForeignKey("sharing_request.request_id"), unique=True)
@@ -62,10 +77,17 @@ class Grant(Base):
     provider_id: Mapped[UUID]
     view_id: Mapped[UUID] = mapped_column(ForeignKey("view.view_id"))
     state: Mapped[str]
+    terms: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     use_until: Mapped[datetime | None]
     activated_at: Mapped[datetime]
+    suspended_at: Mapped[datetime | None]
+    suspension_reason: Mapped[str | None]
+    remedy_until: Mapped[date | None]
     terminated_at: Mapped[datetime | None]
     termination_reason: Mapped[str | None]
+    expired_at: Mapped[datetime | None]
+    disposal: Mapped[dict[str, Any] | None]
+    disposed_at: Mapped[datetime | None]
 
     def state_at(self, now: datetime) -> State:
         """Return the state at a time."""
@@ -76,9 +98,15 @@ class Grant(Base):
         """Return the organization that may read."""
         return OrganizationRef.model_validate(self.requester)
 
+    @property
+    def read_terms(self) -> Terms:
+        """Return what is allowed beside the items."""
+        return Terms.model_validate(self.terms or {})
+
 
 def _is_live(now: datetime) -> ColumnElement[bool]:
-    return and_(Grant.state == State.ACTIVE, or_(Grant.use_until.is_(None), Grant.use_until > now))
+    """Say whether a grant's view gets batches: one that is suspended misses none."""
+    return and_(Grant.state.in_(IN_FORCE), or_(Grant.use_until.is_(None), Grant.use_until > now))
 
 
 def _has_live_grant(now: datetime) -> ColumnElement[bool]:
@@ -88,7 +116,7 @@ def _has_live_grant(now: datetime) -> ColumnElement[bool]:
 
 
 async def close_unused_views(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> None:
-    """Close the views nobody may read any more, now or as of a coming version; call it under the lock of the resources' rows.
+    """Close the views of which no grant is in force, now or as of a coming version; call it under the lock of the resources' rows.
 
     A closed view is never opened again: it has missed batches, so the next equal grant opens a new one with all of them.
     """
@@ -118,9 +146,26 @@ async def list_open_rows(tx: AsyncSession, resource_id: UUID) -> Sequence[View]:
 
 
 async def list_live(tx: AsyncSession, view_ids: Collection[UUID], *, now: datetime) -> Sequence[Grant]:
-    """Return the grants by which views may be read now, oldest first."""
+    """Return the grants in force on views, suspended ones too, oldest first."""
     query = select(Grant).where(Grant.view_id.in_(view_ids), _is_live(now)).order_by(Grant.activated_at, Grant.grant_id)
     return (await tx.scalars(query.execution_options(populate_existing=True))).all()
+
+
+async def list_overdue(tx: AsyncSession, *, now: datetime, limit: int) -> Sequence[Grant]:
+    """Return grants whose time is over and of which that was not told, longest over first."""
+    over = and_(Grant.state.in_(IN_FORCE), Grant.use_until <= now)
+    return (await tx.scalars(select(Grant).where(over).order_by(Grant.use_until, Grant.grant_id).limit(limit))).all()
+
+
+async def next_end(tx: AsyncSession) -> datetime | None:
+    """Return when the next grant in force ends."""
+    return (await tx.scalars(select(func.min(Grant.use_until)).where(Grant.state.in_(IN_FORCE)))).one()
+
+
+async def begin_delivering(tx: AsyncSession, resource_ids: Collection[UUID]) -> None:
+    """Note that there is something to read by grants that waited for a first batch; call it under the lock of the resources' rows."""
+    waiting = Grant.resource_id.in_(resource_ids) & (Grant.state == State.DELIVERING)
+    await tx.execute(update(Grant).where(waiting).values(state=State.ACTIVE).execution_options(synchronize_session=False))
 
 
 async def get_view(tx: AsyncSession, view_id: UUID) -> View:

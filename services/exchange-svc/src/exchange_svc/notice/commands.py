@@ -130,10 +130,11 @@ async def call_off(tx: AsyncSession, resource_id: UUID, *, now: datetime) -> Non
 
 async def _open_coming(tx: AsyncSession, view: View, notice: Notice, *, now: datetime) -> View | None:
     """Point a view to the one of the coming version, opened if there is none yet; return it if it was opened."""
-    items = views.leaving_items(view.items, notice.read())
-    if not items:
+    after = views.snapshot(view.open_view, notice.read())
+    if after is None:
         return None
-    identity = views.coming_identity(view.identity, notice.version, items)
+    items = after.items
+    identity = views.coming_identity(view.open_view, view.identity, notice.version, items)
     found = await grant_store.find_open_view(tx, view.resource_id, identity)
     opened = None
     if found is None:
@@ -146,6 +147,9 @@ async def _open_coming(tx: AsyncSession, view: View, notice: Notice, *, now: dat
             identity=identity,
             topic=views.topic_of(view_id),
             form=notice.snapshot,
+            where=view.where,
+            masks=view.masks,
+            scope=view.scope,
             opened_at=now,
         )
         tx.add(found)

@@ -1,8 +1,9 @@
-"""What is done to sharing requests: submit, decide."""
+"""What is done to sharing requests by their requester: draft, approve, submit, supply, withdraw; and who may see one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,19 +12,19 @@ from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import ResourceSnapshot, SharingType
-from dxmesh_schemas.exchange import RequestGranted, RequestRefused, RequestSubmitted
+from dxmesh_schemas.exchange import RequestSubmitted
+from dxmesh_schemas.exchange_sharing import RequestMaterialsSupplied, RequestWithdrawn
+from dxmesh_schemas.exchange_terms import Terms
 from exchange_svc.access import sees
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceWithdrawn
-from exchange_svc.grant import commands as grants
-from exchange_svc.notice import commands as notices
 from exchange_svc.request import domain, store
-from exchange_svc.request.errors import NotTheProvider, OwnResource, RequestNotFound
+from exchange_svc.request.errors import NotTheRequester, OwnResource, RequestNotFound
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a department asks for, and why (GDSR Art. 20)."""
+class Asked:
+    """What a department asks for, and why (GDSR Art. 20); approved_by: None makes it a draft."""
 
     resource_id: UUID
     items: Sequence[str] | None
@@ -31,25 +32,25 @@ class Terms:
     scenario: str
     purpose: str
     use_until: datetime | None
-    approved_by: str
+    approved_by: str | None
+    terms: Terms
 
 
-async def submit(tx: AsyncSession, terms: Terms, *, by: Principal, now: datetime) -> store.SharingRequest:
-    """Submit a sharing request; a standing consent of the provider answers an unconditional one at once.
+async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime) -> store.SharingRequest:
+    """Enter a request as a draft, which only its requester sees.
 
     Raises: OrganizationUnknown (409), ResourceNotFound (404), ResourceWithdrawn (409), OwnResource (422), ItemsUnknown (422),
-    NotShared (403), UseUntilPast (422).
-    Emits: exchange.request.submitted.v1; with a standing consent exchange.request.granted.v1 and exchange.grant.activated.v1.
-    Source: 政务数据共享条例 Art. 20-21.
+    NotShared (403), UseUntilPast (422), TermsInvalid (422).
+    Source: 政务数据共享条例 Art. 20.
     """
     requester = (await catalog.get_organization(tx, by.own_organization)).ref()
-    resource = await _in_force(tx, terms.resource_id)
+    resource = await in_force(tx, asked.resource_id)
     if resource.provider.organization_id == requester.organization_id:
         detail = f"resource_id: {resource.name} is your own; nothing needs to be granted"
         raise OwnResource(detail, errors=[{"pointer": "/resource_id", "detail": detail}])
-    domain.check_use_until(terms.use_until, now)
-    items = domain.choose_items(resource, terms.items)
-    sharing = domain.sharing_of(resource, items)
+    domain.check_use_until(asked.use_until, now)
+    items = domain.choose_items(resource, asked.items)
+    domain.check_terms(asked.terms, items)
     row = store.SharingRequest(
         request_id=uuid7(),
         resource_id=resource.resource_id,
@@ -59,119 +60,129 @@ async def submit(tx: AsyncSession, terms: Terms, *, by: Principal, now: datetime
         provider_id=resource.provider.organization_id,
         provider=resource.provider.model_dump(mode="json"),
         items=[item.code for item in items],
-        legal_basis=terms.legal_basis,
-        scenario=terms.scenario,
-        purpose=terms.purpose,
-        use_until=terms.use_until,
-        approved_by=terms.approved_by,
-        sharing_type=sharing.value,
-        state=domain.State.SUBMITTED,
-        submitted_at=now,
+        legal_basis=asked.legal_basis,
+        scenario=asked.scenario,
+        purpose=asked.purpose,
+        use_until=asked.use_until,
+        terms=asked.terms.model_dump(mode="json"),
+        sharing_type=domain.sharing_of(resource, items).value,
+        state=domain.State.DRAFT,
+        created_at=now,
     )
     tx.add(row)
     await tx.flush()
+    return row
+
+
+async def approve(tx: AsyncSession, request_id: UUID, *, approved_by: str, by: Principal, now: datetime) -> store.SharingRequest:
+    """Note that the requester's head approved a draft. Raises: RequestNotFound (404), RequestState, RequestAnswered (409).
+
+    Source: 政务数据共享条例 Art. 20 (a request is approved by the head of the unit that asks).
+    """
+    row = await get_own(tx, request_id, by)
+    row.state = domain.advance(domain.State(row.state), domain.Step.APPROVE)
+    row.approved_by, row.approved_at = approved_by, now
+    await tx.flush()
+    return row
+
+
+async def submit(tx: AsyncSession, row: store.SharingRequest, *, now: datetime) -> ResourceSnapshot:
+    """Hand an approved request in to the provider; return the resource as it is in force now, its row locked.
+
+    Raises: RequestState, RequestAnswered (409), ResourceWithdrawn (409), ItemsUnknown, UseUntilPast, TermsInvalid (422), NotShared (403).
+    Emits: exchange.request.submitted.v1.
+    """
+    row.state = domain.advance(domain.State(row.state), domain.Step.SUBMIT)
+    resource = await in_force(tx, row.resource_id)
+    items = domain.choose_items(resource, row.items)
+    domain.check_use_until(row.use_until, now)
+    domain.check_terms(row.read_terms, items)
+    row.resource_version, row.sharing_type = resource.version, domain.sharing_of(resource, items).value
+    row.submitted_at = now
+    await tx.flush()
     submitted = RequestSubmitted(
-        request_id=row.request_id,
-        resource_id=row.resource_id,
-        requester=requester,
-        provider=resource.provider,
+        **named(row),
         items=tuple(row.items),
-        legal_basis=terms.legal_basis,
-        scenario=terms.scenario,
-        purpose=terms.purpose,
-        sharing_type=sharing,
+        legal_basis=row.legal_basis,
+        scenario=row.scenario,
+        purpose=row.purpose,
+        sharing_type=SharingType(row.sharing_type),
         submitted_at=now,
+        use_until=row.use_until,
+        approved_by=row.approved_by,
+        terms=row.read_terms,
     )
     await outbox.add(tx, submitted, now=now)
-    consent = domain.consent_for(resource, sharing)
-    if consent is None:
-        row.state = domain.advance(domain.State.SUBMITTED, domain.Step.REVIEW)
-    else:
-        reason = f"standing consent of {consent.approved_by} of {consent.approved_at.date().isoformat()}"
-        await _grant(tx, row, resource, approved_by=consent.approved_by, reason=reason, now=now)
-    return row
+    return resource
 
 
-async def decide(
-    tx: AsyncSession, request_id: UUID, *, outcome: domain.Outcome, reason: str | None, approved_by: str, by: Principal, now: datetime
-) -> store.SharingRequest:
-    """Answer a sharing request: grant it, or refuse it with reasons.
+async def supply(tx: AsyncSession, request_id: UUID, *, supplied: str, by: Principal, now: datetime) -> store.SharingRequest:
+    """Supply what the provider found missing; the answer is due again.
 
-    Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered (409), ReasonMissing (422), ResourceWithdrawn (409),
-    ItemsUnknown (422), NotShared (403), UseUntilPast (422).
-    Emits: exchange.request.granted.v1 and exchange.grant.activated.v1, or exchange.request.refused.v1.
-    Source: 政务数据共享条例 Art. 20-21.
+    Raises: RequestNotFound (404), RequestState, RequestAnswered (409).
+    Emits: exchange.request.materials_supplied.v1.
     """
-    row = await store.get(tx, request_id, lock=True)
-    if by.own_organization != row.provider_id:
-        if by.own_organization == row.requester_id:
-            raise NotTheProvider(f"request {request_id} is answered by {row.provider_ref.name}, not by its requester")
-        raise RequestNotFound(f"request {request_id} does not exist, or you may not see it")
-    state = domain.advance(domain.State(row.state), domain.step_of(outcome), reason=reason)
-    if state is domain.State.GRANTED:
-        domain.check_use_until(row.use_until, now)
-        resource = await _in_force(tx, row.resource_id)
-        row.sharing_type = domain.sharing_of(resource, domain.choose_items(resource, row.items)).value
-        await _grant(tx, row, resource, approved_by=approved_by, reason=reason, now=now)
-        return row
-    assert reason is not None, "a refusal without a reason does not get here"
-    row.state, row.decided_at, row.decided_by, row.reason = state, now, approved_by, reason
+    row = await get_own(tx, request_id, by)
+    row.state = domain.advance(domain.State(row.state), domain.Step.SUPPLY)
+    if store.is_extended(row):
+        row.state = domain.State.EXTENDED
+    row.supplied, row.supplied_at = supplied, now
     await tx.flush()
-    refused = RequestRefused(
-        request_id=request_id,
-        resource_id=row.resource_id,
-        requester=row.requester_ref,
-        provider=row.provider_ref,
-        decided_at=now,
-        decided_by=approved_by,
-        reason=reason,
-    )
-    await outbox.add(tx, refused, now=now)
+    await outbox.add(tx, RequestMaterialsSupplied(**named(row), supplied=supplied, supplied_at=now), now=now)
     return row
 
 
-async def _in_force(tx: AsyncSession, resource_id: UUID) -> ResourceSnapshot:
-    """Return the version in force, its row locked: what is granted now is granted of this version."""
+async def withdraw(tx: AsyncSession, request_id: UUID, *, reason: str, by: Principal, now: datetime) -> store.SharingRequest:
+    """Take a request back that is not answered yet.
+
+    Raises: RequestNotFound (404), RequestAnswered (409).
+    Emits: exchange.request.withdrawn.v1, if it was handed in.
+    """
+    row = await get_own(tx, request_id, by)
+    known = row.state not in domain.BEFORE_SUBMISSION
+    row.state = domain.advance(domain.State(row.state), domain.Step.WITHDRAW)
+    row.decided_at, row.reason = now, reason
+    await tx.flush()
+    if known:
+        await outbox.add(tx, RequestWithdrawn(**named(row), reason=reason, withdrawn_at=now), now=now)
+    return row
+
+
+async def in_force(tx: AsyncSession, resource_id: UUID) -> ResourceSnapshot:
+    """Return the version in force, its row locked: what is granted now is granted of this version.
+
+    Raises: ResourceNotFound (404), ResourceWithdrawn (409).
+    """
     resource = await catalog.get_resource(tx, resource_id, lock=True)
     if resource.withdrawn_at is not None:
         raise ResourceWithdrawn(f"resource {resource_id} was withdrawn at {resource.withdrawn_at.isoformat()} and gives no grants")
     return resource.read()
 
 
-async def _grant(
-    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, *, approved_by: str, reason: str | None, now: datetime
-) -> None:
-    row.state = domain.advance(domain.State(row.state), domain.Step.GRANT)
-    row.decided_at, row.decided_by, row.reason = now, approved_by, reason
-    await tx.flush()
-    granted = RequestGranted(
-        request_id=row.request_id,
-        resource_id=row.resource_id,
-        requester=row.requester_ref,
-        provider=row.provider_ref,
-        decided_at=now,
-        decided_by=approved_by,
-        reason=reason,
-    )
-    await outbox.add(tx, granted, now=now)
-    grant = await grants.activate(
-        tx,
-        resource,
-        request_id=row.request_id,
-        requester=row.requester_ref,
-        items=row.items,
-        sharing=SharingType(row.sharing_type),
-        use_until=row.use_until,
-        now=now,
-    )
-    await notices.follow(tx, grant, now=now)
-    row.grant_id = grant.grant_id
-    await tx.flush()
+async def get_own(tx: AsyncSession, request_id: UUID, by: Principal) -> store.SharingRequest:
+    """Return the caller's own request, locked. Raises: RequestNotFound (404), NotTheRequester (403) for its provider."""
+    row = await store.get(tx, request_id, lock=True)
+    if by.own_organization != row.requester_id:
+        if by.own_organization == row.provider_id and row.state not in domain.BEFORE_SUBMISSION:
+            raise NotTheRequester(f"request {request_id} is {row.requester_ref.name}'s; its provider answers it")
+        raise RequestNotFound(f"request {request_id} does not exist, or you may not see it")
+    return row
 
 
 async def get_visible(tx: AsyncSession, request_id: UUID, who: Principal) -> store.SharingRequest:
-    """Return a request to its requester, its provider, or the authority. Raises: RequestNotFound (404)."""
+    """Return a request to its requester and, once it is handed in, its provider and the authority. Raises: RequestNotFound (404)."""
     row = await store.get(tx, request_id)
-    if not sees(who, row.requester_id, row.provider_id):
+    mine = who.organization_id == row.requester_id
+    if not mine and (row.state in domain.BEFORE_SUBMISSION or row.submitted_at is None or not sees(who, row.provider_id)):
         raise RequestNotFound(f"request {request_id} does not exist, or you may not see it")
     return row
+
+
+def named(row: store.SharingRequest) -> dict[str, Any]:
+    """Return what every event of a request carries."""
+    return {
+        "request_id": row.request_id,
+        "resource_id": row.resource_id,
+        "requester": row.requester_ref,
+        "provider": row.provider_ref,
+    }

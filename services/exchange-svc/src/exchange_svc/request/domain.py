@@ -1,29 +1,46 @@
-"""Rules of sharing requests: their states, who need not wait, and what may be asked for."""
+"""Rules of sharing requests: their states, who need not wait, and what may be asked for and granted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, SharingType, StandingConsent
-from exchange_svc.request.errors import ItemsUnknown, NotShared, ReasonMissing, RequestAnswered, UseUntilPast
+from dxmesh_schemas.exchange_terms import Mode, Narrowing, Terms
+from exchange_svc.enforcement.rules import Fault, mask_faults, where_faults
+from exchange_svc.grant.errors import TermsInvalid
+from exchange_svc.request.errors import ItemsUnknown, NotShared, ReasonMissing, RequestAnswered, RequestState, UseUntilPast
+
+MASKED_FROM_LEVEL = 3
+"""Items of this level and above leave behind a mask, or with a reason why not (data levels 1 to 4)."""
 
 
 class State(StrEnum):
     """Where a request is."""
 
+    DRAFT = "draft"
+    APPROVED = "approved"  # by the requester's head
     SUBMITTED = "submitted"
     UNDER_REVIEW = "under_review"
+    MATERIALS_REQUESTED = "materials_requested"
+    EXTENDED = "extended"  # under review with more time
     GRANTED = "granted"
     REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
 
 
 class Step(StrEnum):
     """What can happen to a request."""
 
+    APPROVE = "approve"
+    SUBMIT = "submit"
     REVIEW = "review"
+    ASK_MATERIALS = "ask for materials"
+    SUPPLY = "supply materials"
+    EXTEND = "extend"
     GRANT = "grant"
     REFUSE = "refuse"
+    WITHDRAW = "withdraw"
 
 
 class Outcome(StrEnum):
@@ -33,26 +50,43 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
+_WAITING = (State.UNDER_REVIEW, State.EXTENDED)
+_OPEN = (State.DRAFT, State.APPROVED, State.SUBMITTED, State.MATERIALS_REQUESTED, *_WAITING)
 TRANSITIONS: Mapping[tuple[State, Step], State] = MappingProxyType(
     {
+        (State.DRAFT, Step.APPROVE): State.APPROVED,
+        (State.APPROVED, Step.SUBMIT): State.SUBMITTED,
         (State.SUBMITTED, Step.REVIEW): State.UNDER_REVIEW,
         (State.SUBMITTED, Step.GRANT): State.GRANTED,
-        (State.UNDER_REVIEW, Step.GRANT): State.GRANTED,
-        (State.UNDER_REVIEW, Step.REFUSE): State.REFUSED,
+        (State.UNDER_REVIEW, Step.ASK_MATERIALS): State.MATERIALS_REQUESTED,
+        (State.EXTENDED, Step.ASK_MATERIALS): State.MATERIALS_REQUESTED,
+        (State.MATERIALS_REQUESTED, Step.SUPPLY): State.UNDER_REVIEW,
+        (State.UNDER_REVIEW, Step.EXTEND): State.EXTENDED,
+        **{(state, Step.GRANT): State.GRANTED for state in _WAITING},
+        **{(state, Step.REFUSE): State.REFUSED for state in _WAITING},
+        **{(state, Step.WITHDRAW): State.WITHDRAWN for state in _OPEN},
     }
 )
 """Every step there is (政务数据共享条例 Art. 20-21); a pair that is missing is not allowed."""
+OVER = (State.GRANTED, State.REFUSED, State.WITHDRAWN)
+BEFORE_SUBMISSION = (State.DRAFT, State.APPROVED)
+"""States in which nobody but the requester knows of a request."""
 
 
 def advance(state: State, step: Step, *, reason: str | None = None) -> State:
     """Return the state after a step.
 
-    Raises: RequestAnswered (409), ReasonMissing (422) for a refusal that says nothing.
-    Source: 政务数据共享条例 Art. 21.
+    Raises: RequestAnswered (409) for a request that is over, RequestState (409) for one that is not there yet,
+    ReasonMissing (422) for a refusal that says nothing.
+    Source: 政务数据共享条例 Art. 20-21.
     """
     after = TRANSITIONS.get((state, step))
     if after is None:
-        raise RequestAnswered(f"the request is {state.value.replace('_', ' ')}: {step.value} is not possible any more", state=state.value)
+        said = state.value.replace("_", " ")
+        if state in OVER:
+            raise RequestAnswered(f"the request is {said}: {step.value} is not possible any more", state=state.value)
+        possible = ", ".join(one.value for before, one in TRANSITIONS if before is state)
+        raise RequestState(f"the request is {said}: {step.value} is not possible now; what is: {possible}", state=state.value)
     if after is State.REFUSED and not (reason or "").strip():
         detail = "a refusal states its reasons (GDSR Art. 21): give `reason`"
         raise ReasonMissing(detail, errors=[{"pointer": "/reason", "detail": detail}])
@@ -100,16 +134,81 @@ def sharing_of(resource: ResourceSnapshot, items: Sequence[DataItem]) -> Sharing
     return SharingType.CONDITIONAL if SharingType.CONDITIONAL in kinds else SharingType.UNCONDITIONAL
 
 
-def consent_for(resource: ResourceSnapshot, sharing: SharingType) -> StandingConsent | None:
+def check_terms(terms: Terms, items: Sequence[DataItem]) -> None:
+    """Refuse terms that cannot be kept over these items. Raises: TermsInvalid (422) naming each fault."""
+    refuse([*where_faults(terms.where, items), *mask_faults(terms.masks, items)])
+
+
+def refuse(faults: Sequence[Fault]) -> None:
+    """Refuse terms for these faults, if there are any. Raises: TermsInvalid (422)."""
+    if faults:
+        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
+        raise TermsInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+
+
+def unmasked_faults(terms: Terms, items: Sequence[DataItem], reasons: Mapping[str, str]) -> Iterator[Fault]:
+    """Yield what is wrong with a decision that lets items of a high level leave as they are (S08: masking by level)."""
+    masked = {mask.item for mask in terms.masks}
+    known = {item.code for item in items}
+    for code in reasons:
+        if code not in known or code in masked:
+            yield f"/unmasked/{code}", f"{code} is {'masked' if code in masked else 'not among the items'}: no reason is needed"
+    if set(terms.modes) == {Mode.VERIFY}:
+        return
+    for item in items:
+        if item.data_level >= MASKED_FROM_LEVEL and item.code not in masked and item.code not in reasons:
+            yield (
+                "/masks",
+                f"{item.code} is of level {item.data_level}: give it a mask, or say in /unmasked/{item.code} why it leaves as it is",
+            )
+
+
+def narrowed(asked: Terms, answer: Narrowing) -> Terms:
+    """Return what is asked for within what the answer allows.
+
+    Raises: TermsInvalid (422) when no way is left, or a mask or system that was not asked for would widen it.
+    """
+    modes = asked.modes if answer.modes is None else tuple(mode for mode in asked.modes if mode in answer.modes)
+    if not modes:
+        refuse(
+            [("/terms/modes", f"none of {', '.join(answer.modes or ())} was asked for: allow one of {', '.join(asked.modes)}, or refuse")]
+        )
+    if answer.systems is not None and asked.systems and (beyond := set(answer.systems) - set(asked.systems)):
+        refuse([("/terms/systems", f"{', '.join(map(str, sorted(beyond)))}: not asked for; name some of those that were")])
+    calls = [one for one in (asked.calls_per_minute, answer.calls_per_minute) if one is not None]
+    masks = {mask.item: mask for mask in (*asked.masks, *(answer.masks or ()))}
+    return Terms(
+        where=tuple(dict.fromkeys((*asked.where, *answer.where))),
+        masks=tuple(masks.values()),
+        modes=modes,
+        systems=asked.systems if answer.systems is None else answer.systems,
+        calls_per_minute=min(calls, default=None),
+        backfill=asked.backfill,
+    )
+
+
+def consent_for(resource: ResourceSnapshot, items: Sequence[DataItem], sharing: SharingType) -> StandingConsent | None:
     """Return the consent that answers at once, if there is one: only unconditional access can be agreed to in advance.
 
-    Source: 政务数据共享条例 Art. 20 (an answer needs a named approver).
+    Important and core data, and items that leave behind masks, are looked at each time.
+    Source: 政务数据共享条例 Art. 20 (an answer needs a named approver); 数据安全法 Art. 21.
     """
-    return resource.standing_consent if sharing is SharingType.UNCONDITIONAL else None
+    if sharing is not SharingType.UNCONDITIONAL or resource.is_important or resource.is_core:
+        return None
+    return None if any(item.data_level >= MASKED_FROM_LEVEL for item in items) else resource.standing_consent
 
 
-def check_use_until(use_until: datetime | None, now: datetime) -> None:
-    """Refuse a time limit that is over. Raises UseUntilPast (422)."""
+def check_use_until(use_until: datetime | None, now: datetime, *, asked: datetime | None = None) -> None:
+    """Refuse a time limit that is over, or behind the one that was asked for. Raises: UseUntilPast, TermsInvalid (422)."""
     if use_until is not None and use_until <= now:
         detail = f"use_until {use_until.isoformat()} is not after now ({now.isoformat()}): give a later time, or none"
         raise UseUntilPast(detail, errors=[{"pointer": "/use_until", "detail": detail}])
+    if use_until is not None and asked is not None and use_until > asked:
+        refuse(
+            [
+                (
+                    "/use_until",
+                    f"{use_until.isoformat()} is later than the {asked.isoformat()} that was asked for; give that or an earlier time",
+                )
+            ]
+        )

@@ -45,6 +45,30 @@ class ReasonMissing(Invalid):
     slug, title = "reason-missing", "A refusal needs a reason"
 
 
+class RequestState(Conflict):
+    """The request is not yet, or not now, where this can be done."""
+
+    slug, title = "request-state", "The request's state does not allow this"
+
+
+class NotTheRequester(Forbidden):
+    """Only the requester does this to its request."""
+
+    slug, title = "not-the-requester", "Only the requester may do this"
+
+
+class MaterialsAsked(Conflict):
+    """What is missing is asked for once, and all of it at once (GDSR Art. 21)."""
+
+    slug, title = "materials-asked", "Missing material was asked for before"
+
+
+class ExtensionAnswered(Conflict):
+    """No extension waits for an answer, or the request was extended before: once only (GDSR Art. 21)."""
+
+    slug, title = "extension-answered", "There is no extension to answer or to ask for"
+
+
 class RequestAnswered(Conflict):
     """The request is not in a state that allows this."""
 

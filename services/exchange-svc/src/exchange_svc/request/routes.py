@@ -1,28 +1,35 @@
-"""HTTP of sharing requests: submit, see, decide."""
+"""HTTP of sharing requests: draft, approve, submit, see, decide; material that is missing, and more time."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from dxmesh_runtime.auth import Steward, Who
+from dxmesh_runtime.auth import Authority, Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import ItemCode, OrganizationRef, SharingType
+from dxmesh_schemas.exchange_terms import Narrowing, Terms
 from dxmesh_schemas.text import Name, Reason
 from exchange_svc.access import sees_all
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
-from exchange_svc.request import commands, domain, store
+from exchange_svc.grant.errors import TermsInvalid
+from exchange_svc.request import answering, commands, domain, store
 from exchange_svc.request.errors import (
+    ExtensionAnswered,
     ItemsUnknown,
+    MaterialsAsked,
     NotShared,
     NotTheProvider,
+    NotTheRequester,
     OwnResource,
     ReasonMissing,
     RequestAnswered,
     RequestNotFound,
+    RequestState,
     UseUntilPast,
 )
 
@@ -39,16 +46,67 @@ class RequestIn(BaseModel):
     scenario: Reason
     purpose: Reason
     use_until: AwareDatetime | None = Field(default=None, description="with its offset, e.g. 2027-12-31T23:59:59+08:00")
-    approved_by: Name = Field(description="the head of the requester who approved the request")
+    approved_by: Name | None = Field(default=None, description="the head of the requester who approved it; without, it is kept as a draft")
+    terms: Terms = Field(default=Terms(), description="which rows, in which clearness, by which ways")
+
+
+class ApprovalIn(BaseModel):
+    """The requester's head approves the request (GDSR Art. 20)."""
+
+    model_config = ConfigDict(extra="forbid")
+    approved_by: Name
 
 
 class DecisionIn(BaseModel):
-    """The provider's answer (GDSR Art. 21: a refusal states its reasons)."""
+    """The provider's answer (GDSR Art. 21: a refusal states its reasons); a grant may be narrower than what was asked for."""
 
     model_config = ConfigDict(extra="forbid")
     outcome: domain.Outcome
     reason: Reason | None = None
     approved_by: Name = Field(description="the head of the provider who approved the answer")
+    items: list[ItemCode] | None = Field(default=None, max_length=1000, description="some of those asked for; all of them when absent")
+    use_until: AwareDatetime | None = Field(default=None, description="not later than asked for")
+    terms: Narrowing = Narrowing()
+    unmasked: dict[ItemCode, Reason] = Field(
+        default={}, max_length=1000, description="items of level 3 and above that leave as they are, and why"
+    )
+
+
+class MaterialsIn(BaseModel):
+    """Everything that is missing, named at once (GDSR Art. 21)."""
+
+    model_config = ConfigDict(extra="forbid")
+    missing: list[Reason] = Field(min_length=1, max_length=100)
+
+
+class SupplyIn(BaseModel):
+    """What was missing."""
+
+    model_config = ConfigDict(extra="forbid")
+    supplied: Reason
+
+
+class ExtensionIn(BaseModel):
+    """More working days to answer, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+    days: int = Field(ge=1, le=10)
+    reason: Reason
+
+
+class ConsentIn(BaseModel):
+    """The data authority's answer to an extension."""
+
+    model_config = ConfigDict(extra="forbid")
+    consents: bool
+    approved_by: Name
+
+
+class WithdrawalIn(BaseModel):
+    """Why the requester wants it no more."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
 
 
 class RequestOut(BaseModel):
@@ -65,10 +123,18 @@ class RequestOut(BaseModel):
     scenario: str
     purpose: str
     use_until: datetime | None
-    approved_by: str
+    terms: Terms
+    approved_by: str | None
+    approved_at: datetime | None
     sharing_type: SharingType
     state: domain.State
-    submitted_at: datetime
+    created_at: datetime
+    submitted_at: datetime | None
+    missing: list[str] | None
+    missing_asked_at: datetime | None
+    supplied: str | None
+    supplied_at: datetime | None
+    extension: dict[str, Any] | None
     decided_at: datetime | None
     decided_by: str | None
     reason: str | None
@@ -79,11 +145,76 @@ class RequestOut(BaseModel):
     "",
     status_code=201,
     response_model=RequestOut,
-    responses=problems(ResourceNotFound, ResourceWithdrawn, OrganizationUnknown, OwnResource, ItemsUnknown, NotShared, UseUntilPast),
+    responses=problems(
+        ResourceNotFound, ResourceWithdrawn, OrganizationUnknown, OwnResource, ItemsUnknown, NotShared, UseUntilPast, TermsInvalid
+    ),
 )
-async def submit(body: RequestIn, who: Steward, tx: Tx) -> store.SharingRequest:
+async def ask(body: RequestIn, who: Steward, tx: Tx) -> store.SharingRequest:
     """Ask for access to a resource; with the provider's standing consent it is granted in the same answer."""
-    return await commands.submit(tx, commands.Terms(**body.model_dump()), by=who, now=utc_now())
+    asked = commands.Asked(**{name: getattr(body, name) for name in type(body).model_fields})
+    return await answering.ask(tx, asked, by=who, now=utc_now())
+
+
+@router.post("/{request_id}/approval", status_code=201, response_model=RequestOut, responses=problems(RequestNotFound, RequestState))
+async def approve(request_id: UUID, body: ApprovalIn, who: Steward, tx: Tx) -> store.SharingRequest:
+    """Note that the requester's head approved a draft."""
+    return await commands.approve(tx, request_id, approved_by=body.approved_by, by=who, now=utc_now())
+
+
+@router.post(
+    "/{request_id}/submission",
+    status_code=201,
+    response_model=RequestOut,
+    responses=problems(RequestNotFound, RequestState, ResourceWithdrawn, ItemsUnknown, NotShared, UseUntilPast, TermsInvalid),
+)
+async def submit(request_id: UUID, who: Steward, tx: Tx) -> store.SharingRequest:
+    """Hand an approved request in; with the provider's standing consent it is granted in the same answer."""
+    return await answering.submit(tx, request_id, by=who, now=utc_now())
+
+
+@router.post(
+    "/{request_id}/materials",
+    status_code=201,
+    response_model=RequestOut,
+    responses=problems(RequestNotFound, NotTheProvider, RequestState, MaterialsAsked),
+)
+async def ask_materials(request_id: UUID, body: MaterialsIn, who: Steward, tx: Tx) -> store.SharingRequest:
+    """Name everything that is missing, as the provider; once."""
+    return await answering.ask_materials(tx, request_id, missing=body.missing, by=who, now=utc_now())
+
+
+@router.post("/{request_id}/supply", status_code=201, response_model=RequestOut, responses=problems(RequestNotFound, RequestState))
+async def supply(request_id: UUID, body: SupplyIn, who: Steward, tx: Tx) -> store.SharingRequest:
+    """Supply what was missing, as the requester."""
+    return await commands.supply(tx, request_id, supplied=body.supplied, by=who, now=utc_now())
+
+
+@router.post(
+    "/{request_id}/extension",
+    status_code=201,
+    response_model=RequestOut,
+    responses=problems(RequestNotFound, NotTheProvider, RequestState, ExtensionAnswered),
+)
+async def ask_extension(request_id: UUID, body: ExtensionIn, who: Steward, tx: Tx) -> store.SharingRequest:
+    """Ask the data authority for more working days to answer, as the provider."""
+    return await answering.ask_extension(tx, request_id, days=body.days, reason=body.reason, by=who, now=utc_now())
+
+
+@router.post(
+    "/{request_id}/extension/decision",
+    status_code=201,
+    response_model=RequestOut,
+    responses=problems(RequestNotFound, RequestState, ExtensionAnswered),
+)
+async def decide_extension(request_id: UUID, body: ConsentIn, who: Authority, tx: Tx) -> store.SharingRequest:
+    """Consent to an extension, or not, as the data authority."""
+    return await answering.decide_extension(tx, request_id, consents=body.consents, approved_by=body.approved_by, by=who, now=utc_now())
+
+
+@router.post("/{request_id}/withdrawal", status_code=201, response_model=RequestOut, responses=problems(RequestNotFound, NotTheRequester))
+async def withdraw(request_id: UUID, body: WithdrawalIn, who: Steward, tx: Tx) -> store.SharingRequest:
+    """Take a request back that is not answered yet, as the requester."""
+    return await commands.withdraw(tx, request_id, reason=body.reason, by=who, now=utc_now())
 
 
 @router.get("", response_model=Page[RequestOut], responses=problems(CursorInvalid))
@@ -94,7 +225,7 @@ async def list_requests(
     organization_id = None if sees_all(who) else who.own_organization
     after = after_time(cursor)
     rows = await store.list_requests(tx, organization_id=organization_id, state=state, limit=limit + 1, after=after)
-    return cut(rows, limit, lambda row: (row.submitted_at, row.request_id))
+    return cut(rows, limit, lambda row: (row.created_at, row.request_id))
 
 
 @router.get("/{request_id}", response_model=RequestOut, responses=problems(RequestNotFound))
@@ -108,11 +239,18 @@ async def get_request(request_id: UUID, who: Who, tx: Tx) -> store.SharingReques
     status_code=201,
     response_model=RequestOut,
     responses=problems(
-        RequestNotFound, NotTheProvider, RequestAnswered, ReasonMissing, ResourceWithdrawn, ItemsUnknown, NotShared, UseUntilPast
+        RequestNotFound,
+        NotTheProvider,
+        RequestAnswered,
+        ReasonMissing,
+        ResourceWithdrawn,
+        ItemsUnknown,
+        NotShared,
+        UseUntilPast,
+        TermsInvalid,
     ),
 )
 async def decide(request_id: UUID, body: DecisionIn, who: Steward, tx: Tx) -> store.SharingRequest:
     """Answer a sharing request: grant it, or refuse it with reasons."""
-    return await commands.decide(
-        tx, request_id, outcome=body.outcome, reason=body.reason, approved_by=body.approved_by, by=who, now=utc_now()
-    )
+    answer = answering.Answer(**{name: getattr(body, name) for name in type(body).model_fields})
+    return await answering.decide(tx, request_id, answer, by=who, now=utc_now())

@@ -5,23 +5,28 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, or_, select, tuple_
+from sqlalchemy import Index, and_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_schemas.catalog import OrganizationRef
-from exchange_svc.request.domain import State
+from dxmesh_schemas.exchange_terms import Terms
+from exchange_svc.request.domain import BEFORE_SUBMISSION, State
 from exchange_svc.request.errors import RequestNotFound
 from exchange_svc.rows import Base
 
 
 class SharingRequest(Base):
-    """A department's request for items of a resource, and its answer."""
+    """A department's request for items of a resource, and its answer.
+
+    terms: `exchange_terms.Terms` as asked for; what was granted stands with the grant. missing: what the provider asked for, once.
+    extension: days, reason, asked_at; with its answer outcome, consented_by, answered_at.
+    """
 
     __tablename__ = "sharing_request"
     __table_args__ = (
-        Index("ix_sharing_request_requester", "requester_id", "submitted_at", "request_id"),
-        Index("ix_sharing_request_provider", "provider_id", "submitted_at", "request_id"),
+        Index("ix_sharing_request_requester", "requester_id", "created_at", "request_id"),
+        Index("ix_sharing_request_provider", "provider_id", "created_at", "request_id"),
     )
     request_id: Mapped[UUID] = mapped_column(primary_key=True)
     resource_id: Mapped[UUID]
@@ -35,14 +40,27 @@ class SharingRequest(Base):
     scenario: Mapped[str]
     purpose: Mapped[str]
     use_until: Mapped[datetime | None]
-    approved_by: Mapped[str]
+    terms: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    approved_by: Mapped[str | None]
+    approved_at: Mapped[datetime | None]
     sharing_type: Mapped[str]
     state: Mapped[str]
-    submitted_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    submitted_at: Mapped[datetime | None]
+    missing: Mapped[list[Any] | None]
+    missing_asked_at: Mapped[datetime | None]
+    supplied: Mapped[str | None]
+    supplied_at: Mapped[datetime | None]
+    extension: Mapped[dict[str, Any] | None]
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
     reason: Mapped[str | None]
     grant_id: Mapped[UUID | None]
+
+    @property
+    def read_terms(self) -> Terms:
+        """Return what is asked for beside the items."""
+        return Terms.model_validate(self.terms or {})
 
     @property
     def requester_ref(self) -> OrganizationRef:
@@ -53,6 +71,11 @@ class SharingRequest(Base):
     def provider_ref(self) -> OrganizationRef:
         """Return the organization that answers."""
         return OrganizationRef.model_validate(self.provider)
+
+
+def is_extended(row: SharingRequest) -> bool:
+    """Say whether the data authority gave more time to answer."""
+    return row.extension is not None and row.extension.get("outcome") == "granted"
 
 
 async def get(tx: AsyncSession, request_id: UUID, *, lock: bool = False) -> SharingRequest:
@@ -67,13 +90,17 @@ async def get(tx: AsyncSession, request_id: UUID, *, lock: bool = False) -> Shar
 async def list_requests(
     tx: AsyncSession, *, organization_id: UUID | None, state: State | None, limit: int, after: tuple[datetime, UUID] | None
 ) -> Sequence[SharingRequest]:
-    """Return requests an organization made or has to answer (all of them when None), newest first."""
+    """Return requests an organization made or has to answer (all of them when None), newest first; drafts only to who made them."""
+    handed_in = SharingRequest.state.not_in(BEFORE_SUBMISSION)
     query = select(SharingRequest)
-    if organization_id is not None:
-        query = query.where(or_(SharingRequest.requester_id == organization_id, SharingRequest.provider_id == organization_id))
+    if organization_id is None:
+        query = query.where(handed_in)
+    else:
+        to_answer = and_(SharingRequest.provider_id == organization_id, handed_in)
+        query = query.where(or_(SharingRequest.requester_id == organization_id, to_answer))
     if state is not None:
         query = query.where(SharingRequest.state == state)
     if after is not None:
-        query = query.where(tuple_(SharingRequest.submitted_at, SharingRequest.request_id) < after)
-    query = query.order_by(SharingRequest.submitted_at.desc(), SharingRequest.request_id.desc())
+        query = query.where(tuple_(SharingRequest.created_at, SharingRequest.request_id) < after)
+    query = query.order_by(SharingRequest.created_at.desc(), SharingRequest.request_id.desc())
     return (await tx.scalars(query.limit(limit))).all()

@@ -25,6 +25,7 @@ from dxmesh_schemas.exchange import BatchKind, DeliveryCompleted, DispatchOrdere
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery.settings import DeliverySettings
 from exchange_svc.delivery.worker import run_delivery
+from exchange_svc.enforcement.rows import token_keys
 
 TOPICS = [DispatchOrdered.TOPIC, DeliveryCompleted.TOPIC]
 SECONDS = 120
@@ -137,7 +138,7 @@ class Mesh:
     @contextlib.asynccontextmanager
     async def worker(self, **tuning: object) -> AsyncIterator[asyncio.Task[None]]:
         await broker.ensure_topics(self.kafka, TOPICS)
-        task = asyncio.create_task(run_delivery(self.settings, DeliverySettings(**tuning)))
+        task = asyncio.create_task(run_delivery(self.settings, token_keys(b"node"), DeliverySettings(**tuning)))
         try:
             yield task
         finally:

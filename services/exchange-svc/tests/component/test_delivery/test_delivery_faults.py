@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from aiokafka import AIOKafkaProducer
 from dxmesh_runtime.settings import KafkaSettings, ObjectStoreSettings
 from exchange_svc.delivery.worker import run_delivery
+from exchange_svc.enforcement.rows import token_keys
 
 at, servers, store = sys.argv[1:]
 if at:
@@ -33,7 +34,7 @@ if at:
         os._exit(9)
     setattr(AIOKafkaProducer, at, die)
 settings = SimpleNamespace(kafka=KafkaSettings(bootstrap_servers=servers), object_store=ObjectStoreSettings(url=store))
-asyncio.run(run_delivery(settings))
+asyncio.run(run_delivery(settings, token_keys(b"node")))
 """
 
 

@@ -1,0 +1,96 @@
+"""Masks as expressions over columns: what a reader sees in place of a value."""
+
+import hashlib
+from collections.abc import Callable
+from decimal import Decimal
+
+import polars as pl
+
+from dxmesh_schemas.exchange_terms import Drop, GeneraliseDate, GeneraliseNumber, GeneralisePlace, Keep, Mask, Pseudonym, Replace
+from dxmesh_tabular.casting import ZONE
+
+HIDDEN = "*"
+TOKEN_LENGTH = 32
+"""Characters of a pseudonym: 128 bits in hexadecimal."""
+_EVERY = {"month": "1mo", "quarter": "1q", "year": "1y", "decade": "10y"}
+_DIGITS = {"province": 2, "city": 4, "county": 6}
+_CODE = r"^[0-9]{2}(?:[0-9]{2}){0,2}(?:[0-9]{3}){0,2}$"
+
+
+def masked(mask: Mask, kind: pl.DataType, key: bytes) -> pl.Expr:
+    """Return what is shown in place of an item's values; an empty value stays empty.
+
+    kind: the column's type, which stays; which masks it takes is for `rules` to say. key: of the grant's pseudonyms.
+    """
+    column = pl.col(mask.item)
+    match mask:
+        case Keep():
+            return _keep(column, mask.prefix, mask.suffix)
+        case Pseudonym():
+            return column.map_batches(_tokens(key), return_dtype=pl.String)
+        case GeneraliseDate():
+            return _begin(column, mask.to, kind)
+        case GeneraliseNumber():
+            return _border(column, mask.width, kind)
+        case GeneralisePlace():
+            digits = _DIGITS[mask.to]
+            above = pl.concat_str(column.str.slice(0, digits), column.str.slice(digits).str.replace_all(".", "0"))
+            return pl.when(column.str.contains(_CODE)).then(above).alias(mask.item)
+        case Drop():
+            return pl.lit(None, dtype=kind).alias(mask.item)
+        case Replace():
+            return pl.when(column.is_not_null()).then(pl.lit(mask.value)).alias(mask.item)
+
+
+def _keep(column: pl.Expr, prefix: int, suffix: int) -> pl.Expr:
+    length = column.str.len_chars().cast(pl.Int64)
+    hidden = pl.max_horizontal(length - prefix - suffix, 0)
+    shown = hidden > 0
+    first = column.str.head(prefix) if prefix else pl.lit("")
+    last = column.str.tail(suffix) if suffix else pl.lit("")
+    middle = column.str.slice(prefix, hidden).str.replace_all(r"(?s).", HIDDEN)
+    return pl.when(shown).then(pl.concat_str(first, middle, last)).otherwise(column.str.replace_all(r"(?s).", HIDDEN)).name.keep()
+
+
+def _tokens(key: bytes) -> Callable[[pl.Series], pl.Series]:
+    """Return the tokens of a column's values: keyed BLAKE2b-128 over the UTF-8 text (RFC 7693 section 2.9), in hexadecimal."""
+    begun = hashlib.blake2b(digest_size=TOKEN_LENGTH // 2, key=key)
+
+    def token(value: bytes) -> bytes:
+        going = begun.copy()  # a third of the time of beginning anew
+        going.update(value)
+        return going.digest()
+
+    def tokens(column: pl.Series) -> pl.Series:
+        made = [None if value is None else token(value) for value in column.cast(pl.Binary).to_list()]
+        return pl.Series(column.name, made, dtype=pl.Binary).bin.encode("hex")
+
+    return tokens
+
+
+def _begin(column: pl.Expr, to: str, kind: pl.DataType) -> pl.Expr:
+    if isinstance(kind, pl.Datetime):
+        local = column.dt.convert_time_zone(ZONE)
+        return _first(local, to).dt.convert_time_zone("UTC").cast(kind)
+    return _first(column, to)
+
+
+def _first(column: pl.Expr, to: str) -> pl.Expr:
+    if to != "decade":  # polars counts ten years from 1970
+        return column.dt.truncate(_EVERY[to])
+    return column.dt.truncate("1y").dt.offset_by(pl.format("-{}y", column.dt.year() % 10))
+
+
+def _border(column: pl.Expr, width: Decimal, kind: pl.DataType) -> pl.Expr:
+    if kind.is_float():
+        return (column / float(width)).floor() * float(width)
+    if kind.is_integer():
+        return column // int(width) * int(width)
+    assert isinstance(kind, pl.Decimal), f"no item has the type {kind}"
+    step = int(width.scaleb(kind.scale))
+    return ((column.to_physical() // step) * step).map_batches(lambda units: _decimal(units, kind), return_dtype=kind)
+
+
+def _decimal(units: pl.Series, kind: pl.Decimal) -> pl.Series:
+    """Return exact numbers of their units: 12345 with two digits after the point is 123.45."""
+    return (units.cast(pl.Decimal(38, 0)) * pl.Series([Decimal(1).scaleb(-kind.scale)], dtype=kind)).cast(kind)

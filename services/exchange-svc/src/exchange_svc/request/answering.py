@@ -1,0 +1,210 @@
+"""How sharing requests are answered: at once where consent stands, else by the provider, who may ask for material and for time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dxmesh_runtime import outbox
+from dxmesh_runtime.auth import Principal
+from dxmesh_schemas.catalog import ResourceSnapshot, SharingType
+from dxmesh_schemas.exchange import RequestGranted, RequestRefused
+from dxmesh_schemas.exchange_sharing import RequestExtended, RequestExtensionAsked, RequestMaterialsRequested
+from dxmesh_schemas.exchange_terms import Narrowing, Terms
+from exchange_svc.grant import commands as grants
+from exchange_svc.notice import commands as notices
+from exchange_svc.request import commands, domain, store
+from exchange_svc.request.errors import ExtensionAnswered, MaterialsAsked, NotTheProvider, RequestNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's answer: a grant may be narrower than what was asked for, never wider.
+
+    unmasked: for items of a high level that leave as they are, why.
+    """
+
+    outcome: domain.Outcome
+    reason: str | None
+    approved_by: str
+    items: Sequence[str] | None = None
+    use_until: datetime | None = None
+    terms: Narrowing = field(default_factory=Narrowing)
+    unmasked: Mapping[str, str] = field(default_factory=dict)
+
+
+async def ask(tx: AsyncSession, asked: commands.Asked, *, by: Principal, now: datetime) -> store.SharingRequest:
+    """Enter a request; with its head's approval it is handed in, and answered at once where the provider's consent stands.
+
+    Raises: as `commands.draft`.
+    Emits: exchange.request.submitted.v1; with a standing consent exchange.request.granted.v1 and exchange.grant.activated.v1.
+    Source: 政务数据共享条例 Art. 20-21.
+    """
+    row = await commands.draft(tx, asked, by=by, now=now)
+    if asked.approved_by is None:
+        return row
+    await commands.approve(tx, row.request_id, approved_by=asked.approved_by, by=by, now=now)
+    return await _hand_in(tx, row, now=now)
+
+
+async def submit(tx: AsyncSession, request_id: UUID, *, by: Principal, now: datetime) -> store.SharingRequest:
+    """Hand in a request that its head approved. Raises and emits as `ask`; RequestNotFound (404), RequestState (409)."""
+    return await _hand_in(tx, await commands.get_own(tx, request_id, by), now=now)
+
+
+async def _hand_in(tx: AsyncSession, row: store.SharingRequest, *, now: datetime) -> store.SharingRequest:
+    resource = await commands.submit(tx, row, now=now)
+    items = domain.choose_items(resource, row.items)
+    consent = domain.consent_for(resource, items, SharingType(row.sharing_type))
+    if consent is None:
+        row.state = domain.advance(domain.State(row.state), domain.Step.REVIEW)
+        await tx.flush()
+    else:
+        reason = f"standing consent of {consent.approved_by} of {consent.approved_at.date().isoformat()}"
+        answer = Answer(domain.Outcome.GRANTED, reason, consent.approved_by)
+        await _grant(tx, row, resource, answer, row.read_terms, now=now)
+    return row
+
+
+async def decide(tx: AsyncSession, request_id: UUID, answer: Answer, *, by: Principal, now: datetime) -> store.SharingRequest:
+    """Answer a sharing request: grant it, whole or narrowed, or refuse it with reasons.
+
+    Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered, RequestState (409), ReasonMissing (422), ResourceWithdrawn (409),
+    ItemsUnknown (422), NotShared (403), UseUntilPast (422), TermsInvalid (422).
+    Emits: exchange.request.granted.v1 and exchange.grant.activated.v1, or exchange.request.refused.v1.
+    Source: 政务数据共享条例 Art. 20-21.
+    """
+    row = await _to_answer(tx, request_id, by)
+    state = domain.advance(domain.State(row.state), domain.step_of(answer.outcome), reason=answer.reason)
+    if state is domain.State.GRANTED:
+        resource = await commands.in_force(tx, row.resource_id)
+        terms = _narrow(row, resource, answer, now=now)
+        await _grant(tx, row, resource, answer, terms, now=now)
+        return row
+    assert answer.reason is not None, "a refusal without a reason does not get here"
+    row.state, row.decided_at, row.decided_by, row.reason = state, now, answer.approved_by, answer.reason
+    await tx.flush()
+    refused = RequestRefused(**commands.named(row), decided_at=now, decided_by=answer.approved_by, reason=answer.reason)
+    await outbox.add(tx, refused, now=now)
+    return row
+
+
+def _narrow(row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, *, now: datetime) -> Terms:
+    """Put what is granted in place of what was asked for: fewer items, an earlier end; return the terms."""
+    wanted = answer.items if answer.items is not None else row.items
+    if beyond := [code for code in wanted if code not in row.items]:
+        domain.refuse([("/items", f"{', '.join(beyond)}: not asked for; grant of {', '.join(row.items)} only")])
+    items = domain.choose_items(resource, wanted)
+    domain.check_use_until(answer.use_until, now, asked=row.use_until)
+    use_until = answer.use_until or row.use_until
+    domain.check_use_until(use_until, now)
+    terms = domain.narrowed(row.read_terms, answer.terms)
+    domain.check_terms(terms, items)
+    domain.refuse([*domain.unmasked_faults(terms, items, answer.unmasked)])
+    row.items, row.use_until = [item.code for item in items], use_until
+    row.sharing_type = domain.sharing_of(resource, items).value
+    return terms
+
+
+async def _grant(
+    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, terms: Terms, *, now: datetime
+) -> None:
+    row.state = domain.advance(domain.State(row.state), domain.Step.GRANT)
+    row.decided_at, row.decided_by, row.reason = now, answer.approved_by, answer.reason
+    await tx.flush()
+    granted = RequestGranted(**commands.named(row), decided_at=now, decided_by=answer.approved_by, reason=answer.reason)
+    await outbox.add(tx, granted, now=now)
+    given = grants.Given(
+        request_id=row.request_id,
+        requester=row.requester_ref,
+        items=row.items,
+        sharing=SharingType(row.sharing_type),
+        use_until=row.use_until,
+        terms=terms,
+        legal_basis=row.legal_basis,
+        scenario=row.scenario,
+        purpose=row.purpose,
+    )
+    grant = await grants.activate(tx, resource, given, now=now)
+    await notices.follow(tx, grant, now=now)
+    row.grant_id = grant.grant_id
+    await tx.flush()
+
+
+async def ask_materials(
+    tx: AsyncSession, request_id: UUID, *, missing: Sequence[str], by: Principal, now: datetime
+) -> store.SharingRequest:
+    """Name everything that is missing, once; until it is supplied the request waits for its requester.
+
+    Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered, RequestState, MaterialsAsked (409).
+    Emits: exchange.request.materials_requested.v1.
+    Source: 政务数据共享条例 Art. 21 (one notice of all that is missing, no refusal outright).
+    """
+    row = await _to_answer(tx, request_id, by)
+    after = domain.advance(domain.State(row.state), domain.Step.ASK_MATERIALS)
+    if row.missing_asked_at is not None:
+        raise MaterialsAsked(f"material was asked for on {row.missing_asked_at.isoformat()}, and is asked for once: answer the request")
+    row.state, row.missing, row.missing_asked_at = after, list(missing), now
+    await tx.flush()
+    asked = RequestMaterialsRequested(**commands.named(row), missing=tuple(missing), asked_at=now, asked_by=by.subject)
+    await outbox.add(tx, asked, now=now)
+    return row
+
+
+async def ask_extension(
+    tx: AsyncSession, request_id: UUID, *, days: int, reason: str, by: Principal, now: datetime
+) -> store.SharingRequest:
+    """Ask the data authority for more working days to answer.
+
+    Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered, RequestState, ExtensionAnswered (409).
+    Emits: exchange.request.extension_asked.v1.
+    Source: 政务数据共享条例 Art. 21 (at most 10 working days, with the authority's consent).
+    """
+    row = await _to_answer(tx, request_id, by)
+    domain.advance(domain.State(row.state), domain.Step.EXTEND)
+    if row.extension is not None:
+        raise ExtensionAnswered(f"an extension was asked for on {row.extension['asked_at']}, and is asked for once")
+    row.extension = {"days": days, "reason": reason, "asked_at": now.isoformat()}
+    await tx.flush()
+    await outbox.add(tx, RequestExtensionAsked(**commands.named(row), days=days, reason=reason, asked_at=now), now=now)
+    return row
+
+
+async def decide_extension(
+    tx: AsyncSession, request_id: UUID, *, consents: bool, approved_by: str, by: Principal, now: datetime
+) -> store.SharingRequest:
+    """Consent to an extension, or not, as the data authority; the requester learns of it by the event.
+
+    Raises: RequestNotFound (404), RequestAnswered, RequestState, ExtensionAnswered (409).
+    Emits: exchange.request.extended.v1 with the consent.
+    Source: 政务数据共享条例 Art. 21.
+    """
+    row = await store.get(tx, request_id, lock=True)
+    if row.state in domain.BEFORE_SUBMISSION:
+        raise RequestNotFound(f"request {request_id} does not exist, or you may not see it")
+    if row.extension is None or "outcome" in row.extension:
+        raise ExtensionAnswered(f"no extension of request {request_id} waits for an answer")
+    asked = row.extension
+    after = domain.advance(domain.State(row.state), domain.Step.EXTEND)
+    outcome = "granted" if consents else "refused"
+    row.extension = asked | {"outcome": outcome, "consented_by": approved_by, "answered_at": now.isoformat(), "answered": by.subject}
+    if consents:
+        row.state = after
+        extended = RequestExtended(
+            **commands.named(row), days=asked["days"], reason=asked["reason"], consented_by=approved_by, extended_at=now
+        )
+        await outbox.add(tx, extended, now=now)
+    await tx.flush()
+    return row
+
+
+async def _to_answer(tx: AsyncSession, request_id: UUID, by: Principal) -> store.SharingRequest:
+    """Return a request that the caller answers, locked. Raises: RequestNotFound (404), NotTheProvider (403) for its requester."""
+    row = await store.get(tx, request_id, lock=True)
+    if by.own_organization == row.requester_id:
+        raise NotTheProvider(f"request {request_id} is answered by {row.provider_ref.name}, not by its requester")
+    if by.own_organization != row.provider_id or row.state in domain.BEFORE_SUBMISSION or row.submitted_at is None:
+        raise RequestNotFound(f"request {request_id} does not exist, or you may not see it")
+    return row
