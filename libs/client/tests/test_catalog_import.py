@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import fastexcel
 import polars as pl
 import pytest
+import xlsxwriter
 
 from catalog_svc.app import create_app
 from catalog_svc.settings import BootstrapSettings, Settings
@@ -194,7 +196,7 @@ async def test_hundreds_go_in_portions_and_a_break_is_gone_on_from(place: Place)
         ("a.csv", ("信息资源名称,信息项名称,奇怪的列\n").encode(), "奇怪的列"),
         ("a.csv", ("信息资源名称,信息项名称,信息项名称\n").encode(), "twice"),
         ("a.csv", b"", "信息资源名称"),
-        ("a.xlsx", b"no workbook", "no XLSX workbook"),
+        ("a.xlsx", b"no workbook", "not an XLSX workbook"),
         ("a.doc", b"", "ending"),
     ],
 )
@@ -202,6 +204,17 @@ def test_files_that_are_no_catalogue_are_refused_in_one_line(tmp_path: Path, nam
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ClientError, match=words):
         catalog_import.read(tmp_path / name, {})
+
+
+def test_one_cell_far_from_the_table_is_refused_before_the_workbook_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "far.xlsx"
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, HEADER)
+        sheet.write(1_048_575, 16_383, "x")
+    monkeypatch.setattr(fastexcel, "read_excel", lambda _: pytest.fail("it is read: this would end the process"))
+    with pytest.raises(ClientError, match=r"far\.xlsx: .*cells as far as XFD1048576"):
+        catalog_import.read(file, {})
 
 
 class OwnServer:

@@ -4,7 +4,6 @@ import csv
 import importlib
 import io
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +13,12 @@ from typing import Any
 from dxmesh_client import guide
 from dxmesh_client.client import Client
 from dxmesh_client.errors import ClientError
+from dxmesh_schemas.problem import Problem
 
 PORTION = 200
 """Lines a request: small enough that a report comes within seconds, and that little is sent again after a break."""
 _PORTION_BYTES = 8 << 20
 _MOST_ROWS = 1_000_000
-_MOST_INFLATED_BYTES = 256 << 20
 _ENCODINGS = ("utf-8-sig", "gb18030")
 
 
@@ -163,21 +162,19 @@ def _sheet(file: Path, sheet: str | None) -> list[list[str | None]]:
     try:
         fastexcel: Any = importlib.import_module("fastexcel")
         importlib.import_module("polars")
+        read_xlsx: Any = importlib.import_module("dxmesh_tabular.read_xlsx")
     except ImportError as missing:
         raise ClientError(f"reading .xlsx needs {missing.name}: install dxmesh-client[bulk], or save the sheet as CSV") from missing
     try:
-        with zipfile.ZipFile(file) as archive:
-            inflated = sum(part.file_size for part in archive.infolist())
-        if inflated > _MOST_INFLATED_BYTES:
-            raise ClientError(
-                f"{file.name} inflates to {inflated} bytes; at most {_MOST_INFLATED_BYTES} are read: split it, or save it as CSV"
-            )
+        read_xlsx.check_archive(file)  # before the reader, which holds every cell up to the last one, empty or not
         book = fastexcel.read_excel(file)
         name = sheet or book.sheet_names[0]
         if name not in book.sheet_names:
             raise ClientError(f"{file.name} has no sheet {name!r}; it has {', '.join(book.sheet_names)}")
         frame = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
-    except (zipfile.BadZipFile, fastexcel.FastExcelError, IndexError) as wrong:
+    except Problem as refused:
+        raise ClientError(f"{file.name}: {refused.detail}") from refused
+    except (fastexcel.FastExcelError, IndexError) as wrong:
         raise ClientError(f"{file.name} is no XLSX workbook, or it is damaged: {wrong}") from wrong
     if frame.height > _MOST_ROWS:
         raise ClientError(f"the sheet {name!r} has {frame.height} rows; at most {_MOST_ROWS} are read")

@@ -7,6 +7,8 @@ from catalog_svc.claim import consumers as sources
 from catalog_svc.code_set.worker import keep_current
 from catalog_svc.duty.worker import tell_in_time
 from catalog_svc.grant import consumers as grants
+from catalog_svc.grant.store import remove_lapsed
+from catalog_svc.matching.commands import remove_unused_names
 from catalog_svc.mount import consumers as mounts
 from catalog_svc.mount.commands import tell_stale
 from catalog_svc.organization.commands import tell_lapsed
@@ -44,6 +46,8 @@ async def run(settings: Settings) -> None:
             keep_current(database),
             tell_from_time_to_time(database, "stale", tell_stale),
             tell_from_time_to_time(database, "lapsed", tell_lapsed),
+            tell_from_time_to_time(database, "unused_names", remove_unused_names),
+            tell_from_time_to_time(database, "lapsed_grants", remove_lapsed),
         ]
 
     await worker.run_worker(settings, name="catalog-svc", tasks=tasks, pace_seconds=_TELL_SECONDS)

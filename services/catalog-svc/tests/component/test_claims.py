@@ -289,15 +289,12 @@ async def test_an_organization_that_moves_takes_its_items_to_the_new_division(no
     police, population = await department(node, "公安局", persons())
     path = f"/v1/resources/{population['resource_id']}/versions/1"
     snapshot = ResourceSnapshot.model_validate((await node.client.get(path, headers=node.authority)).json())
-    event = OrganizationChanged(
-        organization_id=police["organization_id"],
-        uscc=police["uscc"],
-        name="公安局",
-        level="county",
-        division_code="330602",
-        kind="department",
-    )
-    await deliver(node.sessions, HANDLERS, ResourceChanged(resource_id=snapshot.resource_id, resource=snapshot), event)
+    await deliver(node.sessions, HANDLERS, ResourceChanged(resource_id=snapshot.resource_id, resource=snapshot))
+    body = {"name": "公安局", "level": "county", "division_code": "330602", "kind": "department"}
+    moved = await node.client.put(f"/v1/organizations/{police['organization_id']}", json=body, headers=node.authority)
+    assert moved.status_code == 200, moved.text
+    event = next(one for one in await node.events() if isinstance(one, OrganizationChanged))
+    await deliver(node.sessions, HANDLERS, event)
     await deliver(node.sessions, HANDLERS, event)
     async with node.sessions() as session:
         assert set(await session.scalars(select(ItemEntry.division_code))) == {"330602"}

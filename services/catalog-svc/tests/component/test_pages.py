@@ -160,3 +160,17 @@ async def test_a_code_set_shows_what_became_of_a_code_and_where_sources_differ(n
     assert "330603" not in (await get(node, "/code-sets/gb-t-2260.zhejiang", q="柯桥", on="2000-01-01")).split("来源不一致")[0]
     for odd in ({"code": "999999"}, {"code": "\0"}, {"on": "yesterday"}, {"q": "\0"}, {"code": SCRIPT}):
         assert "<h1>" in await get(node, "/code-sets/gb-t-2260.zhejiang", **odd)
+
+
+async def test_an_operator_of_an_organization_sees_the_drafts_of_that_one_alone(node: Any) -> None:
+    organization, system = await node.provider()
+    other = await node.organization("示例市气象局")
+    draft = await node.resource(organization, system, name="草稿册")
+    own, foreign = (node.headers(one["organization_id"], "operator") for one in (organization, other))
+    for path, is_there in (("", "草稿册"), ("/resources", "草稿册"), ("/systems", "婚姻登记系统")):
+        assert is_there in (await node.client.get(f"/dashboard{path}", headers=own)).text
+        answer = await node.client.get(f"/dashboard{path}", headers=foreign)
+        assert (answer.status_code, is_there in answer.text) == (200, False), path
+    for headers, status in ((own, 200), (foreign, 404)):
+        assert (await node.client.get(f"/v1/resources/{draft['resource_id']}", headers=headers)).status_code == status
+        assert (await node.client.get(f"/dashboard/resources/{draft['resource_id']}", headers=headers)).status_code == status

@@ -13,6 +13,7 @@ from catalog_svc.claim import store as claim_store
 from catalog_svc.claim.errors import ClaimInvalid
 from catalog_svc.duty import commands as duties
 from catalog_svc.duty import store as duty_store
+from catalog_svc.matching import store as items
 from catalog_svc.matching.domain import Verdict
 from catalog_svc.organization import store as organizations
 from catalog_svc.resource import store as resources
@@ -238,7 +239,9 @@ async def _locked(tx: AsyncSession, case_id: UUID) -> store.ArbitrationCase:
     row = await store.get(tx, case_id)
     for organization_id in sorted({row.claimant_organization_id, row.holder_organization_id}):
         await organizations.get(tx, organization_id, lock=True)
-    for resource_id in sorted({row.claimant_resource_id, row.holder_resource_id}):
+    resource_ids = sorted({row.claimant_resource_id, row.holder_resource_id})
+    await items.lock_resources(tx, resource_ids)
+    for resource_id in resource_ids:
         await claims.index(tx, await resources.get(tx, resource_id))
     await claim_store.lock_division(tx, row.division_code)
     return await store.get(tx, case_id, lock=True)

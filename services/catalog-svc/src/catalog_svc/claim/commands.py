@@ -1,13 +1,11 @@
 """What makes an item the source of a data element, and what ends it."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.arbitration import closing
@@ -79,6 +77,7 @@ async def candidate(tx: AsyncSession, resource_id: UUID, code: str, *, by: Princ
     if not resource_commands.may_edit(by, row.organization_id):
         raise Forbidden("sources are claimed by a steward of the provider or the data authority")
     organization = await organizations.get(tx, row.organization_id, lock=True)
+    await items.lock_resources(tx, [resource_id])
     await index(tx, row)
     await store.lock_division(tx, organization.division_code)
     row = await resources.get(tx, resource_id, lock=True)
@@ -93,10 +92,7 @@ async def index(tx: AsyncSession, row: resources.Resource) -> None:
     if row.version and row.withdrawn_at is None:
         known = await items.newest_versions(tx, [row.resource_id])
         if known.get(row.resource_id, 0) < row.version:
-            snapshot = await _in_force(tx, row)
-            with suppress(IntegrityError):  # the event was handled in the same moment, and has done it
-                async with tx.begin_nested():
-                    await matching.index(tx, [snapshot])
+            await matching.index(tx, [await _in_force(tx, row)])
 
 
 async def _in_force(tx: AsyncSession, row: resources.Resource) -> ResourceSnapshot:

@@ -28,6 +28,7 @@ async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
 
 async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001
     """Forget the resource's items and release what they were the source of."""
+    await items.lock_resources(tx, [event.resource_id])  # before a division, as whoever indexes does
     await commands.end_of_resource(
         tx, event.resource_id, kept=frozenset(), reason=f"the resource was withdrawn: {event.reason}", now=utc_now()
     )
@@ -36,7 +37,7 @@ async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta
 
 async def on_organization_changed(tx: AsyncSession, event: OrganizationChanged, meta: Meta) -> None:  # noqa: ARG001
     """Follow an organization to its division."""
-    await items.move_organization(tx, event.organization_id, event.division_code)
+    await matching.move_organization(tx, event.organization_id)
 
 
 HANDLERS: Handlers = {

@@ -51,6 +51,12 @@ async def end(tx: AsyncSession, grant_id: UUID) -> None:
     await tx.execute(delete(GrantInForce).where(GrantInForce.grant_id == grant_id))
 
 
+async def remove_lapsed(tx: AsyncSession, now: datetime) -> int:
+    """Take out the grants whose term is over; return of how many. What moves or ends one later finds nothing to change."""
+    lapsed = delete(GrantInForce).where(GrantInForce.use_until <= now).returning(GrantInForce.grant_id)
+    return len((await tx.scalars(lapsed)).all())
+
+
 async def list_of(tx: AsyncSession, resource_id: UUID, *, now: datetime) -> Sequence[GrantInForce]:
     """Return a resource's grants whose term is not over, oldest first."""
     query = select(GrantInForce).where(

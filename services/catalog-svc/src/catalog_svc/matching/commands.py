@@ -13,6 +13,8 @@ from catalog_svc.matching.domain import DOUBTFUL, Element, Lexicon, Name
 from catalog_svc.matching.errors import SynonymInvalid, SynonymNotFound
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot
 
+_REMOVED_AT_ONCE = 5_000
+
 
 @lru_cache(maxsize=4)
 def _lexicon(own: tuple[tuple[str, str], ...]) -> Lexicon:
@@ -27,6 +29,7 @@ async def lexicon(tx: AsyncSession) -> Lexicon:
 async def index(tx: AsyncSession, resources: Sequence[ResourceSnapshot]) -> list[ResourceSnapshot]:
     """Put versions' items into the index; return those versions it has now: the newest of each resource, none older than it had."""
     newest = {one.resource_id: one for one in sorted(resources, key=lambda one: one.version)}
+    await store.lock_resources(tx, newest)
     known = await store.newest_versions(tx, newest)
     taken = [one for one in newest.values() if one.version >= known.get(one.resource_id, 0)]
     if not taken:
@@ -34,7 +37,10 @@ async def index(tx: AsyncSession, resources: Sequence[ResourceSnapshot]) -> list
     words = await lexicon(tx)
     elements = [(one, item, words.of_item(item)) for one in taken for item in one.items]
     await store.add_names(tx, [element.name for _, _, element in elements if element.name.key])
-    await store.put_entries(tx, [one.resource_id for one in taken], [_entry(*element) for element in elements])
+    # where the provider is by now: it may have moved since the version was published
+    divisions = await store.divisions_of(tx, {one.provider.organization_id for one in taken})
+    entries = [_entry(*element) | {"division_code": divisions[element[0].provider.organization_id]} for element in elements]
+    await store.put_entries(tx, [one.resource_id for one in taken], entries)
     return taken
 
 
@@ -45,7 +51,6 @@ def _entry(resource: ResourceSnapshot, item: DataItem, element: Element) -> dict
         "item": item.code,
         "resource_version": resource.version,
         "organization_id": resource.provider.organization_id,
-        "division_code": resource.provider.division_code,
         "name": item.name,
         "plain": name.plain,
         "key": name.key,
@@ -95,7 +100,7 @@ async def put_synonym(tx: AsyncSession, term: str, *, concept: str, by: str, now
     if len(plain) < 2:  # a single character stands in too many names
         detail = "has one character; a term needs two or more"
         raise SynonymInvalid(f"path:term: {detail}", errors=[{"pointer": "path:term", "detail": detail}])
-    await store.lock_synonyms(tx)
+    await store.lock_whole(tx)
     row = await store.find_synonym(tx, plain)
     if row is None:
         row = store.Synonym(term=plain, concept=meaning, entered_by=by, entered_at=now)
@@ -110,7 +115,7 @@ async def put_synonym(tx: AsyncSession, term: str, *, concept: str, by: str, now
 async def remove_synonym(tx: AsyncSession, term: str) -> None:
     """Forget what a term means on this node; a shipped synonym is in force again. Raises: SynonymNotFound (404)."""
     plain = domain.normalized(term)[0]
-    await store.lock_synonyms(tx)
+    await store.lock_whole(tx)
     row = await store.find_synonym(tx, plain) if plain else None
     if row is None:
         raise SynonymNotFound(f"the node has no synonym of its own for {term!r}; shipped ones are overridden with PUT")
@@ -121,6 +126,7 @@ async def remove_synonym(tx: AsyncSession, term: str) -> None:
 
 async def rekey_all(tx: AsyncSession) -> int:
     """Bring every indexed name to the words in force, as after a release that ships others; return how many changed."""
+    await store.lock_whole(tx)
     return await _brought(tx, await store.all_entries(tx))
 
 
@@ -143,3 +149,19 @@ async def _brought(tx: AsyncSession, entries: Sequence[store.ItemEntry]) -> int:
 async def forget(tx: AsyncSession, resource_id: UUID) -> None:
     """Take a resource's items out of the index."""
     await store.remove_entries(tx, [resource_id])
+
+
+async def move_organization(tx: AsyncSession, organization_id: UUID) -> None:
+    """Bring an organization's items to the division it is in now, also those a version is being indexed with meanwhile."""
+    await store.lock_whole(tx)
+    await store.move_organization(tx, organization_id)
+
+
+async def remove_unused_names(tx: AsyncSession, now: datetime) -> int:  # noqa: ARG001  # nothing of it depends on the time
+    """Take out names that no item has any more; return of how many. What is indexed meanwhile keeps its names."""
+    if not await store.unused_names(tx, most=1):  # so that nobody waits for nothing
+        return 0
+    await store.lock_whole(tx)
+    unused = await store.unused_names(tx, most=_REMOVED_AT_ONCE)
+    await store.remove_names(tx, unused)
+    return len(unused)

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_svc.matching.domain import Element, Name
+from catalog_svc.organization.store import Organization
 from catalog_svc.rows import Base
 
 MOST_CANDIDATES = 20
@@ -152,10 +153,17 @@ async def remove_entries(tx: AsyncSession, resource_ids: Collection[UUID]) -> No
     await tx.execute(delete(ItemEntry).where(ItemEntry.resource_id.in_(resource_ids)))
 
 
-async def move_organization(tx: AsyncSession, organization_id: UUID, division_code: str) -> None:
-    """Set the division of an organization's items."""
-    moved = (ItemEntry.organization_id == organization_id) & (ItemEntry.division_code != division_code)
-    await tx.execute(update(ItemEntry).where(moved).values(division_code=division_code))
+async def divisions_of(tx: AsyncSession, organization_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return where these organizations are now."""
+    query = select(Organization.organization_id, Organization.division_code)
+    return dict((await tx.execute(query.where(Organization.organization_id.in_(organization_ids)))).all())
+
+
+async def move_organization(tx: AsyncSession, organization_id: UUID) -> None:
+    """Bring an organization's items to the division it is in now."""
+    here = select(Organization.division_code).where(Organization.organization_id == organization_id).scalar_subquery()
+    moved = (ItemEntry.organization_id == organization_id) & (ItemEntry.division_code != here)
+    await tx.execute(update(ItemEntry).where(moved).values(division_code=here))
 
 
 async def get_entry(tx: AsyncSession, resource_id: UUID, item: str) -> ItemEntry | None:
@@ -255,9 +263,42 @@ async def own_synonyms(tx: AsyncSession) -> dict[str, str]:
     return dict((await tx.execute(select(Synonym.term, Synonym.concept))).all())
 
 
-async def lock_synonyms(tx: AsyncSession) -> None:
-    """Let one transaction at a time change synonyms: each brings the index to all that are in force, also when a name says several."""
-    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("catalog_svc.matching.synonym", 0))))
+_WHOLE = func.hashtextextended("catalog_svc.matching.index", 0)
+_LOCK_RESOURCES = text(
+    """
+    SELECT pg_advisory_xact_lock(key)
+    FROM (SELECT DISTINCT hashtextextended('catalog_svc.matching.resource ' || id, 0) AS key
+          FROM unnest(CAST(:ids AS uuid[])) AS id ORDER BY 1) AS keys
+    """
+)
+
+
+async def lock_whole(tx: AsyncSession) -> None:
+    """Let one transaction alone change the index as a whole: its words, its divisions, which names it has."""
+    await tx.execute(select(func.pg_advisory_xact_lock(_WHOLE)))
+
+
+async def lock_resources(tx: AsyncSession, resource_ids: Collection[UUID]) -> None:
+    """Let one transaction at a time index these resources, and none while the index changes as a whole.
+
+    The keys are locked in one order, before any division and any resource, so that two that index the same never wait for each other.
+    """
+    await tx.execute(select(func.pg_advisory_xact_lock_shared(_WHOLE)))
+    await tx.execute(_LOCK_RESOURCES, {"ids": list(resource_ids)})
+
+
+_UNUSED = text("SELECT key FROM item_name n WHERE NOT EXISTS (SELECT FROM item_entry e WHERE e.key = n.key) LIMIT :most")
+
+
+async def unused_names(tx: AsyncSession, *, most: int) -> Sequence[str]:
+    """Return names that no item has."""
+    return (await tx.scalars(_UNUSED, {"most": most})).all()
+
+
+async def remove_names(tx: AsyncSession, keys: Collection[str]) -> None:
+    """Take names out, and what they are found by."""
+    await tx.execute(delete(ItemToken).where(ItemToken.key.in_(keys)))
+    await tx.execute(delete(ItemName).where(ItemName.key.in_(keys)))
 
 
 async def find_synonym(tx: AsyncSession, term: str) -> Synonym | None:

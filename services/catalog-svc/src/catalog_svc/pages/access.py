@@ -29,8 +29,7 @@ from dxmesh_schemas.problem import Problem, TooLarge, Unreadable
 FORM_TOKEN = "form_token"
 MOST_UPLOADED_BYTES = 64 << 20
 _MOST_FIELDS_UPLOADED = 20
-_SEES_ALL = ("operator", "authority")
-_OF_AN_ORGANIZATION = ("steward", "cdo")
+_OF_AN_ORGANIZATION = ("steward", "cdo", "operator")
 _THIS_MACHINE = "this machine"
 _ISSUER_SECONDS = 10
 
@@ -75,8 +74,8 @@ class Uploaded(Posted):
 
 
 def sees_all(who: Principal) -> bool:
-    """Say whether the reader sees every organization's drafts, systems and steps."""
-    return any(who.has(role) for role in _SEES_ALL)
+    """Say whether the reader sees every organization's drafts, systems and steps: the authority, and an operator of the node itself."""
+    return who.has("authority") or (who.has("operator") and who.organization_id is None)
 
 
 def own_only(who: Principal) -> UUID | None:
@@ -85,7 +84,7 @@ def own_only(who: Principal) -> UUID | None:
 
 
 def may_look(who: Principal) -> bool:
-    """Say whether a principal may look: operators and the authority, stewards and CDOs that act for an organization."""
+    """Say whether a principal may look: operators and the authority, and who acts for an organization."""
     return sees_all(who) or (who.organization_id is not None and any(who.has(role) for role in _OF_AN_ORGANIZATION))
 
 
