@@ -20,6 +20,8 @@ from exchange_svc.grant import routes as grants
 from exchange_svc.request import routes as requests
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
+from exchange_svc.stream import routes as streams
+from exchange_svc.stream.inflow import Inflow
 from exchange_svc.upload import routes as uploads
 from exchange_svc.upload.arrivals import Arrivals
 
@@ -58,11 +60,13 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
             idle_seconds=settings.uploads.idle_seconds,
             max_open=settings.uploads.max_open,
         )
+        inflow = Inflow(database, intake, idle_seconds=settings.streams.idle_seconds, max_open=settings.streams.max_open)
         sweeping = asyncio.create_task(arrivals.keep_swept(), name="uploads")
         try:
             yield {
                 "intake": intake,
                 "arrivals": arrivals,
+                "inflow": inflow,
                 "upload_max_bytes": settings.limits.body_max_bytes,
                 "objects": objects,
                 "jwks": signing.jwks(key.public_key()),
@@ -82,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings,
         name="exchange-svc",
         title="exchange-svc",
-        routers=[batches.router, uploads.router, requests.router, grants.router, keys, dashboard.router],
+        routers=[batches.router, uploads.router, streams.router, requests.router, grants.router, keys, dashboard.router],
         state=_state(settings),
     )
     found.add_middleware(uploads.Tus)

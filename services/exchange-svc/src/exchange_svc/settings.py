@@ -23,6 +23,13 @@ class UploadsSettings(Group):
     max_open: int = Field(default=100, ge=1, description="unfinished uploads of one organization")
 
 
+class StreamsSettings(Group):
+    """Streams of rows over long-lived connections."""
+
+    idle_seconds: float = Field(default=300, gt=0, description="a stream that brings nothing for so long is ended")
+    max_open: int = Field(default=200, ge=1, description="streams one process serves at a time, each with up to 16 MiB in memory")
+
+
 class LimitsSettings(Group):
     """What one push may be, and how many are read at a time."""
 
@@ -45,5 +52,6 @@ class Settings(ServiceSettings):
     staging: StagingSettings = StagingSettings()
     limits: LimitsSettings = LimitsSettings()
     uploads: UploadsSettings = UploadsSettings()
+    streams: StreamsSettings = StreamsSettings()
     node: NodeSettings = NodeSettings()
     delivery: DeliverySettings = DeliverySettings()

@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import Database, utc_now
@@ -17,7 +19,7 @@ from dxmesh_tabular.chunk import ReadOptions
 from dxmesh_tabular.media import MediaType
 from dxmesh_tabular.store import ObjectStore, sha256_of
 from exchange_svc.batch import commands, domain, store
-from exchange_svc.batch.errors import BodyTooLarge
+from exchange_svc.batch.errors import BatchConflict, BodyTooLarge
 from exchange_svc.batch.inflate import ContentCoding, inflate
 from exchange_svc.batch.staging import Place, Staging, room
 
@@ -25,6 +27,9 @@ _WRITE_BYTES = 1 << 20
 _SMALL_BYTES = 1 << 20
 _SMALL_AT_ONCE = 4
 _TEXT = (MediaType.CSV, MediaType.NDJSON, MediaType.JSON)
+
+
+Claim = Callable[[AsyncConnection], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,25 @@ class Intake:
             place.body.hardlink_to(file)
             pushed = await self._in_turn(place, resource, batch_id, declared, arrived)
         return await self._enter(resource, pushed)
+
+    async def take_bytes(
+        self, resource_id: UUID, batch_id: UUID, declared: Declaration, content: bytes, claim: Claim, *, by: Principal
+    ) -> store.Batch:
+        """Take in a small body under an id that `claim` gives it, in one transaction with that; it may refuse.
+
+        Objects of a refused one stay: whoever has the claim now may have put the same, under the same name.
+        Raises: BatchConflict (409), what `claim` raises, and what `push` does.
+        """
+        resource, _ = await self.admit(resource_id, batch_id, declared, by=by)
+        arrived = Arrived(hashlib.sha256(content).hexdigest(), len(content), (content,))
+        with self._staging.place() as place:
+            pushed = await self._in_turn(place, resource, batch_id, declared, arrived)
+        async with self._database.engine.begin() as connection:
+            await claim(connection)
+            row = await commands.receive(connection, resource, pushed, sign=self._sign, node=self._node, now=utc_now())
+            if row is None:
+                raise BatchConflict(f"batch {batch_id} was pushed by itself before; begin another stream")
+        return row
 
     async def admit(self, resource_id: UUID, batch_id: UUID, declared: Declaration, *, by: Principal) -> tuple[ResourceSnapshot, bool]:
         """Say under which version a body would be taken in, and whether its batch exists already.
