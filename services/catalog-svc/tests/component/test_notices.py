@@ -15,6 +15,8 @@ from dxmesh_runtime.testing import deliver, serving
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_events import ResourceChangeAnnounced, ResourceChanged, ResourceReturned
 from dxmesh_schemas.exchange import GrantActivated, GrantMoved, GrantTerminated, ViewSnapshot
+from dxmesh_schemas.exchange_sharing import GrantExpired, GrantTermsChanged
+from dxmesh_schemas.exchange_terms import Terms
 
 PUBLIC_URL = "http://catalog.test"
 
@@ -272,6 +274,30 @@ async def test_a_grant_that_moved_reads_what_the_version_in_force_has(node: Any,
     async with node.sessions() as tx:
         [kept] = await grants.list_of(tx, event.resource_id, now=utc_now())
     assert kept.items == ["street_code"]
+
+
+async def test_a_grant_with_other_terms_is_kept_as_it_reads_then_and_one_that_expired_is_forgotten(node: Any, used: Any) -> None:
+    _, _, _, event = used
+    known = event.model_dump(include={"grant_id", "request_id", "resource_id", "requester"})
+    view = event.view.model_copy(update={"items": ("street_name",)})
+    until = utc_now() + timedelta(days=2)
+    changed = GrantTermsChanged(
+        **known,
+        view=view,
+        terms=Terms(),
+        former_topic=event.view.topic,
+        use_until=until,
+        reason="只限街道名称",
+        changed_by="局长",
+        changed_at=utc_now(),
+    )
+    await deliver(node.sessions, HANDLERS, changed)
+    async with node.sessions() as tx:
+        [kept] = await grants.list_of(tx, event.resource_id, now=utc_now())
+    assert (kept.items, kept.use_until) == (["street_name"], until)
+    await deliver(node.sessions, HANDLERS, GrantExpired(**known, use_until=until, expired_at=until))
+    async with node.sessions() as tx:
+        assert not await grants.list_of(tx, event.resource_id, now=utc_now())
 
 
 async def test_grants_are_kept_while_they_are_in_force(node: Any, used: Any) -> None:

@@ -46,6 +46,11 @@ async def move(tx: AsyncSession, grant_id: UUID, items: Sequence[str]) -> None:
     await tx.execute(update(GrantInForce).where(GrantInForce.grant_id == grant_id).values(items=list(items)))
 
 
+async def limit(tx: AsyncSession, grant_id: UUID, use_until: datetime | None) -> None:
+    """Enter until when a grant reads."""
+    await tx.execute(update(GrantInForce).where(GrantInForce.grant_id == grant_id).values(use_until=use_until))
+
+
 async def end(tx: AsyncSession, grant_id: UUID) -> None:
     """Take out a grant that is over."""
     await tx.execute(delete(GrantInForce).where(GrantInForce.grant_id == grant_id))
