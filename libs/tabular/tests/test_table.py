@@ -193,9 +193,9 @@ def test_a_fold_that_another_one_overtook_is_a_conflict_and_loses_nothing(
 ) -> None:
     one, two = batches.put(1, "append", [("a", "1")]), batches.put(2, "append", [("b", "2")])
     fold(store, one)
-    opened = table._open_or_create(store, RESOURCE, ITEMS)
+    opened = table._open(store, table.table_key(RESOURCE))
     fold(store, two)
-    monkeypatch.setattr(table, "_open_or_create", lambda *_: opened)
+    monkeypatch.setattr(table, "_open", lambda *_: opened)
     with pytest.raises(Conflict, match="another fold"):
         fold(store, two)
     assert rows(store) == [(1, 1, "a", "1"), (2, 1, "b", "2")]
@@ -205,7 +205,7 @@ def test_a_fold_that_another_one_overtook_is_a_conflict_and_loses_nothing(
 
 def test_a_foreign_commit_in_between_is_a_conflict_too(store: ObjectStore, batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
     fold(store, batches.put(1, "append", [("a", "1")]))
-    opened = table._open_or_create(store, RESOURCE, ITEMS)
+    opened = table._open(store, table.table_key(RESOURCE))
     other = pl.DataFrame(
         [(9, 9, "x", "y")], schema={"sequence_": pl.Int64, "row_": pl.Int64, "Id": pl.String, "name": pl.String}, orient="row"
     )
@@ -215,7 +215,7 @@ def test_a_foreign_commit_in_between_is_a_conflict_too(store: ObjectStore, batch
         mode="append",
         commit_properties=CommitProperties(app_transactions=[Transaction("other", 1)]),
     )
-    monkeypatch.setattr(table, "_open_or_create", lambda *_: opened)
+    monkeypatch.setattr(table, "_open", lambda *_: opened)
     with pytest.raises(Conflict):
         fold(store, batches.put(2, "upsert", [("a", "2")]))
 
@@ -241,17 +241,6 @@ def test_pages_walk_over_every_row_once_in_order(store: ObjectStore, batches: Ba
         after = page.select("sequence_", "row_").row(-1)
     assert [row[2] for row in seen] == [f"{n}-{i}" for n in range(1, 6) for i in range(n)]
     assert {row[3] for row in seen} == {None}
-
-
-def test_many_small_files_are_merged_without_changing_the_rows(
-    store: ObjectStore, batches: Batches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table, "COMPACT_FILES", 3)
-    for n in range(1, 7):
-        state = fold(store, batches.put(n, "append", [(str(n), "x")]))
-    assert (state.sequence, state.row_count) == (6, 6)
-    assert len(DeltaTable(store.uri(table.table_key(RESOURCE)), storage_options=store.storage_options).file_uris()) <= 4
-    assert [row[0] for row in rows(store, "Id")] == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_a_resource_without_a_table_has_no_state(store: ObjectStore) -> None:

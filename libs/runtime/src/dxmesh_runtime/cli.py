@@ -6,9 +6,9 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 import uvicorn
@@ -19,8 +19,11 @@ from pydantic import ValidationError
 from dxmesh_runtime import app as http
 from dxmesh_runtime import telemetry
 from dxmesh_runtime.settings import ServiceSettings
+from dxmesh_schemas.problem import Problem
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
+_MODES = ("api", "worker", "all", "migrate", "replay")
 _GRACE_SECONDS = 5
 _COLLECT_AFTER = (20_000, 20, 50)  # objects made, and collections of the younger, before each generation is looked at
 
@@ -35,6 +38,7 @@ class ServiceSpec:
     create_app: Callable[[Any], FastAPI]
     run_worker: Callable[[Any], Coroutine[Any, Any, None]]
     replay: Callable[[Any], Awaitable[tuple[int, int]]] | None = None
+    tools: Mapping[str, Callable[[Any, str], Awaitable[str]]] = field(default_factory=dict)  # by name: (settings, argument) → what was done
 
 
 class _Server(uvicorn.Server):
@@ -91,8 +95,13 @@ def _settings(spec: ServiceSpec) -> ServiceSettings:
 def main(spec: ServiceSpec) -> None:
     """Run a service's command line; ends with 0, with 1 after a failure, with 2 for wrong usage or settings."""
     parser = argparse.ArgumentParser(prog=f"python -m {spec.package}", description=f"Run {spec.name}.")
-    parser.add_argument("mode", choices=["api", "worker", "all", "migrate", "replay"])
-    mode = parser.parse_args().mode
+    modes = parser.add_subparsers(dest="mode", required=True, metavar="|".join([*_MODES, *spec.tools]))
+    for name in _MODES:
+        modes.add_parser(name)
+    for name in spec.tools:
+        modes.add_parser(name).add_argument("argument", metavar="ID")
+    arguments = parser.parse_args()
+    mode = arguments.mode
     settings = _settings(spec)
     telemetry.set_up(settings.telemetry, spec.name)
     if mode == "migrate":
@@ -107,6 +116,13 @@ def main(spec: ServiceSpec) -> None:
         done, again = uvloop.run(_awaited(spec.replay(settings)))
         print(f"{done} records took effect, {again} were parked again")
         raise SystemExit(1 if again else 0)
+    if mode in spec.tools:
+        try:
+            print(uvloop.run(_awaited(spec.tools[mode](settings, arguments.argument))))
+        except Problem as problem:
+            print(f"{spec.name}: {problem.detail}", file=sys.stderr)
+            raise SystemExit(1) from None
+        return
     app = http.build(settings, name=spec.name, title=spec.name, routers=[]) if mode == "worker" else spec.create_app(settings)
     _calm_collector()
     try:
@@ -126,5 +142,5 @@ def _calm_collector() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
-async def _awaited(work: Awaitable[tuple[int, int]]) -> tuple[int, int]:
+async def _awaited(work: Awaitable[T]) -> T:
     return await work

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -24,6 +26,15 @@ from dxmesh_schemas.problem import Conflict, NotFound, Unavailable
 CHUNK_BYTES = 1 << 20
 _DIGEST = "sha256"  # user metadata of an S3 object
 _SINGLE_PUT_BYTES = 8 << 20  # up to here S3 itself refuses to overwrite (If-None-Match)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing tells it."""
+
+    key: str
+    byte_count: int
+    put_at: datetime
 
 
 class ObjectStore:
@@ -92,6 +103,31 @@ class ObjectStore:
             path = Path(folder) / "content"
             path.write_bytes(content)
             return self.put_file(key, path, row_count=row_count)
+
+    @contextmanager
+    def new_file(self, key: str) -> Iterator[Path]:
+        """Give a path to write a file to, put under a key that nobody else uses: on disk, bytes and name, when the block ends.
+
+        A block that is cut short may leave a part of it under the key.
+        """
+        if self._root is not None:
+            target = self._root / _checked(key)
+            _make_folders(target.parent)
+            with _answered(key):
+                yield target
+                sync(target)
+                sync(target.parent)
+            return
+        with tempfile.NamedTemporaryFile(prefix="dxmesh-object-") as file:
+            yield Path(file.name)
+            with _answered(key):
+                obstore.put(self._store, _checked(key), Path(file.name))
+
+    def list_objects(self, folder: str) -> Iterator[Listed]:
+        """Yield every object below a folder; one that is not there has none."""
+        with _answered(folder):
+            for page in obstore.list(self._store, f"{_checked(folder)}/"):
+                yield from (Listed(entry["path"], entry["size"], entry["last_modified"]) for entry in page)
 
     def get_bytes(self, key: str) -> bytes:
         """Return an object's whole content. Raises: NotFound (404)."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
 from exchange_svc.delivery.settings import DeliverySettings
+from exchange_svc.table.settings import TableSettings
 
 
 class StagingSettings(Group):
@@ -55,3 +56,4 @@ class Settings(ServiceSettings):
     streams: StreamsSettings = StreamsSettings()
     node: NodeSettings = NodeSettings()
     delivery: DeliverySettings = DeliverySettings()
+    table: TableSettings = TableSettings()

@@ -1,11 +1,12 @@
-"""What is wired for Kafka: the consumers of this service, the delivery worker, and their replay."""
+"""What is wired for Kafka: the consumers of this service, the delivery worker, their replay, and the rebuilding of a table."""
 
 from collections.abc import Coroutine, Sequence
 from typing import Any
+from uuid import UUID
 
 from dxmesh_runtime import signing, worker
 from dxmesh_runtime.consumer import Consumer
-from dxmesh_runtime.db import Database
+from dxmesh_runtime.db import Database, connect, utc_now
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.batch import consumers as batches
 from exchange_svc.catalog import consumers as catalog
@@ -14,7 +15,10 @@ from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
+from exchange_svc.table import commands as table_commands
 from exchange_svc.table import consumers as tables
+from exchange_svc.table.errors import TableNotBegun
+from exchange_svc.table.worker import run_upkeep
 
 _REPLICA_SECONDS = 0.1  # between two groups of the catalogue's changes
 _RECORD_SECONDS = 0.5  # between two groups of deliveries that are noted: nobody waits for the note
@@ -40,11 +44,15 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
 
 
 async def run(settings: Settings) -> None:
-    """Run the relay, the consumers and the delivery worker until cancelled."""
+    """Run the relay, the consumers, the delivery worker and the upkeep of tables until cancelled."""
     keys = token_keys(derived(signing.load_key(settings.signing.key_file), "pseudonym"))
 
     def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
-        return [*(consumer.run() for consumer in consumers(settings, database)), run_delivery(settings, keys, settings.delivery)]
+        return [
+            *(consumer.run() for consumer in consumers(settings, database)),
+            run_delivery(settings, keys, settings.delivery),
+            run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
+        ]
 
     await worker.run_worker(settings, name="exchange-svc", tasks=tasks)
 
@@ -52,3 +60,18 @@ async def run(settings: Settings) -> None:
 async def replay(settings: Settings) -> tuple[int, int]:
     """Handle again what the consumers parked; return how many records took effect and how many were parked again."""
     return await worker.replay(settings, lambda database: consumers(settings, database))
+
+
+async def rebuild_table(settings: Settings, resource_id: str) -> str:
+    """Make a resource's table anew from its accepted batches; return what was done. Raises: TableNotBegun (404); see `rebuild`."""
+    try:
+        resource = UUID(resource_id)
+    except ValueError:
+        raise TableNotBegun(f"{resource_id} is not the id of a resource") from None
+    database = connect(settings.database)
+    try:
+        async with database.sessions.begin() as tx:
+            row = await table_commands.rebuild(tx, ObjectStore.open(settings.object_store.url), resource, now=utc_now())
+        return f"{row.table_key}: {row.row_count} rows of the batches up to {row.sequence}, version {row.version}"
+    finally:
+        await database.close()

@@ -14,7 +14,11 @@ from exchange_svc.rows import Base
 
 
 class ResourceTable(Base):
-    """The newest version of a resource's Delta table; it holds every accepted batch up to `sequence`."""
+    """The newest version of a resource's Delta table; it holds every accepted batch up to `sequence`.
+
+    `told_version` is the one that others were told of last: joining files makes a newer one with the same rows, and tells nobody.
+    `tended_version` is the one that upkeep saw last, at `tended_at`.
+    """
 
     __tablename__ = "resource_table"
     resource_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -23,6 +27,9 @@ class ResourceTable(Base):
     sequence: Mapped[int]
     row_count: Mapped[int]
     advanced_at: Mapped[datetime]
+    told_version: Mapped[int]
+    tended_version: Mapped[int]
+    tended_at: Mapped[datetime]
 
 
 async def find(tx: AsyncSession, resource_id: UUID) -> ResourceTable | None:
@@ -32,7 +39,8 @@ async def find(tx: AsyncSession, resource_id: UUID) -> ResourceTable | None:
 
 async def lock(tx: AsyncSession, resource_id: UUID, *, table_key: str, now: datetime) -> ResourceTable:
     """Return a resource's table locked, at sequence 0 when it is new; until the transaction ends nobody else folds into it."""
-    fresh = {"table_key": table_key, "version": -1, "sequence": 0, "row_count": 0, "advanced_at": now}
+    numbers = {"version": -1, "sequence": 0, "row_count": 0, "told_version": -1, "tended_version": -1}
+    fresh = {"table_key": table_key, "advanced_at": now, "tended_at": now, **numbers}
     await tx.execute(insert(ResourceTable).values(resource_id=resource_id, **fresh).on_conflict_do_nothing())
     query = select(ResourceTable).where(ResourceTable.resource_id == resource_id).with_for_update()
     return (await tx.scalars(query.execution_options(populate_existing=True))).one()
@@ -42,3 +50,10 @@ async def list_waiting(tx: AsyncSession, resource_id: UUID, *, after: int, up_to
     """Return the accepted batches with a sequence above `after` and at most `up_to`, in the order of their acceptance."""
     query = select(Batch).where(Batch.resource_id == resource_id, Batch.sequence > after, Batch.sequence <= up_to)
     return (await tx.scalars(query.order_by(Batch.sequence))).all()
+
+
+async def list_due(tx: AsyncSession, *, commits: int, tended_before: datetime) -> Sequence[ResourceTable]:
+    """Return the tables that moved on by so many versions since they were tended, or were tended before a time; longest untended first."""
+    moved_on = ResourceTable.version - ResourceTable.tended_version >= commits
+    query = select(ResourceTable).where(ResourceTable.version >= 0, moved_on | (ResourceTable.tended_at <= tended_before))
+    return (await tx.scalars(query.order_by(ResourceTable.tended_at, ResourceTable.resource_id))).all()
