@@ -11,7 +11,7 @@ INSTALL = $(UV) pip install --compile-bytecode --python $(PY) --require-hashes -
 unexport PYTHONDONTWRITEBYTECODE  # compiled once, a service is imported in half the time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint types unit e2e scale bench docs format lock clean
+.PHONY: help demo up down status logs test lint types unit e2e scale asyncapi bench docs format lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -59,6 +59,11 @@ e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a bro
 scale: $(VENV)/.dev ## a catalogue of a city's size: entered, found, replayed into a neighbour (minutes)
 	@echo "== scale"
 	@$(PY) -m pytest tests/scale
+
+asyncapi: $(VENV)/.dev ## fetch the AsyncAPI parser (npm, once) and check the document of the data topics with it
+	@mkdir -p $(VENV)/asyncapi
+	@test -d $(VENV)/asyncapi/node_modules || npm install --silent --ignore-scripts --no-audit --no-fund --prefix $(VENV)/asyncapi @asyncapi/parser@3.6.3
+	@$(PY) -m pytest services/exchange-svc/tests/component/test_channels.py
 
 bench: $(VENV)/.dev ## measure, print ratios, write benchmarks/latest.json
 	@$(PY) -m benchmarks

@@ -59,6 +59,16 @@ def kafka(server_folder: Path) -> Iterator[Kafka]:
 
 
 @pytest.fixture(scope="session")
+def secured_kafka(server_folder: Path) -> Iterator[Kafka]:
+    """Yield an Apache Kafka of this run that lets nobody in without a user, and users do what its access lists say."""
+    ports = Ports.free()
+    broker = Kafka(server_folder / "secured-kafka", ports.kafka, ports.kafka_controller, say=print, secured=True)
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture(scope="session")
 async def fresh_database(postgres: Postgres) -> AsyncIterator[FreshDatabase]:
     """Yield `await fresh_database("exchange_svc")` → SQLAlchemy URL of a new database with that service's tables.
 

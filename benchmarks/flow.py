@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from benchmarks.report import Row
 from dxmesh_local.mesh import Mesh
 from dxmesh_local.ports import Ports
 from dxmesh_runtime import broker
-from dxmesh_runtime.settings import KafkaSettings
 from tests.e2e.node import Node, until
 
 SERVICES = ("catalog-svc", "exchange-svc", "quality-svc", "open-data-svc", "audit-svc")
@@ -83,9 +83,9 @@ def receipt_ratio(flow: Flow) -> list[Row]:
     resource_id, _ = flow.resource("收据")
     port = Ports.free().catalog
     topic = "passthrough"
-    asyncio.run(broker.ensure_topics(KafkaSettings(bootstrap_servers=flow.mesh.kafka_bootstrap), [topic]))
-    arguments = [sys.executable, "-m", "benchmarks.passthrough", str(port), flow.mesh.kafka_bootstrap, topic]
-    server = subprocess.Popen(arguments)
+    asyncio.run(broker.ensure_topics(flow.mesh.kafka, [topic]))
+    arguments = [sys.executable, "-m", "benchmarks.passthrough", str(port), topic]
+    server = subprocess.Popen(arguments, env={**os.environ, "PASSTHROUGH_KAFKA": flow.mesh.kafka.model_dump_json()})
     ratios, ours, theirs = [], [], []
     try:
         until(lambda: _listening(port), 20, "the passthrough does not listen")
@@ -188,7 +188,7 @@ async def _latencies(flow: Flow, resource_id: UUID, topic: str, rate: int, secon
     rows: dict[str, int] = {}
     bodies = [data.frame(_SMALL_ROWS, 5_000_000_000 + i * _SMALL_ROWS).write_csv().encode() for i in range(count)]
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=flow.mesh.kafka_bootstrap, isolation_level="read_committed", auto_offset_reset="latest",
+        topic, **broker.options(flow.mesh.kafka), isolation_level="read_committed", auto_offset_reset="latest",
         fetch_max_wait_ms=50,
     )  # fmt: skip
     await consumer.start()

@@ -1,9 +1,10 @@
 """The yardstick: an HTTP server that puts each line of the body on Kafka and does nothing else.
 
-`python -m benchmarks.passthrough PORT KAFKA TOPIC`
+`python -m benchmarks.passthrough PORT TOPIC`, with PASSTHROUGH_KAFKA as JSON in the environment
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,16 +17,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from dxmesh_runtime import broker
+from dxmesh_runtime.settings import KafkaSettings
+
 _BATCH_BYTES = 512 * 1024
 
 
-def serve(port: int, kafka: str, topic: str) -> None:
+def serve(port: int, kafka: KafkaSettings, topic: str) -> None:
     """Serve until killed; PUT / answers when every line is acknowledged by all in-sync replicas."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, AIOKafkaProducer]]:
         producer = AIOKafkaProducer(
-            bootstrap_servers=kafka, acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=_BATCH_BYTES
+            **broker.options(kafka), acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=_BATCH_BYTES
         )
         await producer.start()
         yield {"producer": producer}
@@ -56,4 +60,4 @@ def serve(port: int, kafka: str, topic: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    serve(int(sys.argv[1]), KafkaSettings.model_validate_json(os.environ["PASSTHROUGH_KAFKA"]), sys.argv[2])

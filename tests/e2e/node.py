@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaConsumer
 from dxmesh_client import Client, ProblemAnswer, Profile, publication
 from dxmesh_client.models import Grant
 from dxmesh_local.mesh import Mesh
+from dxmesh_runtime import broker
+from dxmesh_runtime.settings import KafkaSettings
 
 _WEIGHTS = [pow(3, i, 31) for i in range(17)]
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -148,14 +150,26 @@ class Seen:
     value: dict[str, Any] | None
 
 
-def read_topic(servers: str, topic: str, expected: int, *, seconds: float = 60) -> list[Seen]:
+def librdkafka(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the same connection in librdkafka's words."""
+    names = {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "security.protocol": kafka.security_protocol,
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_username,
+        "sasl.password": kafka.sasl_password,
+    }
+    return {name: value for name, value in names.items() if value}
+
+
+def read_topic(kafka: KafkaSettings, topic: str, expected: int, *, seconds: float = 60) -> list[Seen]:
     """Read a topic from its beginning with a plain read_committed client until `expected` rows came, then to its end."""
-    return asyncio.run(_read_topic(servers, topic, expected, seconds))
+    return asyncio.run(_read_topic(kafka, topic, expected, seconds))
 
 
-async def _read_topic(servers: str, topic: str, expected: int, seconds: float) -> list[Seen]:
+async def _read_topic(kafka: KafkaSettings, topic: str, expected: int, seconds: float) -> list[Seen]:
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=servers, isolation_level="read_committed", auto_offset_reset="earliest", metadata_max_age_ms=1000
+        topic, **broker.options(kafka), isolation_level="read_committed", auto_offset_reset="earliest", metadata_max_age_ms=1000
     )
     await consumer.start()
     seen: list[Seen] = []

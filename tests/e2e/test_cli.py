@@ -342,7 +342,27 @@ def test_rows_are_pulled_to_files_whole(requester: Person, grant_id: str) -> Non
     requester("pull", grant_id, "no/such/folder/rows.csv").failed(1, "No such file or directory")
 
 
-def test_a_topic_is_followed_row_by_row(requester: Person, grant_id: str, pushed: dict[str, Any]) -> None:
+@pytest.fixture(scope="module")
+def reading(requester: Person, grant_id: str) -> dict[str, Any]:
+    """Register a Kafka user of the requester and keep it in its profile."""
+    requester("tail", grant_id, "--count", 1).failed(3, "dxmesh reader add")
+    made: dict[str, Any] = requester("reader", "add", "cli", "--keep", "--json").json
+    return made
+
+
+def test_readers_are_registered_shown_and_ended(requester: Person, provider: Person, reading: dict[str, Any]) -> None:
+    assert json.loads(requester.profile.read_bytes())["kafka_password"] == reading["password"]
+    assert [one["name"] for one in requester("reader", "list", "--json").json] == ["cli"]
+    assert reading["user_name"] in requester("reader", "show", reading["reader_id"]).out
+    requester("reader", "add", "cli").failed(1, "409", "has a reader cli")
+    requester("reader", "add").failed(1, "422", "system_id")
+    provider("reader", "show", reading["reader_id"]).failed(1, "404")
+    other = requester("reader", "add", "other", "--json").json
+    assert requester("reader", "rotate", other["reader_id"], "--json").json["password"] != other["password"]
+    assert requester("reader", "revoke", other["reader_id"], "--json").json["state"] == "revoked"
+
+
+def test_a_topic_is_followed_row_by_row(requester: Person, grant_id: str, pushed: dict[str, Any], reading: dict[str, Any]) -> None:
     done = requester("tail", grant_id, "--from-start", "--count", ROWS)
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert sorted(row["row"] for row in rows) == list(range(1, ROWS + 1))
@@ -357,7 +377,7 @@ def test_deliveries_are_shown_to_the_provider(provider: Person, grant_id: str, p
     assert [(one["accepted_count"], one["delivered_count"]) for one in found] == [(ROWS, ROWS)]
 
 
-def test_a_reader_that_stops_reading_is_no_fault(requester: Person, grant_id: str) -> None:
+def test_a_reader_that_stops_reading_is_no_fault(requester: Person, grant_id: str, reading: dict[str, Any]) -> None:
     asked = f"set -o pipefail; {DXMESH} tail {grant_id} --from-start | head -n 1"
     environment = {**os.environ, "DXMESH_PROFILE": str(requester.profile)}
     done = subprocess.run(["bash", "-c", asked], env=environment, capture_output=True, text=True, timeout=60, check=False)

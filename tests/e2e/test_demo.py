@@ -12,6 +12,7 @@ import pytest
 
 from dxmesh_client.receipt import ReceiptInvalid, verify
 from dxmesh_local.ports import Ports
+from dxmesh_runtime.settings import KafkaSettings
 from tests.e2e.node import read_topic
 
 
@@ -97,7 +98,14 @@ def test_the_topic_holds_the_file_row_by_row(demo: tuple[Path, dict[str, str], s
         auth=(profile["client_id"], profile["client_secret"]),
     ).json()["access_token"]
     grants = httpx.get(f"{profile['exchange']}/v1/grants", headers={"Authorization": f"Bearer {token}"}).json()["items"]
-    seen = read_topic(profile["kafka"], grants[0]["topic"], 41352 + 95)
+    reader = KafkaSettings(
+        bootstrap_servers=profile["kafka"],
+        security_protocol=profile["kafka_security_protocol"],
+        sasl_mechanism=profile["kafka_mechanism"],
+        sasl_username=profile["kafka_username"],
+        sasl_password=profile["kafka_password"],
+    )
+    seen = read_topic(reader, grants[0]["topic"], 41352 + 95)
     lines = (Path(__file__).parents[2] / "examples" / "divisions" / "streets.csv").read_text(encoding="utf-8").splitlines()[1:]
     expected = {line.split(",")[0]: line.split(",")[1].strip('"') for line in lines}
     assert {item.key: item.value["name"] for item in seen if item.value} == expected

@@ -139,7 +139,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_is_killed(hurt: tuple[Mesh
     decided = _all_decided(provider.client, sent)
     assert {batch.state for batch in decided} == {"accepted"}
     expected = {(str(batch.batch_id), row) for batch in decided for row in range(1, ROWS + 1)}
-    seen = _rows_of(read_topic(mesh.kafka_bootstrap, topic, len(expected), seconds=120))
+    seen = _rows_of(read_topic(mesh.kafka, topic, len(expected), seconds=120))
     assert set(seen) == expected
     assert {place: count for place, count in seen.items() if count > 1} == {}, "a row was seen more than once"
     _check_proofs(node, provider.client, decided)
@@ -153,7 +153,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_is_killed(hurt: tuple[Mesh
     expected = {(str(batch.batch_id), row) for batch in decided for row in range(1, ROWS + 1)}
 
     def whole_again() -> set[tuple[str, int]] | None:
-        found = set(_rows_of(read_topic(mesh.kafka_bootstrap, topic, 1, seconds=120)))
+        found = set(_rows_of(read_topic(mesh.kafka, topic, 1, seconds=120)))
         return found if found >= expected else None
 
     assert until(whole_again, 180, "the emptied broker's topic is not whole") == expected

@@ -11,7 +11,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from dxmesh_client import publication
 from dxmesh_local.mesh import Mesh
-from tests.e2e.node import Department, Node, csv_of, until
+from dxmesh_runtime.settings import KafkaSettings
+from tests.e2e.node import Department, Node, csv_of, librdkafka, until
 
 APPROVER = "政务数据共享工作机构负责人"
 CODE = {"code": "id", "name": "编号", "data_type": "C", "required": True, "length": 20}
@@ -23,9 +24,9 @@ ITEMS = [
 COMING = [CODE, {"code": "households", "name": "户数", "data_type": "I", "required": True, "maximum": 100}]
 
 
-def read(servers: str, topic: str, expected: int) -> dict[tuple[str, int], Any]:
+def read(kafka: KafkaSettings, topic: str, expected: int) -> dict[tuple[str, int], Any]:
     """Read a topic with librdkafka, by (batch, row), until `expected` rows came and no more follow; a row that comes twice fails."""
-    settings = {"bootstrap.servers": servers, "group.id": str(uuid4()), "isolation.level": "read_committed", "enable.auto.commit": False}
+    settings = librdkafka(kafka) | {"group.id": str(uuid4()), "isolation.level": "read_committed", "enable.auto.commit": False}
     reader = Consumer(settings)
     found: dict[tuple[str, int], Any] = {}
 
@@ -94,14 +95,14 @@ def test_both_versions_are_delivered_until_the_day_and_the_new_one_from_then_on(
     both = grant()
     old, new = both["topic"], both["coming"]["topic"]
     assert (both["version"], both["coming"]["version"], both["coming"]["items"]) == (1, 2, ["id", "households"])
-    before = read(mesh.kafka_bootstrap, old, 4)
+    before = read(mesh.kafka, old, 4)
     assert before[first, 1] == ("a", {"id": "a", "households": 12, "contact": "x"})
     in_coming_form = {
         (first, 1): ("a", {"id": "a", "households": 12}),
         (first, 2): ("b", {"id": "b", "households": 7}),
         (second, 1): ("c", {"id": "c", "households": 3}),
     }
-    assert read(mesh.kafka_bootstrap, new, 3) == in_coming_form
+    assert read(mesh.kafka, new, 3) == in_coming_form
 
     deliveries = f"{node.profile.exchange}/v1/batches/{second}/deliveries"
     until(lambda: len(provider.client.call("GET", deliveries).json()["items"]) == 2, 60, "the deliveries were not noted")
@@ -113,6 +114,6 @@ def test_both_versions_are_delivered_until_the_day_and_the_new_one_from_then_on(
     until(lambda: grant()["topic"] == new, 60, "the version did not come in force")
     assert (grant()["version"], grant()["coming"]) == (2, None)
     third = push("third", [{"id": "e", "households": 9}])
-    assert read(mesh.kafka_bootstrap, new, 4) == in_coming_form | {(third, 1): ("e", {"id": "e", "households": 9})}
-    assert read(mesh.kafka_bootstrap, old, 4) == before, "the old topic stays as it was, for whoever has not read it to its end"
+    assert read(mesh.kafka, new, 4) == in_coming_form | {(third, 1): ("e", {"id": "e", "households": 9})}
+    assert read(mesh.kafka, old, 4) == before, "the old topic stays as it was, for whoever has not read it to its end"
     node.balanced_ledger()

@@ -5,9 +5,10 @@ import secrets
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from dxmesh_local.mesh import Mesh
+from dxmesh_runtime import broker
+from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.exchange import (
     BatchAccepted,
     BatchReceived,
@@ -26,9 +27,11 @@ ITEMS = [
 EXPECTED = (BatchReceived, AssessmentCompleted, BatchAccepted, DispatchOrdered, DeliveryCompleted, TableAdvanced)
 
 
-async def _traces(servers: str, topics: set[str], batch_id: str, resource_id: str, wanted: set[str], seconds: float) -> dict[str, str]:
+async def _traces(
+    kafka: KafkaSettings, topics: set[str], batch_id: str, resource_id: str, wanted: set[str], seconds: float
+) -> dict[str, str]:
     """Return event type -> trace id of the events of one resource's only batch, read with a plain client."""
-    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=servers, isolation_level="read_committed", auto_offset_reset="earliest")
+    consumer = broker.consumer(kafka, *topics)
     await consumer.start()
     found: dict[str, str] = {}
     try:
@@ -68,7 +71,7 @@ def test_one_trace_spans_push_to_delivery_and_audit(mesh: Mesh, node: Node, otlp
 
     wanted = {event.TYPE for event in EXPECTED}
     topics = {event.TOPIC for event in EXPECTED}
-    traces = asyncio.run(_traces(mesh.kafka_bootstrap, topics, batch_id, str(resource_id), wanted, 60))
+    traces = asyncio.run(_traces(mesh.kafka, topics, batch_id, str(resource_id), wanted, 60))
     assert traces == dict.fromkeys(wanted, trace_id)
 
     services = {"exchange-svc", "quality-svc", "open-data-svc", "audit-svc"}

@@ -142,7 +142,7 @@ async def test_real_addresses_replace_our_own_parts_and_kill_9_of_the_supervisor
     }
     async with Mesh(tmp_path / "home", Ports.free(), environment=given) as mesh:
         assert set(mesh.pids) == {"supervisor", *SERVICES}
-        assert mesh.kafka_bootstrap == kafka.bootstrap_servers
+        assert mesh.kafka.bootstrap_servers == kafka.bootstrap_servers
         assert mesh.database_url("audit_svc") == postgres.url("real_audit_svc")
         mesh.kill("supervisor")
         assert left_behind(mesh.home) == [] or sys.platform != "linux"

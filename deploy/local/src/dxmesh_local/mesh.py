@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from dxmesh_local import following, process, wiring
 from dxmesh_local.errors import LocalError, PartFailed
 from dxmesh_local.home import Home, State
 from dxmesh_local.ports import Ports
+
+if TYPE_CHECKING:
+    from dxmesh_runtime.settings import KafkaSettings
 
 _POLL_SECONDS = 0.05
 
@@ -109,9 +112,13 @@ class Mesh:
         return wiring.urls(self.ports)
 
     @property
-    def kafka_bootstrap(self) -> str:
-        """Return the broker's address."""
-        return self._environment.get("KAFKA__BOOTSTRAP_SERVERS") or f"{wiring.HOST}:{self.ports.kafka}"
+    def kafka(self) -> "KafkaSettings":
+        """Return how the services reach the broker: our own as its super user, with a password that is nobody else's to know."""
+        from dxmesh_runtime.settings import KafkaSettings
+
+        given = {name: self._environment.get(f"KAFKA__{name.upper()}") for name in KafkaSettings.model_fields}
+        told = {name: value for name, value in given.items() if value}
+        return KafkaSettings.model_validate(told if "bootstrap_servers" in told else wiring.own_kafka(self.home, self.ports))
 
     def database_url(self, package: str) -> str:
         """Return the SQLAlchemy URL of a service's database (`exchange_svc`)."""

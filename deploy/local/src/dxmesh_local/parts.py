@@ -62,8 +62,10 @@ def kafka(home: Home, ports: Ports, say: Callable[[str], None]) -> Part:
         ports.kafka_controller,
         log=home.log("kafka"),
         say=say,
+        secured=True,
         environment=wiring.child_environment(home, os.environ),
     )
+    _ = broker.password  # made before several ask for it at once
     taken = {setting("kafka"): ports.kafka, setting("kafka_controller"): ports.kafka_controller}
     return Part("kafka", broker.log, taken, broker.launch, broker.answers, broker.prepare, end_seconds=20)
 

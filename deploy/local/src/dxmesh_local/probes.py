@@ -5,27 +5,38 @@ import socket
 import struct
 
 
-async def metadata_answers(host: str, port: int, seconds: float = 5.0) -> bool:
+async def metadata_answers(host: str, port: int, login: tuple[str, str] | None = None, seconds: float = 5.0) -> bool:
     """Ask a Kafka broker for its cluster's metadata and tell whether at least one living broker is named.
 
-    Source: Kafka protocol guide, Metadata request version 4 (header version 1), asking for no topic.
+    login: user and password (SASL/PLAIN) where the broker asks for one.
+    Source: Kafka protocol guide, SaslHandshake version 1, SaslAuthenticate version 0, Metadata version 4 (header version 1), asking
+    for no topic.
     """
-    client = b"dxmesh-local"
-    body = struct.pack(">hhih", 3, 4, 1, len(client)) + client + struct.pack(">ib", 0, 0)
     writer = None
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(host, port)
-            writer.write(struct.pack(">i", len(body)) + body)
-            (size,) = struct.unpack(">i", await reader.readexactly(4))
-            answer = await reader.readexactly(size)
-            _correlation, _throttle, brokers = struct.unpack_from(">iii", answer)
+            if login is not None:
+                token = "\0".join(("", *login)).encode()
+                handshake = await _answer(reader, writer, 17, 1, struct.pack(">h", 5) + b"PLAIN")
+                let_in = await _answer(reader, writer, 36, 0, struct.pack(">i", len(token)) + token)
+                if any(struct.unpack_from(">h", one) != (0,) for one in (handshake, let_in)):
+                    return False
+            _throttle, brokers = struct.unpack_from(">ii", await _answer(reader, writer, 3, 4, struct.pack(">ib", 0, 0)))
             return bool(brokers > 0)
     except (OSError, asyncio.IncompleteReadError, TimeoutError, struct.error):
         return False
     finally:
         if writer is not None:
             writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: int, version: int, body: bytes) -> bytes:
+    client = b"dxmesh-local"
+    request = struct.pack(">hhih", key, version, 1, len(client)) + client + body
+    writer.write(struct.pack(">i", len(request)) + request)
+    (size,) = struct.unpack(">i", await reader.readexactly(4))
+    return (await reader.readexactly(size))[4:]  # behind the correlation id
 
 
 async def http_status(port: int, path: str, host: str = "127.0.0.1", seconds: float = 5.0) -> tuple[int, str]:

@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -24,6 +27,10 @@ class Profile(BaseModel):
     open_data: str
     audit: str
     kafka: str = ""
+    kafka_security_protocol: str = "PLAINTEXT"
+    kafka_mechanism: str = ""
+    kafka_username: str = ""
+    kafka_password: str = ""
     client_id: str = ""
     client_secret: str = ""
     patience_seconds: float = Field(default=30, ge=0)  # how long a service that is away is waited for
@@ -39,6 +46,30 @@ class Profile(BaseModel):
     def as_client(self, client_id: str, client_secret: str) -> "Profile":
         """Return the same node with another credential."""
         return self.model_copy(update={"client_id": client_id, "client_secret": client_secret})
+
+    def as_reader(self, told: Mapping[str, Any]) -> "Profile":
+        """Return the same with a Kafka user, as exchange-svc answers when it is made."""
+        own = {
+            "kafka": told["bootstrap_servers"],
+            "kafka_security_protocol": told["security_protocol"],
+            "kafka_mechanism": told["sasl_mechanism"],
+            "kafka_username": told["user_name"],
+            "kafka_password": told["password"],
+        }
+        return self.model_copy(update=own)
+
+    def kafka_options(self) -> dict[str, Any]:
+        """Return how an aiokafka client connects."""
+        options: dict[str, Any] = {"bootstrap_servers": self.kafka, "security_protocol": self.kafka_security_protocol}
+        if self.kafka_username:
+            options |= {
+                "sasl_mechanism": self.kafka_mechanism,
+                "sasl_plain_username": self.kafka_username,
+                "sasl_plain_password": self.kafka_password,
+            }
+        if self.kafka_security_protocol.endswith("SSL"):
+            options["ssl_context"] = ssl.create_default_context()
+        return options
 
 
 def profile_path() -> Path:

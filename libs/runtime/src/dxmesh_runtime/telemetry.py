@@ -83,6 +83,23 @@ def set_up_logs(settings: TelemetrySettings) -> None:
     root.setLevel(settings.log_level)
     for noisy in ("httpx", "httpcore", "uvicorn.access", "aiokafka", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("aiokafka.conn").addFilter(_Once("Sending username and password in the clear"))
+
+
+class _Once(logging.Filter):
+    """Lets one message pass once: it would come with each connection, and clients are made anew every few seconds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self._message = message
+        self._said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is shown."""
+        if record.msg != self._message:
+            return True
+        first, self._said = not self._said, True
+        return first
 
 
 def current_traceparent() -> str | None:

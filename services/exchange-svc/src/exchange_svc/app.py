@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter, FastAPI, Request
 
 from dxmesh_runtime import app, signing
@@ -15,8 +16,12 @@ from exchange_svc import dashboard
 from exchange_svc.batch import routes as batches
 from exchange_svc.batch.intake import Intake
 from exchange_svc.batch.staging import Staging
+from exchange_svc.channel import routes as channels
+from exchange_svc.channel.domain import Server
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
+from exchange_svc.reader import routes as readers
+from exchange_svc.reader.routes import Offer
 from exchange_svc.request import routes as requests
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
@@ -34,6 +39,11 @@ async def get_keys(request: Request) -> dict[str, list[dict[str, str]]]:
     """Return the node's public key, by which acknowledgements are checked (RFC 7517)."""
     found: dict[str, list[dict[str, str]]] = request.state.jwks
     return found
+
+
+def _offer(settings: Settings, key: Ed25519PrivateKey) -> Offer | None:
+    told = settings.reader.told(settings.kafka)
+    return None if told is None else Offer(*told, derived(key, "readers"))
 
 
 def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManager[dict[str, Any]]]:
@@ -72,6 +82,9 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "jwks": signing.jwks(key.public_key()),
                 "cursor_key": derived(key, "cursor"),
                 "token_keys": token_keys(derived(key, "pseudonym")),
+                "reader_offer": _offer(settings, key),
+                "channel_server": Server(*(settings.reader.told(settings.kafka) or (settings.kafka.bootstrap_servers, "PLAINTEXT"))),
+                "node": settings.node.code,
             }
         finally:
             sweeping.cancel()
@@ -86,7 +99,17 @@ def create_app(settings: Settings) -> FastAPI:
         settings,
         name="exchange-svc",
         title="exchange-svc",
-        routers=[batches.router, uploads.router, streams.router, requests.router, grants.router, keys, dashboard.router],
+        routers=[
+            batches.router,
+            uploads.router,
+            streams.router,
+            requests.router,
+            grants.router,
+            readers.router,
+            channels.router,
+            keys,
+            dashboard.router,
+        ],
         state=_state(settings),
     )
     found.add_middleware(uploads.Tus)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
 from exchange_svc.delivery.settings import DeliverySettings
+from exchange_svc.reader.settings import ReaderSettings
 from exchange_svc.table.settings import TableSettings
 
 
@@ -56,4 +57,5 @@ class Settings(ServiceSettings):
     streams: StreamsSettings = StreamsSettings()
     node: NodeSettings = NodeSettings()
     delivery: DeliverySettings = DeliverySettings()
+    reader: ReaderSettings = ReaderSettings()
     table: TableSettings = TableSettings()

@@ -13,6 +13,7 @@ from exchange_svc.catalog import consumers as catalog
 from exchange_svc.delivery import consumers as deliveries
 from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.enforcement.rows import token_keys
+from exchange_svc.reader.worker import run_readers
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.table import commands as table_commands
@@ -44,15 +45,18 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
 
 
 async def run(settings: Settings) -> None:
-    """Run the relay, the consumers, the delivery worker and the upkeep of tables until cancelled."""
-    keys = token_keys(derived(signing.load_key(settings.signing.key_file), "pseudonym"))
+    """Run the relay, the consumers, the delivery worker, the upkeep of tables and the keeper of readers until cancelled."""
+    key = signing.load_key(settings.signing.key_file)
+    keys = token_keys(derived(key, "pseudonym"))
 
     def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
-        return [
-            *(consumer.run() for consumer in consumers(settings, database)),
+        own = [
             run_delivery(settings, keys, settings.delivery),
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
         ]
+        if settings.reader.told(settings.kafka) is not None:
+            own.append(run_readers(database, settings.kafka, derived(key, "readers"), settings.reader))
+        return [*(consumer.run() for consumer in consumers(settings, database)), *own]
 
     await worker.run_worker(settings, name="exchange-svc", tasks=tasks)
 

@@ -196,14 +196,22 @@ class Exchange:
 
 
 @pytest.fixture
-async def exchange(fresh_database: Callable[[str], Awaitable[str]], store_url: str, tmp_path: Path) -> AsyncIterator[Exchange]:
+def kafka_settings() -> KafkaSettings:
+    """Return what the service is told of Kafka; a module that needs a broker gives its own."""
+    return KafkaSettings(bootstrap_servers="127.0.0.1:1")
+
+
+@pytest.fixture
+async def exchange(
+    fresh_database: Callable[[str], Awaitable[str]], store_url: str, tmp_path: Path, kafka_settings: KafkaSettings
+) -> AsyncIterator[Exchange]:
     """Yield the service: migrated database, folder store, two departments known."""
     tokens = Tokens()
     signing.create_key(tmp_path / "node.pem")
     url = await fresh_database("exchange_svc")
     settings = Settings(
         database=DatabaseSettings(url=url),
-        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+        kafka=kafka_settings,
         auth=tokens.auth_settings(),
         object_store=ObjectStoreSettings(url=store_url),
         signing=SigningSettings(key_file=tmp_path / "node.pem"),

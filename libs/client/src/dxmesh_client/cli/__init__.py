@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication, sources
+from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication, reader, sources
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -48,6 +48,7 @@ app.command()(exchange.push)
 app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")
 app.add_typer(exchange.grant, name="grant")
+app.add_typer(reader.reader, name="reader")
 app.command()(exchange.pull)
 app.command()(exchange.tail)
 app.command()(proof.receipt)

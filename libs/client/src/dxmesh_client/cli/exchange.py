@@ -250,6 +250,6 @@ def tail(
         from dxmesh_client.cli.following import follow  # here, so that no other command waits for a Kafka client to load
 
         try:
-            asyncio.run(follow(client.profile.kafka, found.topic, count, from_start=from_start, idle_seconds=idle_seconds))
+            asyncio.run(follow(client.profile, found.topic, count, from_start=from_start, idle_seconds=idle_seconds))
         except KeyboardInterrupt:
             say("stopped")

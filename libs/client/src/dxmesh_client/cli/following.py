@@ -4,32 +4,33 @@ import asyncio
 import json
 import logging
 import sys
+import time
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from dxmesh_client.errors import Unreachable
+from dxmesh_client.config import Profile
+from dxmesh_client.errors import ClientError, Unreachable
+
+_ADMISSION_SECONDS = 5.0  # a reader that was registered a moment ago is let in within this time
+_PAUSE_SECONDS = 0.2
 
 
-async def follow(servers: str, topic: str, count: int | None, *, from_start: bool, idle_seconds: float | None) -> None:
-    """Print records as lines of JSON until `count` came or nothing came for `idle_seconds`. Raises: Unreachable."""
+async def follow(profile: Profile, topic: str, count: int | None, *, from_start: bool, idle_seconds: float | None) -> None:
+    """Print records as lines of JSON until `count` came or nothing came for `idle_seconds`. Raises: Unreachable, ClientError."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say of a broker is said once, below
     try:
-        await _follow(servers, topic, count, from_start, idle_seconds)
+        await _follow(profile, topic, count, from_start, idle_seconds)
+    except TopicAuthorizationFailedError as refused:
+        raise ClientError(f"Kafka does not let {profile.kafka_username} read {topic}: see `dxmesh grant show` for its state") from refused
     except KafkaError as away:
-        raise Unreachable(f"Kafka at {servers} does not answer as it should: {away}; see `dxmesh doctor`") from away
+        asked = "" if profile.kafka_username else "; if it asks for a user, make one: `dxmesh reader add NAME --keep`"
+        raise Unreachable(f"Kafka at {profile.kafka} does not answer as it should: {away}{asked}; see `dxmesh doctor`") from away
 
 
-async def _follow(servers: str, topic: str, count: int | None, from_start: bool, idle_seconds: float | None) -> None:
-    consumer = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=servers,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest" if from_start else "latest",
-        max_partition_fetch_bytes=8 * 1024 * 1024,
-    )
+async def _follow(profile: Profile, topic: str, count: int | None, from_start: bool, idle_seconds: float | None) -> None:
+    consumer = await _started(profile, topic, from_start=from_start)
     try:
-        await consumer.start()
         seen = 0
         while count is None or seen < count:
             try:
@@ -48,3 +49,25 @@ async def _follow(servers: str, topic: str, count: int | None, from_start: bool,
             seen += 1
     finally:
         await consumer.stop()
+
+
+async def _started(profile: Profile, topic: str, *, from_start: bool) -> AIOKafkaConsumer:
+    """Return a consumer that is connected; where it needs a user, one that was made a moment ago is waited for."""
+    deadline = time.monotonic() + (min(_ADMISSION_SECONDS, profile.patience_seconds) if profile.kafka_username else 0.0)
+    while True:
+        consumer = AIOKafkaConsumer(
+            topic,
+            **profile.kafka_options(),
+            isolation_level="read_committed",
+            auto_offset_reset="earliest" if from_start else "latest",
+            max_partition_fetch_bytes=8 * 1024 * 1024,
+        )
+        try:
+            await consumer.start()
+        except KafkaError:
+            await consumer.stop()
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            return consumer

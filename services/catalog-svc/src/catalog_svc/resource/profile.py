@@ -3,8 +3,8 @@
 from typing import Any
 
 from catalog_svc.resource.definition import Definition
-from catalog_svc.resource.json_schema import DIALECT
 from dxmesh_schemas.catalog_attributes import FITTING_MODES, FORMAT_TYPES
+from dxmesh_tabular.json_schema import DIALECT
 
 
 def of() -> dict[str, Any]:

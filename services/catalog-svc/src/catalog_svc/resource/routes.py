@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from catalog_svc.etag import IfCounted
 from catalog_svc.media import BODY_PROBLEMS, json_body
-from catalog_svc.resource import commands, diff, domain, json_schema, profile, shapes, store
+from catalog_svc.resource import commands, diff, domain, profile, shapes, store
 from catalog_svc.resource.definition import Definition
 from catalog_svc.resource.domain import CodeScheme, State
 from catalog_svc.resource.errors import IllegalTransition, ResourceInvalid, ResourceNameTaken, ResourceNotFound, RevisionPassed
@@ -23,6 +23,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import ResourceSnapshot
 from dxmesh_schemas.problem import Forbidden
 from dxmesh_schemas.text import Reason, Search
+from dxmesh_tabular import json_schema
 
 router = APIRouter(prefix="/v1/resources", tags=["resources"], dependencies=[Depends(json_body)])
 

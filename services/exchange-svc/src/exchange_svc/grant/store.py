@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
-from dxmesh_schemas.exchange_terms import Condition, Mask, Terms
-from exchange_svc.grant.domain import IN_FORCE, OpenView, State, state_at
+from dxmesh_schemas.exchange_terms import Condition, Mask, Mode, Terms
+from exchange_svc.grant.domain import IN_FORCE, READABLE, OpenView, State, state_at
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.rows import Base
 
@@ -107,6 +107,12 @@ class Grant(Base):
 def _is_live(now: datetime) -> ColumnElement[bool]:
     """Say whether a grant's view gets batches: one that is suspended misses none."""
     return and_(Grant.state.in_(IN_FORCE), or_(Grant.use_until.is_(None), Grant.use_until > now))
+
+
+def is_read_by_topic(now: datetime) -> ColumnElement[bool]:
+    """Return the condition under which a grant's requester may read its view's topic now."""
+    by_topic = or_(Grant.terms["modes"].is_(None), Grant.terms.contains({"modes": [Mode.TOPIC.value]}))
+    return and_(Grant.state.in_(READABLE), or_(Grant.use_until.is_(None), Grant.use_until > now), by_topic)
 
 
 def _has_live_grant(now: datetime) -> ColumnElement[bool]:

@@ -5,8 +5,8 @@ from uuid import UUID
 import pytest
 from jsonschema import Draft202012Validator
 
-from catalog_svc.resource import json_schema
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot
+from dxmesh_tabular import json_schema
 
 
 def schema(*items: dict[str, Any], key: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Channels: the topics of views, described for whoever reads them."""

@@ -1,0 +1,1 @@
+"""Readers: the Kafka users of requesters' information systems, and what Kafka lets each of them do."""
