@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dxmesh_clocks.clock import Clock, State
 from dxmesh_clocks.errors import ClockRefused
 from dxmesh_clocks.policy import Rule, RuleName, regulation
-from dxmesh_clocks.working_days import ZONE, between
+from dxmesh_clocks.working_days import ZONE, begin_of, between
 
 UPDATE = regulation().rule(RuleName.CATALOGUE_UPDATE)
 CONDITIONAL = regulation().rule(RuleName.REQUEST_CONDITIONAL)
@@ -140,3 +140,17 @@ def test_an_ended_clock_says_the_same_on_every_day(clock: Clock, days: int) -> N
     assert states == {State.MET if clock.started_on + DAY * days <= clock.due_on else State.MISSED}
     with pytest.raises(ClockRefused):
         ended.pause(clock.started_on)
+
+
+def test_a_day_that_was_named_is_the_last_one_be_it_worked_or_not() -> None:
+    saturday = date(2026, 11, 14)
+    clock = Clock(regulation().rule(RuleName.REMEDY), MONDAY, until=saturday)
+    assert (clock.due_on, clock.state(saturday), clock.state(date(2026, 11, 15))) == (saturday, State.RUNNING, State.MISSED)
+    assert clock.approaching_on == date(2026, 11, 11)
+
+
+def test_a_missed_clock_is_taken_further_some_working_days_later() -> None:
+    clock = Clock(CONDITIONAL, MONDAY)
+    assert clock.due_on == date(2026, 11, 16)
+    assert clock.escalated_at == begin_of(date(2026, 11, 20)), "the 19th is the third working day behind the last in time"
+    assert clock.pause(MONDAY).escalated_at is None

@@ -26,6 +26,11 @@ def test_the_regulation_has_every_rule_with_its_article() -> None:
         "request_conditional": (10, 10, "政务数据共享条例第二十一条"),
         "delivery": (20, 0, "政务数据共享条例第二十二条"),
         "correction": (10, 0, "政务数据共享条例第二十六条"),
+        "disposal": (20, 0, "政务数据共享条例第二十七条(未定期限,比照第二十二条)"),
+        "remedy": (10, 0, "政务数据共享条例第二十七条(未定期限,比照第二十六条)"),
+        "dispute_negotiation": (10, 0, "政务数据共享条例第二十八条(未定期限,比照第二十一条)"),
+        "dispute_decision": (10, 0, "政务数据共享条例第二十八条(未定期限,比照第二十一条)"),
+        "dispute_objection": (10, 0, "政务数据共享条例第二十八条(未定期限,比照第二十一条)"),
         "arbitration": (10, 0, "政务数据共享条例第二十八条(未定期限,比照第二十六条)"),
         "arbitration_objection": (10, 0, "政务数据共享条例第二十八条(未定期限,比照第二十六条)"),
     }
@@ -46,9 +51,9 @@ def test_a_local_policy_may_be_shorter_and_keeps_the_rest() -> None:
 def test_a_longer_local_rule_is_refused_and_named(name: RuleName) -> None:
     bound = regulation().rule(name)
     local(policy_of(**{name: {"days": bound.days, "extension_days": bound.extension_days, "source": "x"}}))
-    too_long = {"days": bound.days + 1, "extension_days": bound.extension_days + 1, "source": "x"}
-    faults = faults_of(policy_of(**{name: too_long}))
-    assert set(faults) == {f"/rules/{name}/days", f"/rules/{name}/extension_days"}
+    lengths = ("days", "extension_days", "escalation_days")
+    faults = faults_of(policy_of(**{name: {"source": "x"} | {field: getattr(bound, field) + 1 for field in lengths}}))
+    assert set(faults) == {f"/rules/{name}/{field}" for field in lengths}
     assert f"longer than the {bound.days} of {bound.source}" in faults[f"/rules/{name}/days"]
 
 

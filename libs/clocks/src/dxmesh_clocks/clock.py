@@ -33,11 +33,14 @@ class Clock:
     paused_days: int = 0  # working days of pauses that ended
     paused_on: date | None = None
     met_on: date | None = None
+    until: date | None = None  # the last day where one was named, in place of the rule's days
     calendar: Calendar = field(default=CHINA, compare=False, repr=False)
 
     @property
     def due_on(self) -> date:
         """Return the last day in time; while paused, the one of before the pause."""
+        if self.until is not None:
+            return self.until
         return working_days.add(self.started_on, self.rule.days + self.extension_days + self.paused_days, self.calendar)
 
     @property
@@ -54,6 +57,13 @@ class Clock:
     def missed_at(self) -> datetime | None:
         """Return when the clock is missed unless it is met before: as the day after the due day begins; None while it stands still."""
         return None if self.paused_on is not None else working_days.begin_of(self.due_on + timedelta(days=1))
+
+    @property
+    def escalated_at(self) -> datetime | None:
+        """Return when a clock that is missed and still not met is taken to the data authority; None while it stands still."""
+        if self.paused_on is not None:
+            return None
+        return working_days.begin_of(working_days.add(self.due_on, self.rule.escalation_days, self.calendar) + timedelta(days=1))
 
     @property
     def assumed_years(self) -> tuple[int, ...]:

@@ -26,6 +26,11 @@ class RuleName(StrEnum):
     REQUEST_CONDITIONAL = "request_conditional"
     DELIVERY = "delivery"  # consent → data
     CORRECTION = "correction"  # a correction request → the provider's report
+    DISPOSAL = "disposal"  # a grant that is over → what became of the data
+    REMEDY = "remedy"  # a suspended grant → its misuse put right, where the suspension names no day
+    DISPUTE_NEGOTIATION = "dispute_negotiation"  # a refusal that is disputed → the provider's answer to its requester
+    DISPUTE_DECISION = "dispute_decision"  # a dispute brought before an authority or a government → its decision
+    DISPUTE_OBJECTION = "dispute_objection"  # a decision → the requester takes it further
     ARBITRATION = "arbitration"  # a case about a data element's source, or an objection to its decision → the answer
     ARBITRATION_OBJECTION = "arbitration_objection"  # a decided case → the objection of the side it went against
 
@@ -38,6 +43,7 @@ class Rule(BaseModel):
     extension_days: MoreDays = 0  # at most, once; 0: never extended
     approaching_days: MoreDays = 0  # near its end while at most this many are left
     pausable: StrictBool = False
+    escalation_days: MoreDays = 0  # behind the day it is missed, until the data authority hears of it
     source: Name
 
 
@@ -61,6 +67,7 @@ class _LocalRule(BaseModel):
     extension_days: MoreDays | None = None
     approaching_days: MoreDays | None = None
     pausable: StrictBool | None = None
+    escalation_days: MoreDays | None = None
     source: Name
 
 
@@ -131,7 +138,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _longer(name: RuleName, rule: _LocalRule, bound: Rule) -> Iterator[tuple[str, str]]:
     """Yield what a local rule allows beyond the regulation."""
     at = f"/rules/{name}"
-    for field in ("days", "extension_days"):
+    for field in ("days", "extension_days", "escalation_days"):
         wanted, most = getattr(rule, field), getattr(bound, field)
         if wanted is not None and wanted > most:
             yield f"{at}/{field}", f"is {wanted}, longer than the {most} of {bound.source}; write {most} or fewer, or leave it out"

@@ -1,11 +1,10 @@
 """The settings of catalog-svc."""
 
 import re
-from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
-from dxmesh_clocks.policy import Policy, local, regulation
+from dxmesh_clocks.settings import PolicySettings
 from dxmesh_runtime.settings import Group, ServiceSettings, SigningSettings
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
@@ -55,30 +54,6 @@ class ReportSettings(Group):
     """What this node's reports go by."""
 
     idle_days: int = Field(default=180, ge=1, le=3650, description="days after which a system of which nothing comes or goes is named")
-
-
-class PolicySettings(Group):
-    """How long the deadlines of this node's jurisdiction are."""
-
-    file: Path | None = Field(default=None, description="JSON; without it the regulation's values, which a local one may only shorten")
-
-    @field_validator("file")
-    @classmethod
-    def _good_policy(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            cls._read(value)
-        return value
-
-    @staticmethod
-    def _read(file: Path) -> Policy:
-        try:
-            return local(file.read_bytes())
-        except OSError as wrong:
-            raise ValueError(f"{file} cannot be read: {wrong.strerror}") from wrong
-
-    def read(self) -> Policy:
-        """Return the policy. Raises ValueError when the file changed for the worse since it was checked."""
-        return regulation() if self.file is None else self._read(self.file)
 
 
 class DeskSettings(Group):

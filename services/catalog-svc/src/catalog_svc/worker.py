@@ -5,7 +5,7 @@ from typing import Any
 
 from catalog_svc.claim import consumers as sources
 from catalog_svc.code_set.worker import keep_current
-from catalog_svc.duty.worker import tell_in_time
+from catalog_svc.duty.worker import DEADLINES
 from catalog_svc.grant import consumers as grants
 from catalog_svc.grant.store import remove_lapsed
 from catalog_svc.matching.commands import remove_unused_names
@@ -42,7 +42,7 @@ async def run(settings: Settings) -> None:
         return [
             *(consumer.run() for consumer in consumers(settings, database)),
             run_notices(database, public_url=settings.public_url),
-            tell_in_time(database),
+            DEADLINES.run(database),
             keep_current(database),
             tell_from_time_to_time(database, "stale", tell_stale),
             tell_from_time_to_time(database, "lapsed", tell_lapsed),

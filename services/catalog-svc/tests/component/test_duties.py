@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text, update
 
-from catalog_svc.duty import commands, store, worker
+from catalog_svc.duty import commands, store
 from catalog_svc.duty.domain import Change, Extension
+from catalog_svc.duty.worker import DEADLINES
 from catalog_svc.resource.store import ResourceVersion
 from dxmesh_clocks.errors import ClockRefused
 from dxmesh_clocks.policy import RuleName, regulation
@@ -183,7 +184,7 @@ async def test_tellers_that_sleep_are_woken_by_a_new_duty_and_one_of_them_tells_
     organization, system = await node.provider()
     made = [await node.published(organization, system, name=f"名录{number}") for number in range(3)]
     database = connect(node.settings.database)
-    tellers = [asyncio.create_task(worker.tell_in_time(database, now=lambda: at(2026, 11, 12))) for _ in range(2)]
+    tellers = [asyncio.create_task(DEADLINES.run(database, now=lambda: at(2026, 11, 12))) for _ in range(2)]
     ids = []
     try:
         async with asyncio.timeout(30):
@@ -203,7 +204,7 @@ async def test_a_teller_that_lost_its_connection_listens_again(node: Any) -> Non
     organization, system = await node.provider()
     made = [await node.published(organization, system, name=f"名录{number}") for number in range(2)]
     database = connect(node.settings.database)
-    teller = asyncio.create_task(worker.tell_in_time(database, now=lambda: at(2026, 11, 12)))
+    teller = asyncio.create_task(DEADLINES.run(database, now=lambda: at(2026, 11, 12)))
     ids = []
     try:
         async with asyncio.timeout(30):
@@ -240,12 +241,12 @@ async def test_the_teller_wakes_for_the_next_moment(node: Any) -> None:
     organization, system = await node.provider()
     database = connect(node.settings.database)
     try:
-        assert await worker.tell(database, now=at(2026, 11, 2)) is None
+        assert await DEADLINES.tell_due(database, now=at(2026, 11, 2)) is None
         await begun(node, await node.published(organization, system))
         await begun(node, await node.published(organization, system, name="乡镇名录"), changed_on=date(2026, 11, 4))
-        assert await worker.tell(database, now=at(2026, 11, 4)) == at(2026, 11, 11, 0)
-        assert await worker.tell(database, now=at(2026, 11, 12)) == at(2026, 11, 13, 0)
-        assert await worker.tell(database, now=at(2026, 11, 14)) == at(2026, 11, 17, 0) + timedelta(minutes=1)
+        assert await DEADLINES.tell_due(database, now=at(2026, 11, 4)) == at(2026, 11, 11, 0)
+        assert await DEADLINES.tell_due(database, now=at(2026, 11, 12)) == at(2026, 11, 13, 0)
+        assert await DEADLINES.tell_due(database, now=at(2026, 11, 14)) == at(2026, 11, 17, 0) + timedelta(minutes=1)
     finally:
         await database.close()
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from catalog_svc.settings import PolicySettings
 from dxmesh_clocks.policy import RuleName, regulation
+from dxmesh_clocks.settings import PolicySettings
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 BODY = {"change": "law", "basis": "中华人民共和国行政区划代码 (2026年修订)", "reason": "街道撤并", "changed_on": "2026-11-02"}

@@ -20,7 +20,7 @@ from catalog_svc.step.domain import DraftState, StepKind
 from dxmesh_clocks.clock import Clock
 from dxmesh_clocks.policy import Policy, RuleName
 from dxmesh_clocks.working_days import begin_of, day_of
-from dxmesh_runtime import outbox
+from dxmesh_runtime import outbox, teller
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import OrganizationRef
@@ -139,7 +139,7 @@ async def on_calling_off(tx: AsyncSession, resource_id: UUID, *, version: int, b
     for row in await store.lock_met_by(tx, resource_id, version):
         row.met_at = row.met_by = row.met_resource_id = row.met_version = None
         _note(tx, row, Step.REOPENED, by=by, reason=reason, now=now, resource_id=str(resource_id), version=version)
-        await store.wake_teller(tx)
+        await teller.wake(tx, store.CHANNEL)
 
 
 async def on_withdrawal(tx: AsyncSession, resource_id: UUID, *, by: str, reason: str, now: datetime) -> None:
@@ -193,7 +193,7 @@ async def decide_extension(tx: AsyncSession, duty_id: UUID, *, outcome: Extensio
         row.show(_extended(row, row.extension_asked_days, now))
     row.extension = outcome.value
     _note(tx, row, step, by=by.subject, reason=reason, now=now, days=row.extension_asked_days)
-    await store.wake_teller(tx)
+    await teller.wake(tx, store.CHANNEL)
     return row
 
 
@@ -274,7 +274,7 @@ async def _enter(tx: AsyncSession, row: store.Duty) -> store.Duty:
     tx.add(row)
     await tx.flush()
     _note(tx, row, Step.REGISTERED, by=row.registered_by, reason=row.reason, now=row.registered_at)
-    await store.wake_teller(tx)
+    await teller.wake(tx, store.CHANNEL)
     return row
 
 

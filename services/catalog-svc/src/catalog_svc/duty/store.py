@@ -241,8 +241,3 @@ async def lock_assumed(tx: AsyncSession) -> Sequence[Duty]:
     """Return the open duties, not yet told to be missed, whose due day rests on a year without announced holidays; locked."""
     query = select(Duty).where(_OWED, Duty.missed_told_at.is_(None), func.jsonb_array_length(Duty.assumed_years) > 0)
     return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update(skip_locked=True))).all()
-
-
-async def wake_teller(tx: AsyncSession) -> None:
-    """Let the tellers look again once this transaction is committed."""
-    await tx.execute(select(func.pg_notify(CHANNEL, "")))
