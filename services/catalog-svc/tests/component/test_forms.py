@@ -258,4 +258,4 @@ async def test_a_form_that_is_like_thousands_of_items_is_compared_with_all_of_th
         found = await store.catalogued(tx, keys, most=5)
         assert {key: [one.entry.item for one in listed] for key, listed in found.items()} == {key: [key] for key in keys}
         places = [(of_all["division_code"], key, of_all["kind"]) for key in keys]
-        assert {one.entry.item for one in await store.collectors(tx, places, most=5)} == set(keys)
+        assert {one.item for one in await store.collectors(tx, places, most=5)} == set(keys)

@@ -23,6 +23,7 @@ from exchange_svc.grant import routes as grants
 from exchange_svc.reader import routes as readers
 from exchange_svc.reader.routes import Offer
 from exchange_svc.request import routes as requests
+from exchange_svc.result import routes as results
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.stream import routes as streams
@@ -85,6 +86,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "reader_offer": _offer(settings, key),
                 "channel_server": Server(*(settings.reader.told(settings.kafka) or (settings.kafka.bootstrap_servers, "PLAINTEXT"))),
                 "node": settings.node.code,
+                "sign": partial(signing.sign_jws, key),
             }
         finally:
             sweeping.cancel()
@@ -106,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
             requests.router,
             grants.router,
             readers.router,
+            results.router,
             channels.router,
             keys,
             dashboard.router,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication, reader, sources
+from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication, reader, results, sources
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -49,6 +49,7 @@ app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")
 app.add_typer(exchange.grant, name="grant")
 app.add_typer(reader.reader, name="reader")
+app.add_typer(results.result, name="result")
 app.command()(exchange.pull)
 app.command()(exchange.tail)
 app.command()(proof.receipt)
