@@ -262,6 +262,9 @@ class DeliveryCompleted(Event):
     withheld_count: int = Field(default=0, description="rows of an earlier version that cannot be brought into the view's")
     misfits: tuple[Misfit, ...] = Field(default=(), description="why: a row counts once for each item that does not fit")
     filtered_count: int = Field(default=0, description="rows that the view's filter does not let out")
+    vanished_count: int = Field(
+        default=0, description="records beside the batch's rows: readers of a filtered view had these keys and a snapshot has them no more"
+    )
     sha256: str  # over the delivered keys and values, in order: see exchange_svc.delivery
     completed_at: datetime
     mode: Literal["topic"] = "topic"

@@ -157,3 +157,11 @@ def test_a_deletion_without_a_key_names_only_the_row():
     [(partition, piece, _)] = pieces(FRAME.head(1), [(unit(kind=BatchKind.DELETE, view=view), 1)], 3)
     assert (partition, piece.keys, piece.values, piece.rows.to_list()) == (1, None, None, [4])
     assert bytes(piece.frame_bytes()) == b"\x01\x01"
+
+
+def test_a_topic_that_lost_its_records_is_given_them_again_and_its_readers_keys_stay_known():
+    key = ObjectRef(key="members/1/1-00.parquet", sha256="00", byte_count=1, row_count=1)
+    state = remember(after(1), VIEW, dispatch(2, minutes=2), ((0, 5),), (key,))
+    lost = state.lost()
+    assert (state.covers(dispatch(2)), lost.covers(dispatch(2)), lost.ends) == (True, False, ())
+    assert lost.members == remember(lost, VIEW, dispatch(2, minutes=3), ((0, 1),)).members == (key,)

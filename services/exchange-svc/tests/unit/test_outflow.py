@@ -15,6 +15,7 @@ from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import outflow
 from exchange_svc.delivery.domain import Unit
 from exchange_svc.delivery.errors import RowsMissing
+from exchange_svc.delivery.members import Changes, Memberships
 from exchange_svc.delivery.outflow import Tally, WrongDispatch, parcels
 from exchange_svc.delivery.record_batch import MAX_RECORD_BYTES
 from exchange_svc.enforcement.rows import token_keys
@@ -56,7 +57,14 @@ def made(store: ObjectStore, units: list[Unit], *, columnar: bool = True) -> tup
     """Return the records of each place, and the tallies with the places of a log that begins at 0 everywhere."""
     tallies = [Tally(one) for one in units]
     records: dict[tuple[str, int], list[tuple]] = defaultdict(list)
-    for parcel in parcels(store, tallies, {one.view.topic: PARTITIONS for one in units}, token_keys(b"node"), columnar=columnar):
+    for parcel in parcels(
+        store,
+        tallies,
+        {one.view.topic: PARTITIONS for one in units},
+        token_keys(b"node"),
+        Changes(Memberships(store, most_keys=0)),
+        columnar=columnar,
+    ):
         first = len(records[parcel.topic, parcel.partition])
         parcel.builder._set_producer_state(1, 1, 0)
         batch = MemoryRecords(bytes(parcel.builder._build())).next_batch()
@@ -125,7 +133,14 @@ def test_what_waits_leaves_before_all_of_it_is_read(store: ObjectStore, tmp_path
     waiting = [unit(store, tmp_path, seen_by, rows(1, count, note=[note] * count)) for _ in range(units)]
     lost = unit(store, tmp_path, seen_by, rows(1, count, note=[note] * count))
     store.delete(lost.dispatch.rows.key)
-    leaving = parcels(store, [Tally(one) for one in [*waiting, lost]], {seen_by.topic: 1}, token_keys(b"node"), columnar=True)
+    leaving = parcels(
+        store,
+        [Tally(one) for one in [*waiting, lost]],
+        {seen_by.topic: 1},
+        token_keys(b"node"),
+        Changes(Memberships(store, most_keys=0)),
+        columnar=True,
+    )
     assert next(leaving).builder.record_count()
     with pytest.raises(RowsMissing):
         list(leaving)

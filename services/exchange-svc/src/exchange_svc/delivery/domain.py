@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from dxmesh_schemas.catalog import Snapshot
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered, Misfit, ViewSnapshot
+from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered, Misfit, ObjectRef, ViewSnapshot
 
 _EVENTS = UUID("6f0c3c0e-52a1-5f0d-9a39-6b1f6f1d8c11")  # names delivery events: a repeat has the id of the first
 
@@ -25,6 +25,7 @@ class Delivered(Snapshot):
 
     sequences: ranges [first, last] of delivered batches, ascending, apart. newest: when the latest of them was ordered.
     ends: [partition, last offset] of the latest records, to tell whether the topic still holds them.
+    members: of a view with a filter, the objects that say which keys its readers have (see `members`).
     """
 
     view_id: UUID
@@ -32,6 +33,11 @@ class Delivered(Snapshot):
     sequences: tuple[Range, ...] = ()
     newest: datetime
     ends: tuple[Range, ...] = ()
+    members: tuple[ObjectRef, ...] = ()
+
+    def lost(self) -> "Delivered":
+        """Return this for a topic that holds its records no longer; keys that readers had are theirs to be told of all the same."""
+        return self.model_copy(update={"sequences": (), "ends": ()})
 
     def covers(self, dispatch: DispatchOrdered) -> bool:
         """Say whether this dispatch was delivered before.
@@ -43,8 +49,16 @@ class Delivered(Snapshot):
         return dispatch.ordered_at <= self.newest and any(first <= dispatch.sequence <= last for first, last in self.sequences)
 
 
-def remember(before: Delivered | None, view: ViewSnapshot, dispatch: DispatchOrdered, ends: Iterable[Range]) -> Delivered:
-    """Return what the view has had once this dispatch is delivered too."""
+def remember(
+    before: Delivered | None,
+    view: ViewSnapshot,
+    dispatch: DispatchOrdered,
+    ends: Iterable[Range],
+    members: tuple[ObjectRef, ...] | None = None,
+) -> Delivered:
+    """Return what the view has had once this dispatch is delivered too; members: None where they are as before."""
+    if members is None:
+        members = before.members if before else ()
     sequences = _united([*(before.sequences if before else ()), (dispatch.sequence, dispatch.sequence)])
     known = dict(before.ends if before else ()) | dict(ends)
     return Delivered(
@@ -53,6 +67,7 @@ def remember(before: Delivered | None, view: ViewSnapshot, dispatch: DispatchOrd
         sequences=sequences,
         newest=max(before.newest, dispatch.ordered_at) if before else dispatch.ordered_at,
         ends=tuple(sorted(known.items())),
+        members=members,
     )
 
 
@@ -134,6 +149,7 @@ def completed(
     withheld_count: int,
     misfits: Mapping[str, int],
     filtered_count: int,
+    vanished_count: int,
     sha256: str,
     now: datetime,
 ) -> DeliveryCompleted:
@@ -150,6 +166,7 @@ def completed(
         withheld_count=withheld_count,
         misfits=tuple(Misfit(item=item, row_count=count) for item, count in sorted(misfits.items())),
         filtered_count=filtered_count,
+        vanished_count=vanished_count,
         sha256=sha256,
         completed_at=now,
     )

@@ -20,6 +20,7 @@ from dxmesh_schemas.exchange import DispatchOrdered
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import clients
 from exchange_svc.delivery.domain import Bundle, Delivered, Unit, bundles, completed, completed_event_id, remember
+from exchange_svc.delivery.members import Changes, Memberships
 from exchange_svc.delivery.outflow import Parcel, Tally, WrongDispatch, parcels
 from exchange_svc.delivery.settings import DeliverySettings
 from exchange_svc.enforcement.rows import TokenKeys
@@ -66,6 +67,7 @@ class Lane:
         self._patience = tuning.progress_seconds
         self._condemned: dict[UUID, Exception] = {}
         self._memory: dict[UUID, Delivered] = {}
+        self._members = Memberships(store, most_keys=tuning.members_keys)
         self._partitions: dict[str, int] = {}
         self._checked: set[UUID] = set()
 
@@ -162,7 +164,7 @@ class Lane:
                 holds = await clients.still_holds(self._consumer, self._memory[view_id])
             if not holds:
                 log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=unit.view.topic)
-                del self._memory[view_id], memory[view_id]
+                self._memory[view_id] = memory[view_id] = self._memory[view_id].lost()
                 return False
             self._checked.add(view_id)
         repeats.inc()
@@ -172,6 +174,7 @@ class Lane:
     async def _deliver(self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
         """Deliver a bundle in one transaction; it is committed when this returns, and aborted when this raises."""
         await self._prepare_topics(producer, bundle, parked)
+        changes = Changes(self._members, {view_id: state.members for view_id, state in self._memory.items()})
         await producer.begin_transaction()
         try:
             with ExitStack() as spans:
@@ -179,9 +182,9 @@ class Lane:
                 for unit in bundle.units:
                     spans.enter_context(telemetry.continued(unit.meta, name="deliver"))
                     traces.append(telemetry.current_traceparent())
-                tallies = await self._send_rows(producer, bundle)
+                tallies = await self._send_rows(producer, bundle, changes)
                 async with asyncio.timeout(self._patience):
-                    states = await self._send_completions(producer, tallies, traces)
+                    states = await self._send_completions(producer, tallies, traces, changes)
                     await self._send_parked(producer, parked)
                     if bundle.next_offset is not None:
                         await producer.send_offsets_to_transaction({self._place: OffsetAndMetadata(bundle.next_offset, "")}, GROUP)
@@ -191,6 +194,8 @@ class Lane:
                 await asyncio.wait_for(producer.abort_transaction(), 2)
             raise
         self._memory.update(states)
+        if changes.followed:
+            await asyncio.to_thread(changes.committed)
         delivered_rows.inc(sum(tally.row_count for tally in tallies))
         for record, error in parked:
             telemetry.dead_letters.labels(GROUP, record.topic).inc()
@@ -209,10 +214,10 @@ class Lane:
     def _dead_letters(self) -> str:
         return f"{self._place.topic}{dead_letter.SUFFIX}"
 
-    async def _send_rows(self, producer: AIOKafkaProducer, bundle: Bundle) -> list[Tally]:
+    async def _send_rows(self, producer: AIOKafkaProducer, bundle: Bundle, changes: Changes) -> list[Tally]:
         """Send the rows of a bundle, making the next record batch while the last one is on its way."""
         tallies = [Tally(unit) for unit in bundle.units]
-        source = parcels(self._store, tallies, self._partitions, self._keys, columnar=self._tuning.columnar)
+        source = parcels(self._store, tallies, self._partitions, self._keys, changes, columnar=self._tuning.columnar)
         sent: list[tuple[Parcel, asyncio.Future[RecordMetadata]]] = []
         ahead = asyncio.ensure_future(asyncio.to_thread(next, source, None))
         try:
@@ -236,7 +241,7 @@ class Lane:
         return tallies
 
     async def _send_completions(
-        self, producer: AIOKafkaProducer, tallies: Sequence[Tally], traces: Sequence[str | None]
+        self, producer: AIOKafkaProducer, tallies: Sequence[Tally], traces: Sequence[str | None], changes: Changes
     ) -> dict[UUID, Delivered]:
         states: dict[UUID, Delivered] = {}
         waiting = []
@@ -250,6 +255,7 @@ class Lane:
                 withheld_count=tally.withheld_count,
                 misfits=tally.misfits,
                 filtered_count=tally.filtered_count,
+                vanished_count=tally.vanished_count,
                 sha256=tally.digest.hexdigest(),
                 now=now,
             )
@@ -257,7 +263,10 @@ class Lane:
             headers = Meta(event_id, event.TYPE, event.SOURCE, now, traceparent=trace).headers()
             waiting.append(await producer.send(event.TOPIC, event.encode(), event.key.encode(), headers=headers))
             before = states.get(event.view_id) or self._memory.get(event.view_id)
-            states[event.view_id] = remember(before, unit.view, unit.dispatch, ((partition, last) for partition, _, last in ranges))
+            followed = changes.followed.get(event.view_id)
+            members = None if followed is None else followed.members.objects
+            ends = ((partition, last) for partition, _, last in ranges)
+            states[event.view_id] = remember(before, unit.view, unit.dispatch, ends, members)
         if states:
             partitions = sorted(await producer.partitions_for(clients.STATE_TOPIC))
             partition = partitions[self._place.partition % len(partitions)]

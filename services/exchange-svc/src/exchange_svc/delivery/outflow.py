@@ -6,20 +6,23 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 
+from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.problem import Problem
+from dxmesh_tabular.items import ROW
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import record_batch, row_batch
 from exchange_svc.delivery.coming import bring
 from exchange_svc.delivery.domain import Digest, Unit
 from exchange_svc.delivery.errors import RecordTooLarge
+from exchange_svc.delivery.leaving import is_followed, leaving, vanishing
+from exchange_svc.delivery.members import Changes
 from exchange_svc.delivery.projection import CHUNK_BYTES, CHUNK_ROWS, chunks, deletes, opened, pieces
 from exchange_svc.delivery.record_batch import BATCH_BYTES, MAX_RECORD_BYTES, Piece
-from exchange_svc.enforcement.rows import TokenKeys, mask, passing
+from exchange_svc.enforcement.rows import TokenKeys
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -47,6 +50,7 @@ class Tally:
     withheld_count: int = 0
     misfits: dict[str, int] = field(default_factory=dict)
     filtered_count: int = 0
+    vanished_count: int = 0
     digest: Digest = field(default_factory=Digest)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -82,10 +86,11 @@ class Parcel:
 
 
 def parcels(
-    store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[str, int], keys: TokenKeys, *, columnar: bool
+    store: ObjectStore, tallies: Sequence[Tally], partitions: Mapping[str, int], keys: TokenKeys, changes: Changes, *, columnar: bool
 ) -> Generator[Parcel]:
-    """Make the record batches of the tallies' units, in order, and count them there. keys: of grants' pseudonyms.
+    """Make the record batches of the tallies' units, in order, and count them there; what they change of memberships is durable then.
 
+    keys: of grants' pseudonyms.
     Raises: RowsMissing, RowsDamaged (503), WrongDispatch.
     """
     waiting: dict[tuple[str, int], list[tuple[Piece, list[tuple[Tally, int]]]]] = {}
@@ -116,10 +121,8 @@ def parcels(
         for made in _each(packed, places, size):
             yield from made
 
-    for frame, parts in _frames(store, tallies, keys):
+    for frame, parts in _frames(store, tallies, keys, changes):
         owners = [tally for tally, _ in parts]
-        for tally, count in parts:
-            tally.row_count += count
         topic = owners[0].unit.view.topic
         found = list(pieces(frame, [(tally.unit, count) for tally, count in parts], partitions[topic]))
         for _, piece, counts in found:
@@ -127,59 +130,71 @@ def parcels(
         list(_each(partial(take, owners), found, frame.estimated_size()))
         yield from flush(_FLUSH_BYTES)
     yield from flush(0)
+    changes.seal()
 
 
-def _frames(store: ObjectStore, tallies: Sequence[Tally], keys: TokenKeys) -> Iterator[tuple[pl.DataFrame, list[tuple[Tally, int]]]]:
-    """Yield rows with those they belong to, so many to each; few rows of following units of one view come as one frame."""
+def _frames(
+    store: ObjectStore, tallies: Sequence[Tally], keys: TokenKeys, changes: Changes
+) -> Iterator[tuple[pl.DataFrame, list[tuple[Tally, int]]]]:
+    """Yield what leaves with those it belongs to, so much to each; few rows of following units of one view come as one frame."""
     gathered: list[tuple[pl.DataFrame, Tally]] = []
 
     def together() -> Iterator[tuple[pl.DataFrame, list[tuple[Tally, int]]]]:
-        if gathered:
-            yield pl.concat([frame for frame, _ in gathered]), [(tally, len(frame)) for frame, tally in gathered]
-            gathered.clear()
+        if not gathered:
+            return
+        unit = gathered[-1][1].unit
+        rows = pl.concat([frame for frame, _ in gathered])
+        before = [len(frame) for frame, _ in gathered]
+        shown, counts = leaving(rows, unit, before, keys, changes.of(unit.view.view_id) if is_followed(unit) else None)
+        parts = [(tally, count) for (_, tally), count in zip(gathered, counts, strict=True)]
+        for (tally, count), of in zip(parts, before, strict=True):
+            tally.row_count += count
+            tally.filtered_count += of - count
+        gathered.clear()
+        if len(shown):
+            yield shown, parts
 
     for tally in tallies:
         unit = tally.unit
-        if not unit.dispatch.rows.row_count:
-            continue
-        with opened(store, unit.dispatch.rows) as path:
-            for frame in _leaving(path, tally, keys):
-                full = len(frame) + sum(len(one) for one, _ in gathered) > CHUNK_ROWS or (
-                    frame.estimated_size() + sum(one.estimated_size() for one, _ in gathered) > CHUNK_BYTES
-                )
-                if gathered and (full or not _alike(gathered[0], (frame, tally))):
-                    yield from together()
-                gathered.append((frame, tally))
+        last_row = 0
+        for frame in _fitting(store, tally):
+            full = len(frame) + sum(len(one) for one, _ in gathered) > CHUNK_ROWS or (
+                frame.estimated_size() + sum(one.estimated_size() for one, _ in gathered) > CHUNK_BYTES
+            )
+            if gathered and (full or not _alike(gathered[0], (frame, tally))):
+                yield from together()
+            gathered.append((frame, tally))
+            last_row = frame[ROW][-1]
+        if is_followed(unit) and unit.dispatch.kind is BatchKind.SNAPSHOT:
+            yield from together()
+            for gone in vanishing(changes.of(unit.view.view_id), last_row=last_row, is_whole=not tally.withheld_count):
+                tally.vanished_count += len(gone)
+                yield gone, [(tally, len(gone))]
     yield from together()
 
 
-def _leaving(path: Path, tally: Tally, keys: TokenKeys) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a unit that leave, masked; those the view's filter holds back are counted instead."""
-    view = tally.unit.view
-    for frame in _fitting(path, tally):
-        passed = passing(frame, view)
-        tally.filtered_count += len(frame) - len(passed)
-        if len(passed):
-            yield mask(passed, view, keys)
-
-
-def _fitting(path: Path, tally: Tally) -> Iterator[pl.DataFrame]:
+def _fitting(store: ObjectStore, tally: Tally) -> Iterator[pl.DataFrame]:
     """Yield the rows of a unit in the view's version; those that cannot be brought into it are counted instead."""
-    view = tally.unit.view
-    if not view.into:
-        yield from chunks(path, list(dict.fromkeys([*view.items, *view.key])))
+    unit, view = tally.unit, tally.unit.view
+    if not unit.dispatch.rows.row_count:
         return
-    for frame in chunks(path, view.items):
-        fitting, misfits = bring(frame, tally.unit)
-        tally.withhold(len(frame) - len(fitting), misfits)
-        if len(fitting):
-            yield fitting
+    with opened(store, unit.dispatch.rows) as path:
+        if not view.into:
+            yield from chunks(path, list(dict.fromkeys([*view.items, *view.key])))
+            return
+        for frame in chunks(path, view.items):
+            fitting, misfits = bring(frame, unit)
+            tally.withhold(len(frame) - len(fitting), misfits)
+            if len(fitting):
+                yield fitting
 
 
 def _alike(one: tuple[pl.DataFrame, Tally], other: tuple[pl.DataFrame, Tally]) -> bool:
     """Say whether the rows of two units can be encoded together."""
     (frame, tally), (another, its) = one, other
-    return tally.unit.view == its.unit.view and deletes(tally.unit) == deletes(its.unit) and frame.schema == another.schema
+    if tally.unit.view != its.unit.view or frame.schema != another.schema or deletes(tally.unit) != deletes(its.unit):
+        return False
+    return not is_followed(tally.unit) or tally.unit.dispatch.kind is its.unit.dispatch.kind
 
 
 def _check_size(piece: Piece, owners: Sequence[Tally], counts: Sequence[int]) -> None:

@@ -21,6 +21,8 @@ CHUNK_BYTES = 4 << 20
 """Bytes of columns encoded at a time, about; as records they are twice that."""
 CHUNK_ROWS = 24_576
 """Rows encoded at a time, at most."""
+KEY, GONE = "_key", "_gone"  # no item's code begins so
+"""Columns of a filtered view's rows: the text of the record's key, and whether readers lose it by this row."""
 _SMALL_ROWS = 1_000  # up to here pyarrow, which has the file open, is quicker than a polars query
 
 
@@ -58,33 +60,43 @@ def pieces(frame: pl.DataFrame, units: Sequence[tuple[Unit, int]], partitions: i
     """Yield (partition, records, how many of them belong to each unit) of rows that belong to units of one view, so many to each.
 
     Key: the text of the key item, or a JSON array of several; null without key items. Value: a JSON object of the view's items (see
-    row_json); null when the batch deletes: without a key such a record says no more than which row of the batch it was.
+    row_json); null when the batch deletes, and for a row by which readers lose what they have of its key: it leaves the filter.
+    A record with neither says no more than which row of the batch it was.
     Partition: 32-bit Murmur3 (x86, seed 0) of the key's UTF-8, without its sign bit, modulo the number of partitions, as Iceberg's
     bucket transform has it (the same in every version of everything); without a key, the row number modulo their number.
     """
     first = units[0][0]
-    key = key_text(frame, first.view.key) if first.view.key else None
-    values = None if deletes(first) else row_json(frame.select(item for item in first.view.items if item in frame.columns))
+    key = key_text(frame, first.view.key) if first.view.key and KEY not in frame.columns else frame.get_column(KEY, default=None)
+    values = None if deletes(first) else _values(frame, first.view.items)
     headers = [_headers(unit) for unit, _ in units]
     places = frame[ROW] % partitions if key is None else _bucket(key, partitions).fill_null(frame[ROW] % partitions)
-    columns = {ROW: frame[ROW], "key": key, "values": values, "place": places, "unit": _owners([count for _, count in units])}
+    columns = {ROW: frame[ROW], "key": key, "values": values, "place": places, "unit": owners_of([count for _, count in units])}
     records = pl.DataFrame({name: column for name, column in columns.items() if column is not None})
     parts = records.partition_by("place", as_dict=True, include_key=False, maintain_order=True)
     for (partition,), mine in sorted(parts.items()):
         found = {column.name: column for column in mine.get_columns()}
-        counts = _counts(found.get("unit"), len(mine), len(units))
+        counts = counts_of(found.get("unit"), len(mine), len(units))
         runs = tuple((count, head) for count, head in zip(counts, headers, strict=True) if count)
         yield partition, Piece(found.get("key"), found.get("values"), found[ROW], runs), counts
 
 
-def _owners(counts: Sequence[int]) -> pl.Series | None:
-    """Return for each row the place of its unit; None when there is but one."""
+def _values(frame: pl.DataFrame, items: Sequence[str]) -> pl.Series | None:
+    gone = frame.get_column(GONE, default=None)
+    if gone is not None and gone.all():
+        return None
+    values = row_json(frame.select(item for item in items if item in frame.columns))
+    return values if gone is None or not gone.any() else pl.select(pl.when(~gone).then(values)).to_series()
+
+
+def owners_of(counts: Sequence[int]) -> pl.Series | None:
+    """Return for each row the place of its unit, ascending; None when there is but one."""
     if len(counts) == 1:
         return None
     return pl.select(pl.int_range(len(counts), dtype=pl.UInt32).repeat_by(pl.Series(counts)).explode()).to_series()
 
 
-def _counts(owners: pl.Series | None, rows: int, units: int) -> list[int]:
+def counts_of(owners: pl.Series | None, rows: int, units: int) -> list[int]:
+    """Return how many rows each unit has, by `owners_of` of them."""
     if owners is None:
         return [rows]
     ends = [0, *owners.search_sorted(pl.int_range(1, units + 1, dtype=pl.UInt32, eager=True), side="left")]

@@ -17,3 +17,8 @@ class DeliverySettings(Group):
         default=20.0, gt=0, description="a broker that acknowledges nothing for so long is given up and met anew"
     )
     columnar: bool = Field(default=True, description="make record batches from columns; false makes them row by row, three times slower")
+    members_keys: int = Field(
+        default=4_000_000,
+        ge=0,
+        description="keys of filtered views' readers a partition keeps at hand, 17 bytes each; one view may have more",
+    )

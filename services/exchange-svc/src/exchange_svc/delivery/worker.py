@@ -36,7 +36,9 @@ async def run_delivery(settings: WorkerSettings, keys: TokenKeys, tuning: Delive
 
     Guaranteed: a `read_committed` reader sees each batch of a view once and whole, in the order of its dispatches, together with its
     DeliveryCompleted. Only a broker that lost what it held is given rows again, and those carry the same batch and row number.
-    A snapshot is delivered as its rows; keys that it no longer has are not deleted on the topic, only in the resource's table.
+    A view with a filter and a key: a row that leaves the filter is a deletion (no value) for readers who had its key, and no other key
+    is told; a snapshot deletes the keys it has no more. Of a view without a filter a snapshot is its rows: keys that it no longer has
+    are not deleted on the topic, only in the resource's table.
     No table of the database is used: a consumer of the event keeps the record. keys: of grants' pseudonyms.
     """
     worker = _Worker(settings.kafka, ObjectStore.open(settings.object_store.url), keys, tuning or DeliverySettings())

@@ -41,11 +41,14 @@ def passing(frame: pl.DataFrame, view: Enforced) -> pl.DataFrame:
     return frame.filter(passes(view.where, frame.schema)) if view.where else frame
 
 
-def mask(frame: pl.DataFrame, view: Enforced, keys: TokenKeys) -> pl.DataFrame:
-    """Return rows with what is shown in place of the values of masked items; a mask of an item the frame has not does nothing."""
-    key = keys(view.scope) if any(isinstance(one, Pseudonym) for one in view.masks) else b""
-    changed = [masked(one, frame.schema[one.item], key).alias(one.item) for one in view.masks if one.item in frame.columns]
-    return frame.with_columns(changed) if changed else frame
+def mask(frame: pl.DataFrame, view: Enforced, keys: TokenKeys, *, besides: Sequence[str] = ()) -> pl.DataFrame:
+    """Return rows with what is shown in place of the values of masked items; a mask of an item the frame has not does nothing.
+
+    besides: items that are masked already.
+    """
+    todo = [one for one in view.masks if one.item in frame.columns and one.item not in besides]
+    key = keys(view.scope) if any(isinstance(one, Pseudonym) for one in todo) else b""
+    return frame.with_columns(masked(one, frame.schema[one.item], key).alias(one.item) for one in todo) if todo else frame
 
 
 def enforce(frame: pl.DataFrame, view: Enforced, keys: TokenKeys) -> pl.DataFrame:

@@ -8,11 +8,13 @@ import sys
 from collections import Counter
 from uuid import uuid4
 
+import polars as pl
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from dxmesh_runtime import broker
-from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered
+from dxmesh_schemas.exchange import BatchKind, DeliveryCompleted, DispatchOrdered
+from dxmesh_schemas.exchange_terms import Comparison
 
 pytestmark = pytest.mark.faults
 WORKER = """
@@ -75,6 +77,25 @@ async def test_a_worker_that_dies_in_the_middle_leaves_nothing_twice_and_nothing
         await mesh.all_completed(order, later)
     assert rows_seen(await mesh.read(view.topic)) == rows_expected(order, later)
     assert len(await mesh.completions(order, later)) == 2
+
+
+@pytest.mark.parametrize(("at", "after"), [("send_offsets_to_transaction", "1"), ("commit_transaction", "1")])
+async def test_which_keys_readers_have_outlives_a_worker_that_dies(mesh, rows, at, after):
+    view = mesh.view(uuid4()).model_copy(update={"where": (Comparison(item="name", op="ne", value="hidden"),)})
+    first = mesh.order(view, rows=rows(1, 10))
+    hidden = rows(1, 12).filter(pl.col("row_").is_in([1, 2, 3, 11, 12])).with_columns(name=pl.lit("hidden"))
+    leaves, deletes = mesh.order(view, rows=hidden), mesh.order(view, rows=rows(1, 12), kind=BatchKind.DELETE)
+    async with mesh.worker():
+        await mesh.publish(first)
+        await mesh.all_completed(first)
+    await mesh.publish(leaves)
+    assert await ended(start(mesh, at, AFTER=after)) == 9
+    async with mesh.worker():
+        await mesh.publish(deletes)
+        events = await mesh.all_completed(leaves, deletes)
+    assert [(event.delivered_count, event.filtered_count) for event in events] == [(3, 2), (7, 5)]
+    gone = [record.key.decode() for record in await mesh.read(view.topic) if record.value is None]
+    assert sorted(gone) == [f"{number:06}" for number in range(1, 11)]
 
 
 async def test_workers_take_partitions_over_from_each_other_under_load(mesh, rows):
