@@ -145,7 +145,7 @@ class Client:
         Without a batch_id the same file, kind and resource always make the same batch.
         """
         known, encoding = media_of(file) if media_type is None else (media_type, _ENCODINGS.get(file.suffix.lower()))
-        digest = _digest(file)
+        digest = digest_of(file)
         identity = batch_id or batch_id_of(resource_id, kind, digest.hex())
         headers = {"Content-Type": known, "Content-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:"}
         headers["Content-Length"] = str(file.stat().st_size)
@@ -265,7 +265,8 @@ def _read(kind: type[Model], answer: httpx.Response) -> Model:
         raise Unreachable(f"{answer.url} is no service of a node: its answer is not a {kind.__name__}; correct the profile") from wrong
 
 
-def _digest(file: Path) -> bytes:
+def digest_of(file: Path) -> bytes:
+    """Return a file's SHA-256."""
     with file.open("rb") as source:
         return hashlib.file_digest(source, "sha256").digest()
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import bulk, catalog, codes, duty, exchange, lists, party, proof, publication, reader, results, sources
+from dxmesh_client.cli import agent, bulk, catalog, codes, duty, exchange, lists, party, proof, publication, reader, results, sources
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -44,6 +44,7 @@ app.add_typer(lists.lists, name="list")
 app.add_typer(lists.edition, name="edition")
 app.command()(lists.ledger)
 app.command()(lists.report)
+app.add_typer(agent.agent, name="agent")
 app.command()(exchange.push)
 app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")

@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from dxmesh_client.cli.output import Mode, console, lines, say, show, show_all
-from dxmesh_client.client import Client, media_of
+from dxmesh_client.client import Client, batch_id_of, digest_of, media_of
 from dxmesh_client.errors import BatchRejected, ClientError
 from dxmesh_client.models import Batch
+from dxmesh_client.upload import upload
 
 batch = typer.Typer(no_args_is_help=True, help="Batches that were pushed, and the rows refused of them.")
 request = typer.Typer(no_args_is_help=True, help="Sharing requests: ask, look, decide.")
@@ -32,6 +33,7 @@ def push(
     sheet: Annotated[str | None, typer.Option(help="XLSX: the sheet, if not the first")] = None,
     receipt: Annotated[Path | None, typer.Option(help="where the receipt is kept; beside the file if not given")] = None,
     wait: Annotated[bool, typer.Option(help="wait for the rules and the receipt")] = True,
+    in_parts: Annotated[bool, typer.Option("--in-parts", help="for a link that may be cut: the same command again goes on")] = False,
 ) -> None:
     """Push a file as a batch of a resource; keep its receipt.
 
@@ -44,9 +46,13 @@ def push(
     options = {name: value for name, value in (("delimiter", delimiter), ("encoding", encoding), ("sheet", sheet)) if value}
     with Client() as client, _bar() as bar:
         task = bar.add_task(file.name, total=file.stat().st_size)
-        found, is_new = client.push(
-            resource_id, file, kind=kind, batch_id=batch_id, options=options, progress=lambda count: bar.advance(task, count)
-        )
+        told: dict[str, Any] = {"kind": kind, "options": options, "progress": lambda count: bar.advance(task, count)}
+        if in_parts:
+            identity = batch_id or batch_id_of(resource_id, kind, digest_of(file).hex())
+            place = file.with_name(file.name + ".upload")
+            found, is_new = upload(client, resource_id, file, batch_id=identity, place=place, **told), True
+        else:
+            found, is_new = client.push(resource_id, file, batch_id=batch_id, **told)
         bar.stop()
         say(f"batch {found.batch_id}: {found.received_count:,} rows received" + ("" if is_new else " earlier; nothing changed"))
         if wait:

@@ -21,6 +21,7 @@ from exchange_svc.upload.parts import Part, Parts
 
 log = structlog.get_logger(__name__)
 _WRITE_BYTES = 256 << 10  # so much is lost at most when the process is killed
+_SILENT_SECONDS = 2
 _SWEPT_AT_ONCE = 500
 _SWEEP_SECONDS = 60
 Done = TypeVar("Done")
@@ -36,6 +37,7 @@ class Arrivals:
         self._term_seconds = term_seconds
         self._idle_seconds = idle_seconds
         self._max_open = max_open
+        self._awaited: dict[UUID, tuple[asyncio.Timeout, float]] = {}  # the next bytes of an upload, and since when
 
     async def create(self, header: str, *, byte_count: int, by: Principal) -> store.Upload:
         """Begin an upload; one of no bytes is taken in at once. header: Upload-Metadata.
@@ -86,6 +88,7 @@ class Arrivals:
         Raises: UploadNotFound (404), UploadExpired (410), UploadBusy (423), UploadRefused (422), and what a push raises.
         """
         row, offset = await self.find(upload_id, by=by)
+        self._give_up_silent(upload_id)
         if row.state == State.REFUSED:
             raise _refused(row)
         if row.state == State.ARRIVING and offset == row.byte_count:
@@ -107,9 +110,10 @@ class Arrivals:
                 raise _refused(row)
             _check_offset(offset, row.byte_count)
             return row, row.byte_count
+        self._give_up_silent(upload_id)
         with self._parts.held(upload_id) as part:
             _check_offset(offset, part.offset)
-            await self._write(part, body, row.byte_count, checksum)
+            await self._write(part, self._patient(upload_id, body), row.byte_count, checksum)
             async with self._database.sessions.begin() as tx:
                 row.expires_at = domain.expiry(utc_now(), self._term_seconds)
                 await store.change(tx, upload_id, expires_at=row.expires_at)
@@ -123,7 +127,7 @@ class Arrivals:
             await _whole(part.mark)
         pieces, waiting = list[bytes](), 0
         try:
-            async for piece in self._patient(body):
+            async for piece in body:
                 if part.offset + waiting + len(piece) > byte_count:
                     raise BodyTooLarge(
                         f"the upload has {byte_count} bytes and the part goes beyond them; send those that follow its offset",
@@ -148,17 +152,28 @@ class Arrivals:
         await _whole(part.write, pieces)
         await _whole(part.sync if checksum is None else part.keep)
 
-    async def _patient(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _patient(self, upload_id: UUID, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield what comes; give up a connection that brings nothing, so that the upload can be continued over another."""
+        clock = asyncio.get_running_loop().time
         while True:
             try:
-                async with asyncio.timeout(self._idle_seconds):
+                async with asyncio.timeout(self._idle_seconds) as patience:
+                    self._awaited[upload_id] = patience, clock()
                     piece = await anext(body)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise BodyInterrupted(f"nothing came for {self._idle_seconds:g} s; ask for the offset and go on from there") from None
+                raise BodyInterrupted("the connection brought nothing any more; ask for the offset and go on from there") from None
+            finally:
+                del self._awaited[upload_id]
             yield piece
+
+    def _give_up_silent(self, upload_id: UUID) -> None:
+        """End a part whose connection is silent, now that its owner asks over another: it was cut, and only the sender knows it yet."""
+        now = asyncio.get_running_loop().time()
+        patience, since = self._awaited.get(upload_id, (None, now))
+        if patience is not None and now - since >= _SILENT_SECONDS:
+            patience.reschedule(now)
 
     async def _finish(self, row: store.Upload, part: Part, *, by: Principal) -> None:
         try:

@@ -10,7 +10,7 @@ from uuid import UUID
 from exchange_svc.batch.staging import room
 from exchange_svc.upload.errors import UploadBusy, UploadNotFound
 
-_RETRY_SECONDS = 2
+_RETRY_SECONDS = 1
 
 
 class Part:

@@ -1,14 +1,28 @@
-"""A link as departments have them: slow, and cut in the middle."""
+"""A link as departments have them: slow, and cut in the middle; and a department's machine at its end."""
 
 import asyncio
+import io
+import json
+import re
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import polars as pl
 import pytest
+from fastapi import FastAPI
 
+from dxmesh_client.agent import run as running
+from dxmesh_client.agent.config import load
+from dxmesh_client.client import Client
+from dxmesh_client.config import Profile
 from dxmesh_runtime.testing import listening
+from dxmesh_schemas.exchange import BatchReceived
 
 _PIECE_BYTES = 16 * 1024
 
@@ -22,11 +36,14 @@ class Link:
         self._bytes_per_second = bytes_per_second
         self.cuts: list[int] = []  # the next connection is cut after so many bytes towards the service, and so on
         self.holds: list[int] = []  # or nothing goes on after so many, until either end lets go
-        self.connections = 0
+        self.connections = self.holding = 0
+        self.offsets: list[int] = []  # of parts of uploads, as they are sent
+        self.target = target
         self.url = ""
 
     def retarget(self, target: str) -> None:
         """Lead to another address from now on."""
+        self.target = target
         self._port = urlsplit(target).port
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, most: int | None, *, hold: bool = False) -> None:
@@ -36,8 +53,10 @@ class Link:
             sink.write(piece)
             await sink.drain()
             carried += len(piece)
+            self.offsets += map(int, re.findall(rb"\r\nUpload-Offset: (\d+)\r\n", piece))
             if most is not None and carried >= most:
                 if hold:
+                    self.holding += 1
                     await asyncio.Event().wait()
                 return
             if (ahead := begun + carried / self._bytes_per_second - loop.time()) > 0:
@@ -84,3 +103,53 @@ async def link(exchange: Any) -> AsyncIterator[Link]:
     """Yield a link of 50 Mbit/s to the service."""
     async with listening(exchange.app) as url, Link(url, 50e6 / 8).open() as found:
         yield found
+
+
+@dataclass
+class Department:
+    """A department's machine: a profile that leads over a link to the node, and an agent that runs there."""
+
+    exchange: Any
+    link: Link
+    folder: Path
+    profile: Profile
+
+    def write(self, job: str, **agent: object) -> Path:
+        """Write a configuration with one job."""
+        known = {"name": "front-1", "wait_seconds": 0, **agent}
+        lines = ["[agent]", *(f"{name} = {json.dumps(value)}" for name, value in known.items()), "[[job]]", job]
+        path = self.folder / "agent.toml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    async def once(self, config: Path) -> bool:
+        """Run the agent until nothing is left."""
+        connect = partial(Client, self.profile, patience_seconds=0.2)
+        return await asyncio.to_thread(running.run, load(config), once=True, stop=threading.Event(), connect=connect)
+
+    async def batches(self) -> list[tuple[str, list[str]]]:
+        """Return kind and codes of every batch the node took in, in its order."""
+        found = []
+        for event in await self.exchange.outbox():
+            if isinstance(event, BatchReceived):
+                rows = pl.read_parquet(io.BytesIO(self.exchange.objects.get_bytes(event.rows.key)))
+                found.append((event.kind.value, rows["code"].to_list()))
+        return found
+
+
+@pytest.fixture
+async def department(exchange: Any, link: Link, tmp_path: Path) -> AsyncIterator[Department]:
+    """Yield a department whose agent knows the node and its issuer."""
+    issuer = FastAPI()
+
+    @issuer.post("/oauth/token")
+    async def issue() -> dict[str, Any]:
+        return {"access_token": exchange.tokens.token(exchange.provider.organization_id, "steward"), "expires_in": 600}
+
+    folder = tmp_path / "department"
+    folder.mkdir()
+    async with listening(issuer) as url:
+        names = ("catalog", "quality", "open_data", "audit")
+        profile = Profile(**dict.fromkeys(names, url), exchange=link.url, client_id="front-1", client_secret="x")
+        (folder / "profile.json").write_text(profile.model_dump_json())
+        yield Department(exchange, link, folder, profile)
