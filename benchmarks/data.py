@@ -22,7 +22,11 @@ RULES = 16  # required 6, length 4, pattern 1, format 1, enumeration 1, range 2,
 
 def frame(rows: int, start: int = 0) -> pl.DataFrame:
     """Return `rows` distinct good rows."""
-    number = pl.int_range(start, start + rows, eager=True)
+    return numbered(pl.int_range(start, start + rows, eager=True))
+
+
+def numbered(number: pl.Series) -> pl.DataFrame:
+    """Return the rows of these numbers."""
     return pl.DataFrame({"n": number}).select(
         id=pl.format("33060200-{}", (pl.col("n") + 1_000_000_000).cast(pl.String)),
         name=pl.format("示例市第{}号企业有限责任公司", pl.col("n")),

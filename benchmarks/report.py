@@ -43,6 +43,6 @@ class Row:
         return f"{self.id:<28}{self.value:>14,.3f} {self.unit:<10}{self.goal:<12}{verdict:<8}{self.work}"
 
 
-def write(rows: list[Row]) -> None:
-    """Write benchmarks/latest.json."""
-    LATEST.write_text(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def write(rows: list[Row], path: Path = LATEST) -> None:
+    """Write the figures as JSON, by default benchmarks/latest.json."""
+    path.write_text(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

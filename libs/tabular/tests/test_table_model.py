@@ -60,7 +60,7 @@ def held(store: ObjectStore, folder: str) -> Model:
     return [(row[0], row[1], row[2:]) for row in frame.rows()]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(batches=st.lists(batch, max_size=12), cuts=st.sets(st.integers(1, 11)), tended=st.sets(st.integers(1, 11)))
 @example(
     batches=[
@@ -80,7 +80,6 @@ def test_a_table_is_what_its_batches_make_of_a_list_and_so_is_a_rebuilt_one(
     """cuts: where a group of batches that are folded together ends; tended: after which upkeep joins small files."""
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(table_files, "FILE_ROWS", 4)
-        patch.setattr(table_files, "GROUP_ROWS", 2)
         store = ObjectStore.open((Path(name) / "store").as_uri())
         model: Model = []
         inputs = [put(store, Path(name), sequence, *one) for sequence, one in enumerate(batches, 1)]
@@ -105,7 +104,7 @@ def test_a_table_is_what_its_batches_make_of_a_list_and_so_is_a_rebuilt_one(
         assert all(file.row_count <= 4 for file in files)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     batches=st.lists(st.tuples(st.sampled_from([BatchKind.APPEND, BatchKind.UPSERT]), st.lists(row, max_size=6)), min_size=1, max_size=6),
     limit=st.integers(1, 9),
@@ -113,7 +112,6 @@ def test_a_table_is_what_its_batches_make_of_a_list_and_so_is_a_rebuilt_one(
 def test_pages_are_the_sorted_rows_cut_whatever_files_they_are_in(batches: list[tuple[BatchKind, list[Row]]], limit: int) -> None:
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(table_files, "FILE_ROWS", 3)
-        patch.setattr(table_files, "GROUP_ROWS", 2)
         store = ObjectStore.open((Path(name) / "store").as_uri())
         folder = table.table_key(RESOURCE)
         for sequence, (kind, rows) in enumerate(batches, 1):

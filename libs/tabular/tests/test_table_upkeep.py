@@ -101,7 +101,6 @@ def test_too_few_small_files_are_left(one: Table) -> None:
 
 def test_full_files_are_not_written_again(one: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_files, "FILE_ROWS", 4)
-    monkeypatch.setattr(table_files, "GROUP_ROWS", 2)
     one.fold("append", *((number, "full") for number in range(8)))
     for number in range(8, 11):
         one.fold("append", (number, "small"))

@@ -257,7 +257,7 @@ def _chosen_frames(sent: Sequence[tuple[int, Path]], schema: pl.Schema, kept: pl
 def _frames(path: Path) -> Iterator[pl.DataFrame]:
     rows = pl.scan_parquet(path, glob=False)
     height = rows.select(pl.len()).collect().item()
-    return (rows.slice(start, files.GROUP_ROWS).collect() for start in range(0, height, files.GROUP_ROWS))
+    return (rows.slice(start, files.FILE_ROWS).collect() for start in range(0, height, files.FILE_ROWS))
 
 
 def _placed(frame: pl.DataFrame, sequence: int, schema: pl.Schema) -> pl.DataFrame:

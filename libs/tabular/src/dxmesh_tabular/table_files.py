@@ -16,10 +16,8 @@ from deltalake.transaction import AddAction, RemoveAction
 from dxmesh_tabular.items import ROW, SEQUENCE
 from dxmesh_tabular.store import ObjectStore
 
-FILE_ROWS = 1 << 18
-"""Rows of a data file: what a changed row makes rewritten, and what a fold holds in memory at a time."""
-GROUP_ROWS = 1 << 17
-"""Rows of a row group: what a page reads."""
+FILE_ROWS = 1 << 16
+"""Rows of a data file: what one changed row makes rewritten, what a page reads, and what a fold holds in memory at a time (ADR 10)."""
 _MOST_STATED = 64  # characters of a text that is stated as the least or greatest of a file
 _HOOK = PostCommitHookProperties(cleanup_expired_logs=False)  # a version is readable as long as upkeep says, not as its log is old
 
@@ -114,15 +112,8 @@ def without_keys(
             continue
         touched.append(file)
         rows = read(store, key, file.path, schema).join(wanted, on=names, how="anti", nulls_equal=True, maintain_order="left")
-        written += write(
-            store, key, in_pieces(rows.collect()) if file.row_count <= FILE_ROWS else rows.collect_batches(maintain_order=True)
-        )
+        written += write(store, key, [rows.collect()] if file.row_count <= FILE_ROWS else rows.collect_batches(maintain_order=True))
     return written, touched
-
-
-def in_pieces(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Return a frame in pieces of at most a row group."""
-    return frame.iter_slices(GROUP_ROWS)
 
 
 def _file(row: dict[str, Any]) -> DataFile:
@@ -158,7 +149,7 @@ def _whole_files(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     waiting: list[pl.DataFrame] = []
     rows = 0
     for frame in frames:
-        for piece in in_pieces(frame):
+        for piece in frame.iter_slices(FILE_ROWS):
             if rows + piece.height > FILE_ROWS:
                 yield pl.concat(waiting)
                 waiting, rows = [], 0
@@ -171,7 +162,7 @@ def _whole_files(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 def _write(store: ObjectStore, key: str, frame: pl.DataFrame) -> AddAction:
     name = f"part-{uuid4()}.parquet"
     with store.new_file(f"{key}/{name}") as path:
-        frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=GROUP_ROWS)
+        frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=FILE_ROWS)
         size = path.stat().st_size
     return AddAction(name, size, {}, time.time_ns() // 1_000_000, True, json.dumps(_statistics(frame), ensure_ascii=False))
 

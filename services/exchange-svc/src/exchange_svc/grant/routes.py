@@ -109,13 +109,18 @@ class TerminationIn(BaseModel):
 
 
 class TableOut(BaseModel):
-    """The resource's table: it holds every accepted batch up to `sequence`; no version yet when nothing was folded."""
+    """The resource's table: it holds every accepted batch up to `sequence`; no version yet when nothing was folded.
+
+    url: where its Delta Lake files are, told to the provider alone. Access to the store is given by who runs the node: the folder, read
+    only, or a key for S3 that may list and read below this address.
+    """
 
     resource_id: UUID
     version: int | None
     sequence: int
     row_count: int
     advanced_at: datetime | None
+    url: str | None = None
 
 
 async def _out(tx: AsyncSession, *pairs: tuple[store.Grant, store.View]) -> list[GrantOut]:
@@ -237,16 +242,21 @@ async def list_rows(
 
 
 @router.get("/resources/{resource_id}/table", responses=problems(ResourceNotFound))
-async def get_table(resource_id: UUID, who: Who, tx: Tx) -> TableOut:
-    """Say how far the resource's table is, to its provider and to those who hold or held a grant."""
+async def get_table(request: Request, resource_id: UUID, who: Who, tx: Tx) -> TableOut:
+    """Say how far the resource's table is, to its provider and to those who hold or held a grant; its provider is told where it is."""
     resource = await catalog.find_resource(tx, resource_id)
-    if resource is None or not (
-        sees(who, resource.provider_id) or (who.organization_id is not None and await store.has_grant(tx, resource_id, who.organization_id))
-    ):
+    provides = resource is not None and sees(who, resource.provider_id)
+    reads = resource is not None and who.organization_id is not None and await store.has_grant(tx, resource_id, who.organization_id)
+    if not (provides or reads):
         raise ResourceNotFound(f"resource {resource_id} is not published on this node, or you may not see it")
     table = await tables.find(tx, resource_id)
     if table is None:
         return TableOut(resource_id=resource_id, version=None, sequence=0, row_count=0, advanced_at=None)
     return TableOut(
-        resource_id=resource_id, version=table.version, sequence=table.sequence, row_count=table.row_count, advanced_at=table.advanced_at
+        resource_id=resource_id,
+        version=table.version,
+        sequence=table.sequence,
+        row_count=table.row_count,
+        advanced_at=table.advanced_at,
+        url=f"{request.state.objects.url}/{table.table_key}" if provides else None,
     )

@@ -16,4 +16,5 @@ def resource_of(table_key: str) -> UUID:
 
 def remedy(table_key: str) -> str:
     """Say what helps a damaged table."""
-    return f"rebuild it from the accepted batches: python -m exchange_svc rebuild-table {resource_of(table_key)}"
+    command = f"python -m exchange_svc rebuild-table {resource_of(table_key)}"
+    return f"if the object store itself is well, rebuild it from the accepted batches: {command}"
