@@ -9,6 +9,7 @@ from pydantic import Field
 from dxmesh_schemas.catalog import ItemCode, Level, OrganizationKind, OrganizationRef, Snapshot
 from dxmesh_schemas.catalog_attributes import NonSharingBasis, UsePurpose
 from dxmesh_schemas.event import Event
+from dxmesh_schemas.exchange_terms import Narrowing
 
 
 class ScenarioRequesters(Snapshot):
@@ -35,6 +36,7 @@ class ScenarioTerms(Snapshot):
     data: tuple[ScenarioData, ...]
     valid_from: date = Field(description="the first day, in China")
     valid_until: date = Field(description="the last day, in China")
+    terms: Narrowing | None = Field(default=None, description="what it leaves of a request: rows, masks and ways; all of it without")
 
 
 class ScenarioApproval(Snapshot):

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, SharingType, Snapshot
+from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.event import Event
 from dxmesh_schemas.exchange_terms import Conditions, Masks, Terms
 
@@ -151,6 +152,9 @@ class RequestSubmitted(RequestEvent):
     use_until: datetime | None = None
     approved_by: str | None = Field(default=None, description="the head of the requester who approved it")
     terms: Terms | None = Field(default=None, description="what is asked for beside the items")
+    scenario_id: UUID | None = Field(default=None, description="the entry of the scenario list it rests on")
+    use_purpose: UsePurpose | None = None
+    demand_id: UUID | None = Field(default=None, description="the entry of the demand list it came from")
 
 
 class RequestGranted(RequestEvent):
@@ -160,6 +164,7 @@ class RequestGranted(RequestEvent):
     decided_at: datetime
     decided_by: str
     reason: str | None = None
+    scenario_id: UUID | None = Field(default=None, description="the approved scenario that granted it, without another look")
 
 
 class RequestRefused(RequestEvent):

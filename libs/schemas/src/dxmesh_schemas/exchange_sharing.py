@@ -2,10 +2,11 @@
 
 from datetime import date, datetime
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import Field
 
-from dxmesh_schemas.catalog import Snapshot
+from dxmesh_schemas.catalog import OrganizationRef, Snapshot
 from dxmesh_schemas.exchange import GrantEvent, RequestEvent, ViewSnapshot
 from dxmesh_schemas.exchange_terms import Terms
 
@@ -107,3 +108,14 @@ class GrantDisposed(GrantEvent):
     TYPE: ClassVar[str] = "dxmesh.exchange.grant.disposed.v1"
     disposal: Disposal
     filed_at: datetime
+
+
+class GrantScenarioLapsed(GrantEvent):
+    """The scenario that gave the grant authorizes no more; its provider decides whether the grant goes on (GDSR Art. 27: not cut here)."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.scenario_lapsed.v1"
+    provider: OrganizationRef
+    scenario_id: UUID
+    scenario: str = Field(description="its name")
+    reason: str
+    lapsed_at: datetime

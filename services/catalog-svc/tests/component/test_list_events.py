@@ -152,6 +152,22 @@ async def test_a_scenario_is_approved_by_the_authority_and_by_providers_until_it
     assert (await told(node))[-1].approvals == ()
 
 
+async def test_what_a_scenario_leaves_of_a_request_is_told_and_is_approved_with_it(node: Any) -> None:
+    organization = await node.organization()
+    narrow = {"masks": [{"item": "name", "mask": "drop"}], "where": [{"item": "area", "op": "prefix", "values": ["3306"]}]}
+    made = await scenario(node, organization, terms=narrow)
+    await approval(node, made, node.authority)
+    [event] = (await told(node))[-1:]
+    assert event.scenario is not None
+    assert event.scenario.terms is not None
+    assert [one.item for one in (*(event.scenario.terms.masks or ()), *event.scenario.terms.where)] == ["name", "area"]
+    assert len((await changed(node, made, node.steward(organization), status="in_progress"))["approvals"]) == 1
+    wider = await changed(node, made, node.steward(organization), scenario=TERMS)
+    assert (wider["approvals"], "terms" in wider["scenario"] and wider["scenario"]["terms"]) == ([], None)
+    sent = {"name": "错的", "due_on": "2099-12-31", "scenario": TERMS | {"terms": {"masks": [{"item": "name", "mask": "show"}]}}}
+    assert (await node.client.post("/v1/lists/scenario", json=sent, headers=node.steward(organization))).status_code == 422
+
+
 async def test_what_says_no_terms_or_is_over_is_not_approved(node: Any, is_problem: Any) -> None:
     organization = await node.organization()
     bare = await node.made("/v1/lists/scenario", {"name": "高龄补贴", "due_on": "2099-12-31"}, node.steward(organization))

@@ -24,6 +24,7 @@ from exchange_svc.reader import routes as readers
 from exchange_svc.reader.routes import Offer
 from exchange_svc.request import routes as requests
 from exchange_svc.result import routes as results
+from exchange_svc.scenario import routes as scenarios
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.stream import routes as streams
@@ -110,6 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
             readers.router,
             results.router,
             channels.router,
+            scenarios.router,
             keys,
             dashboard.router,
         ],

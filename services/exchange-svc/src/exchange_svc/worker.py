@@ -16,6 +16,7 @@ from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.reader.worker import run_readers
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
+from exchange_svc.sharing_list import consumers as lists
 from exchange_svc.table import commands as table_commands
 from exchange_svc.table import consumers as tables
 from exchange_svc.table.errors import TableNotBegun
@@ -31,6 +32,7 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
     objects = ObjectStore.open(settings.object_store.url)
     return [
         Consumer("exchange-catalog", settings.kafka, database, catalog.HANDLERS, pace_seconds=_REPLICA_SECONDS, together=True),
+        Consumer("exchange-lists", settings.kafka, database, lists.HANDLERS, pace_seconds=_REPLICA_SECONDS, together=True),
         Consumer("exchange", settings.kafka, database, batches.HANDLERS, together=True),
         Consumer(
             "exchange-delivery",

@@ -41,9 +41,10 @@ from exchange_svc.batch import consumers as batches
 from exchange_svc.catalog import consumers as catalog
 from exchange_svc.grant.store import Grant
 from exchange_svc.settings import LimitsSettings, Settings, StagingSettings
+from exchange_svc.sharing_list import consumers as lists
 from exchange_svc.table import consumers as tables
 
-HANDLERS: Handlers = {**catalog.HANDLERS, **batches.HANDLERS}
+HANDLERS: Handlers = {**catalog.HANDLERS, **batches.HANDLERS, **lists.HANDLERS}
 ITEMS = (
     DataItem(code="code", name="代码", data_type=DataType.TEXT, required=True),
     DataItem(code="name", name="名称", data_type=DataType.TEXT, required=True),

@@ -244,9 +244,14 @@ def _fields(kind: KeptKind, entry: EntryChange) -> dict[str, Any]:
         "system_id": entry.system_id,
         "basis": entry.basis.model_dump(mode="json") if entry.basis else None,
         "forbids": (entry.forbids or domain.Forbids.SHARING).value if kind is KeptKind.NEGATIVE else None,
-        "scenario": entry.scenario.model_dump(mode="json") if entry.scenario else None,
+        "scenario": _said(entry.scenario) if entry.scenario else None,
         "approvals": list[dict[str, Any]](),
     }
+
+
+def _said(wanted: scenario.TermsIn) -> dict[str, Any]:
+    """Return a scenario as it is kept: terms it does not say are left out, so that it compares equal to what was approved before."""
+    return wanted.model_dump(mode="json", exclude={"terms"} if wanted.terms is None else None)
 
 
 def _kept_approvals(wanted: dict[str, Any], row: store.ListEntry) -> dict[str, Any]:

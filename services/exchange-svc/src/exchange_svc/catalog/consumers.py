@@ -27,7 +27,7 @@ from exchange_svc.notice import store as notice_store
 async def on_organization(tx: AsyncSession, event: OrganizationRegistered | OrganizationChanged, meta: Meta) -> None:
     """Keep the organization's newest state."""
     ref = OrganizationRef(organization_id=event.organization_id, uscc=event.uscc, name=event.name, division_code=event.division_code)
-    await store.put_organization(tx, ref, changed_at=meta.time)
+    await store.put_organization(tx, ref, kind=event.kind, level=event.level, changed_at=meta.time)
 
 
 async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
+from dxmesh_schemas.catalog import Level, OrganizationKind, OrganizationRef, ResourceSnapshot
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound
 from exchange_svc.rows import Base
 
@@ -19,13 +19,15 @@ _versions: dict[tuple[UUID, int], ResourceSnapshot] = {}
 
 
 class Organization(Base):
-    """An organization as its newest event told it."""
+    """An organization as its newest event told it; kind and level are null for one that was told before they were kept."""
 
     __tablename__ = "organization"
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     uscc: Mapped[str]
     name: Mapped[str]
     division_code: Mapped[str]
+    kind: Mapped[str | None]
+    level: Mapped[str | None]
     changed_at: Mapped[datetime]
 
     def ref(self) -> OrganizationRef:
@@ -59,12 +61,16 @@ class ResourceVersion(Base):
     snapshot: Mapped[dict[str, Any]]
 
 
-async def put_organization(tx: AsyncSession, organization: OrganizationRef, *, changed_at: datetime) -> None:
+async def put_organization(
+    tx: AsyncSession, organization: OrganizationRef, *, kind: OrganizationKind, level: Level, changed_at: datetime
+) -> None:
     """Enter an organization, or its newer state; an older one changes nothing."""
     values = {
         "uscc": organization.uscc,
         "name": organization.name,
         "division_code": organization.division_code,
+        "kind": kind.value,
+        "level": level.value,
         "changed_at": changed_at,
     }
     entry = insert(Organization).values(organization_id=organization.organization_id, **values)

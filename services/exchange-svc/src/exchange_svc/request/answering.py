@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
-from dxmesh_schemas.catalog import ResourceSnapshot, SharingType
+from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, SharingType
 from dxmesh_schemas.exchange import RequestGranted, RequestRefused
 from dxmesh_schemas.exchange_sharing import RequestExtended, RequestExtensionAsked, RequestMaterialsRequested
 from dxmesh_schemas.exchange_terms import Narrowing, Terms
@@ -17,13 +17,15 @@ from exchange_svc.grant import commands as grants
 from exchange_svc.notice import commands as notices
 from exchange_svc.request import commands, domain, store
 from exchange_svc.request.errors import ExtensionAnswered, MaterialsAsked, NotTheProvider, RequestNotFound
+from exchange_svc.scenario import commands as scenarios
+from exchange_svc.scenario import domain as rules
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A provider's answer: a grant may be narrower than what was asked for, never wider.
 
-    unmasked: for items of a high level that leave as they are, why.
+    unmasked: for items of a high level that leave as they are, why. scenario_id: the scenario whose answer it is.
     """
 
     outcome: domain.Outcome
@@ -33,13 +35,14 @@ class Answer:
     use_until: datetime | None = None
     terms: Narrowing = field(default_factory=Narrowing)
     unmasked: Mapping[str, str] = field(default_factory=dict)
+    scenario_id: UUID | None = None
 
 
 async def ask(tx: AsyncSession, asked: commands.Asked, *, by: Principal, now: datetime) -> store.SharingRequest:
-    """Enter a request; with its head's approval it is handed in, and answered at once where the provider's consent stands.
+    """Enter a request; with its head's approval it is handed in, and answered at once where consent stands or its scenario grants it.
 
     Raises: as `commands.draft`.
-    Emits: exchange.request.submitted.v1; with a standing consent exchange.request.granted.v1 and exchange.grant.activated.v1.
+    Emits: exchange.request.submitted.v1; answered at once, exchange.request.granted.v1 and exchange.grant.activated.v1.
     Source: 政务数据共享条例 Art. 20-21.
     """
     row = await commands.draft(tx, asked, by=by, now=now)
@@ -58,14 +61,36 @@ async def _hand_in(tx: AsyncSession, row: store.SharingRequest, *, now: datetime
     resource = await commands.submit(tx, row, now=now)
     items = domain.choose_items(resource, row.items)
     consent = domain.consent_for(resource, items, SharingType(row.sharing_type))
-    if consent is None:
-        row.state = domain.advance(domain.State(row.state), domain.Step.REVIEW)
-        await tx.flush()
-    else:
+    if consent is not None:
         reason = f"standing consent of {consent.approved_by} of {consent.approved_at.date().isoformat()}"
         answer = Answer(domain.Outcome.GRANTED, reason, consent.approved_by)
         await _grant(tx, row, resource, answer, row.read_terms, now=now)
+    elif not await _by_scenario(tx, row, resource, items, now=now):
+        row.state = domain.advance(domain.State(row.state), domain.Step.REVIEW)
+        await tx.flush()
     return row
+
+
+async def _by_scenario(
+    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, items: Sequence[DataItem], *, now: datetime
+) -> bool:
+    """Grant a request that its scenario authorizes, or note why that does not; say whether it was granted."""
+    if row.scenario_id is None:
+        return False
+    asked = rules.Asked(items, row.read_purpose, row.read_terms)
+    said = await scenarios.answer(tx, row.scenario_id, asked, resource, row.requester_id, now=now)
+    if said is None:
+        return False
+    entry, found = said
+    if not found.grants:
+        row.scenario_note = f"scenario {entry.name} does not grant this: {'; '.join(found.misfits)}"
+        return False
+    row.use_until, row.scenario_note = rules.ends_at(entry, row.use_until), None
+    reason = rules.reason_of(entry, found.approvals, row.provider_ref.name)
+    answer = Answer(domain.Outcome.GRANTED, reason, rules.approver_of(found.approvals), scenario_id=entry.entry_id)
+    grant_id = await _grant(tx, row, resource, answer, found.terms, now=now)
+    await scenarios.note(tx, entry, found, grant_id=grant_id, resource=resource, requester_id=row.requester_id, now=now)
+    return True
 
 
 async def decide(tx: AsyncSession, request_id: UUID, answer: Answer, *, by: Principal, now: datetime) -> store.SharingRequest:
@@ -110,11 +135,13 @@ def _narrow(row: store.SharingRequest, resource: ResourceSnapshot, answer: Answe
 
 async def _grant(
     tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, terms: Terms, *, now: datetime
-) -> None:
+) -> UUID:
     row.state = domain.advance(domain.State(row.state), domain.Step.GRANT)
     row.decided_at, row.decided_by, row.reason = now, answer.approved_by, answer.reason
     await tx.flush()
-    granted = RequestGranted(**commands.named(row), decided_at=now, decided_by=answer.approved_by, reason=answer.reason)
+    granted = RequestGranted(
+        **commands.named(row), decided_at=now, decided_by=answer.approved_by, reason=answer.reason, scenario_id=answer.scenario_id
+    )
     await outbox.add(tx, granted, now=now)
     given = grants.Given(
         request_id=row.request_id,
@@ -131,6 +158,7 @@ async def _grant(
     await notices.follow(tx, grant, now=now)
     row.grant_id = grant.grant_id
     await tx.flush()
+    return grant.grant_id
 
 
 async def ask_materials(

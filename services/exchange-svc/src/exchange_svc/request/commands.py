@@ -12,6 +12,7 @@ from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import ResourceSnapshot, SharingType
+from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange import RequestSubmitted
 from dxmesh_schemas.exchange_sharing import RequestMaterialsSupplied, RequestWithdrawn
 from dxmesh_schemas.exchange_terms import Terms
@@ -20,11 +21,16 @@ from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceWithdrawn
 from exchange_svc.request import domain, store
 from exchange_svc.request.errors import NotTheRequester, OwnResource, RequestNotFound
+from exchange_svc.sharing_list import store as lists
+from exchange_svc.sharing_list.errors import EntryUnknown
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a department asks for, and why (GDSR Art. 20); approved_by: None makes it a draft."""
+    """What a department asks for, and why (GDSR Art. 20); approved_by: None makes it a draft.
+
+    scenario_id, demand_id: the entries of the lists it rests on and comes from.
+    """
 
     resource_id: UUID
     items: Sequence[str] | None
@@ -34,13 +40,16 @@ class Asked:
     use_until: datetime | None
     approved_by: str | None
     terms: Terms
+    scenario_id: UUID | None = None
+    use_purpose: UsePurpose | None = None
+    demand_id: UUID | None = None
 
 
 async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime) -> store.SharingRequest:
     """Enter a request as a draft, which only its requester sees.
 
     Raises: OrganizationUnknown (409), ResourceNotFound (404), ResourceWithdrawn (409), OwnResource (422), ItemsUnknown (422),
-    NotShared (403), UseUntilPast (422), TermsInvalid (422).
+    NotShared (403), UseUntilPast (422), TermsInvalid (422), EntryUnknown (422).
     Source: 政务数据共享条例 Art. 20.
     """
     requester = (await catalog.get_organization(tx, by.own_organization)).ref()
@@ -51,6 +60,7 @@ async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime)
     domain.check_use_until(asked.use_until, now)
     items = domain.choose_items(resource, asked.items)
     domain.check_terms(asked.terms, items)
+    await _check_refers(tx, asked, requester.organization_id)
     row = store.SharingRequest(
         request_id=uuid7(),
         resource_id=resource.resource_id,
@@ -64,6 +74,9 @@ async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime)
         scenario=asked.scenario,
         purpose=asked.purpose,
         use_until=asked.use_until,
+        scenario_id=asked.scenario_id,
+        use_purpose=asked.use_purpose,
+        demand_id=asked.demand_id,
         terms=asked.terms.model_dump(mode="json"),
         sharing_type=domain.sharing_of(resource, items).value,
         state=domain.State.DRAFT,
@@ -72,6 +85,22 @@ async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime)
     tx.add(row)
     await tx.flush()
     return row
+
+
+async def _check_refers(tx: AsyncSession, asked: Asked, requester_id: UUID) -> None:
+    """Refuse a scenario that is not here, and a demand that is not here or another's. Raises: EntryUnknown (422)."""
+    faults = []
+    if asked.scenario_id is not None and await lists.find(tx, asked.scenario_id, "scenario") is None:
+        faults.append(("/scenario_id", f"{asked.scenario_id} is no scenario known here; look it up in the scenario list, or leave it out"))
+    if asked.demand_id is not None:
+        demand = await lists.find(tx, asked.demand_id, "demand")
+        if demand is None or demand.owner_id != requester_id:
+            faults.append(
+                ("/demand_id", f"{asked.demand_id} is no demand of yours known here; look it up under /v1/demands, or leave it out")
+            )
+    if faults:
+        errors = [{"pointer": pointer, "detail": what} for pointer, what in faults]
+        raise EntryUnknown("; ".join(f"{pointer}: {what}" for pointer, what in faults), errors=errors)
 
 
 async def approve(tx: AsyncSession, request_id: UUID, *, approved_by: str, by: Principal, now: datetime) -> store.SharingRequest:
@@ -111,6 +140,9 @@ async def submit(tx: AsyncSession, row: store.SharingRequest, *, now: datetime) 
         use_until=row.use_until,
         approved_by=row.approved_by,
         terms=row.read_terms,
+        scenario_id=row.scenario_id,
+        use_purpose=row.read_purpose,
+        demand_id=row.demand_id,
     )
     await outbox.add(tx, submitted, now=now)
     return resource

@@ -12,6 +12,7 @@ from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import ItemCode, OrganizationRef, SharingType
+from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Narrowing, Terms
 from dxmesh_schemas.text import Name, Reason
 from exchange_svc.access import sees_all
@@ -32,6 +33,7 @@ from exchange_svc.request.errors import (
     RequestState,
     UseUntilPast,
 )
+from exchange_svc.sharing_list.errors import EntryUnknown
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -48,6 +50,11 @@ class RequestIn(BaseModel):
     use_until: AwareDatetime | None = Field(default=None, description="with its offset, e.g. 2027-12-31T23:59:59+08:00")
     approved_by: Name | None = Field(default=None, description="the head of the requester who approved it; without, it is kept as a draft")
     terms: Terms = Field(default=Terms(), description="which rows, in which clearness, by which ways")
+    scenario_id: UUID | None = Field(
+        default=None, description="the entry of the scenario list it rests on; approved, it grants what it covers"
+    )
+    use_purpose: UsePurpose | None = Field(default=None, description="which of the purposes; a scenario grants for its own")
+    demand_id: UUID | None = Field(default=None, description="the entry of the demand list it comes from")
 
 
 class ApprovalIn(BaseModel):
@@ -122,6 +129,10 @@ class RequestOut(BaseModel):
     legal_basis: str
     scenario: str
     purpose: str
+    scenario_id: UUID | None
+    use_purpose: UsePurpose | None
+    scenario_note: str | None = Field(description="why the scenario did not grant it; it is reviewed as any other")
+    demand_id: UUID | None
     use_until: datetime | None
     terms: Terms
     approved_by: str | None
@@ -146,11 +157,19 @@ class RequestOut(BaseModel):
     status_code=201,
     response_model=RequestOut,
     responses=problems(
-        ResourceNotFound, ResourceWithdrawn, OrganizationUnknown, OwnResource, ItemsUnknown, NotShared, UseUntilPast, TermsInvalid
+        ResourceNotFound,
+        ResourceWithdrawn,
+        OrganizationUnknown,
+        OwnResource,
+        ItemsUnknown,
+        NotShared,
+        UseUntilPast,
+        TermsInvalid,
+        EntryUnknown,
     ),
 )
 async def ask(body: RequestIn, who: Steward, tx: Tx) -> store.SharingRequest:
-    """Ask for access to a resource; with the provider's standing consent it is granted in the same answer."""
+    """Ask for access to a resource; with the provider's standing consent, or by an approved scenario, it is granted in the same answer."""
     asked = commands.Asked(**{name: getattr(body, name) for name in type(body).model_fields})
     return await answering.ask(tx, asked, by=who, now=utc_now())
 

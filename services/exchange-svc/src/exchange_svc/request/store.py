@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, and_, or_, select, tuple_
+from sqlalchemy import Index, and_, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_schemas.catalog import OrganizationRef
+from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Terms
 from exchange_svc.request.domain import BEFORE_SUBMISSION, State
 from exchange_svc.request.errors import RequestNotFound
@@ -21,12 +22,14 @@ class SharingRequest(Base):
 
     terms: `exchange_terms.Terms` as asked for; what was granted stands with the grant. missing: what the provider asked for, once.
     extension: days, reason, asked_at; with its answer outcome, consented_by, answered_at.
+    scenario_id, demand_id: entries of the lists it rests on and comes from; scenario_note: why that scenario does not grant it.
     """
 
     __tablename__ = "sharing_request"
     __table_args__ = (
         Index("ix_sharing_request_requester", "requester_id", "created_at", "request_id"),
         Index("ix_sharing_request_provider", "provider_id", "created_at", "request_id"),
+        Index("ix_sharing_request_demand", "demand_id", postgresql_where=text("demand_id IS NOT NULL")),
     )
     request_id: Mapped[UUID] = mapped_column(primary_key=True)
     resource_id: Mapped[UUID]
@@ -39,6 +42,10 @@ class SharingRequest(Base):
     legal_basis: Mapped[str]
     scenario: Mapped[str]
     purpose: Mapped[str]
+    scenario_id: Mapped[UUID | None]
+    use_purpose: Mapped[str | None]
+    scenario_note: Mapped[str | None]
+    demand_id: Mapped[UUID | None]
     use_until: Mapped[datetime | None]
     terms: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     approved_by: Mapped[str | None]
@@ -61,6 +68,11 @@ class SharingRequest(Base):
     def read_terms(self) -> Terms:
         """Return what is asked for beside the items."""
         return Terms.model_validate(self.terms or {})
+
+    @property
+    def read_purpose(self) -> UsePurpose | None:
+        """Return which of the purposes it is for, if it says so."""
+        return UsePurpose(self.use_purpose) if self.use_purpose else None
 
     @property
     def requester_ref(self) -> OrganizationRef:
