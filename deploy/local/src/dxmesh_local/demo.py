@@ -1,55 +1,25 @@
-"""The main job, end to end on real data: registered, pushed, checked, delivered, opened, proven; used by `dxmesh demo`."""
+"""The main job, end to end on real data: registered, pushed, checked, delivered, lent, opened, proven; used by `dxmesh demo`."""
 
 import asyncio
 import json
-import logging
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import polars as pl
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
-from dxmesh_client import Client, ProblemAnswer, Profile, publication
+from dxmesh_client import Client, Profile, publication
 from dxmesh_client.models import Batch
+from dxmesh_local.lending import lend
+from dxmesh_local.reading import as_reader, read_topic
+from dxmesh_local.story import APPROVER, SYSTEM, Story, dxmesh, find_or_make, known, table_sequence, until
 
 PROVIDER = {"name": "示例市民政局", "uscc": "11330600002577014T", "level": "city", "division_code": "3306", "kind": "department"}
 REQUESTER = {"name": "示例市卫生健康委员会", "uscc": "11330600MB1573660P", "level": "city", "division_code": "3306", "kind": "department"}
-SYSTEM = "区划地名管理系统"
-APPROVER = "政务数据共享工作机构负责人"
-_READER = "demo"
-_WAIT_SECONDS = 60.0
-Say = Callable[[str], None]
-
-
-class DemoFailed(Exception):
-    """Something the demo promises did not hold."""
-
-
-@dataclass
-class Story:
-    """What the demo has found so far; its numbers are the demo's result."""
-
-    say: Say
-    folder: Path  # where receipts and profiles of this run are kept
-    examples: Path
-    numbers: dict[str, Any] = field(default_factory=dict)
-    batches: dict[str, Batch] = field(default_factory=dict)
-
-    def require(self, holds: bool, what: str) -> None:
-        """Fail the demo unless something holds."""
-        if not holds:
-            raise DemoFailed(what)
 
 
 def run(profile: Profile, story: Story) -> dict[str, Any]:
@@ -60,6 +30,7 @@ def run(profile: Profile, story: Story) -> dict[str, Any]:
         _push(provider, resources, story)
         _push_dirty(provider, resources["streets"], story)
         _deliver(requester, resources["streets"], story)
+        lend(authority, provider, requester, story)
         _open(authority, resources, story)
         _prove(authority, story)
     seconds = time.perf_counter() - begun
@@ -77,7 +48,7 @@ def _departments(authority: Client, story: Story) -> Iterator[tuple[Client, Clie
     story.say("1. Two departments, a system and two resources with typed items are registered")
     clients = []
     for name, fields in (("provider", PROVIDER), ("requester", REQUESTER)):
-        organization = _find_or_make(authority, "organizations", "uscc", fields)
+        organization = find_or_make(authority, "organizations", "uscc", fields)
         url = f"{authority.profile.catalog}/v1/organizations/{organization['organization_id']}/credentials"
         made = authority.call("POST", url, json={"name": f"demo {name}", "roles": ["steward", "cdo"]}).json()
         profile = authority.profile.as_client(made["client_id"], made["client_secret"])
@@ -92,22 +63,8 @@ def _departments(authority: Client, story: Story) -> Iterator[tuple[Client, Clie
             client.close()
 
 
-def _find_or_make(client: Client, noun: str, unique: str, fields: dict[str, Any]) -> dict[str, Any]:
-    url = f"{client.profile.catalog}/v1/{noun}"
-    cursor = None
-    while True:
-        page = client.page(url, limit=200, cursor=cursor)
-        for item in page.items:
-            if item[unique] == fields[unique]:
-                return item
-        cursor = page.next_cursor
-        if cursor is None:
-            found: dict[str, Any] = client.call("POST", url, json=fields).json()
-            return found
-
-
 def _register(authority: Client, provider: Client, story: Story) -> dict[str, UUID]:
-    system = _find_or_make(provider, "systems", "name", {"name": SYSTEM})
+    system = find_or_make(provider, "systems", "name", {"name": SYSTEM})
     resources: dict[str, UUID] = {}
     for name in ("areas", "streets"):
         fields = json.loads((story.examples / "resources" / f"{name}.json").read_text(encoding="utf-8"))
@@ -115,61 +72,21 @@ def _register(authority: Client, provider: Client, story: Story) -> dict[str, UU
         if name == "streets":
             area = next(item for item in fields["items"] if item["code"] == "areaCode")
             area["reference"] = {"resource_id": str(resources["areas"]), "item": "code"}
-        entry = _find_or_make(provider, "resources", "name", fields)
+        entry = find_or_make(provider, "resources", "name", fields)
         resources[name] = UUID(entry["resource_id"])
         if entry["state"] != "published":
             publication.put_in_force(provider, authority, entry["resource_id"], assessed_by=APPROVER)
-        _known(provider, resources[name])
+        known(provider, resources[name])
         story.say(f"   {fields['name']}: {len(fields['items'])} items, key {', '.join(fields['key'])}, {resources[name]}")
     return resources
-
-
-def _known(client: Client, resource_id: UUID) -> None:
-    """Wait until the event of the publication has reached the neighbours."""
-    for url in (
-        f"{client.profile.exchange}/v1/resources/{resource_id}/batches",
-        f"{client.profile.quality}/v1/resources/{resource_id}/rules",
-    ):
-        _until(partial(_exists, client, url), f"{url} is not known")
-
-
-def _exists(client: Client, url: str) -> bool:
-    try:
-        client.call("GET", url)
-    except ProblemAnswer as problem:
-        if problem.status == 404:
-            return False
-        raise
-    return True
-
-
-def _until(holds: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + _WAIT_SECONDS
-    pause = 0.02
-    while not holds():
-        if time.monotonic() > deadline:
-            raise DemoFailed(f"{otherwise} after {_WAIT_SECONDS:.0f} s")
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.5)
 
 
 # --- 2 and 3: pushed, again, and dirty
 
 
-def _dxmesh(story: Story, *arguments: str, expect: int = 0) -> Any:
-    """Run the command line as the provider does; return what it says with --json."""
-    story.say(f"   $ dxmesh {' '.join(arguments)}")
-    environment = os.environ | {"DXMESH_PROFILE": str(story.folder / "provider.json"), "NO_COLOR": "1"}
-    command = [sys.executable, "-c", "from dxmesh_client.cli import main; main()", *arguments, "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != expect:
-        raise DemoFailed(f"dxmesh {' '.join(arguments)} ended with {done.returncode}, not {expect}: {done.stderr.strip()}")
-    return json.loads(done.stdout) if done.stdout.strip() else None
-
-
 def _push_file(story: Story, resource_id: UUID, name: str, *, kind: str = "append", expect: int = 0) -> dict[str, Any]:
     file, kept = story.examples / "divisions" / name, story.folder / f"{name}.receipt.json"
-    answer: dict[str, Any] = _dxmesh(
+    answer: dict[str, Any] = dxmesh(
         story, "push", str(resource_id), os.path.relpath(file), "--kind", kind, "--receipt", os.path.relpath(kept), expect=expect
     )
     story.batches[name] = Batch.model_validate(answer)
@@ -179,7 +96,7 @@ def _push_file(story: Story, resource_id: UUID, name: str, *, kind: str = "appen
 def _push(provider: Client, resources: dict[str, UUID], story: Story) -> None:
     story.say("2. The files are pushed, and pushed again")
     areas = _push_file(story, resources["areas"], "areas.csv")
-    _until(lambda: _table_sequence(provider, resources["areas"]) >= areas["sequence"], "the areas are not in their table")
+    until(lambda: table_sequence(provider, resources["areas"]) >= areas["sequence"], "the areas are not in their table")
     first = _push_file(story, resources["streets"], "streets.csv")
     story.say(f"   accepted {first['accepted_count']:,} of {first['received_count']:,} rows, signed acknowledgement and receipt kept")
     again = _push_file(story, resources["streets"], "streets.csv")
@@ -187,25 +104,16 @@ def _push(provider: Client, resources: dict[str, UUID], story: Story) -> None:
     story.say("   pushed again: the same batch, the same acknowledgement, nothing changed")
 
 
-def _table_sequence(client: Client, resource_id: UUID) -> int:
-    try:
-        return int(client.call("GET", f"{client.profile.exchange}/v1/resources/{resource_id}/table").json()["sequence"])
-    except ProblemAnswer as problem:
-        if problem.status == 404:
-            return 0
-        raise
-
-
 def _push_dirty(provider: Client, streets: UUID, story: Story) -> None:
     story.say("3. A file with real faults is pushed: bad rows are quarantined, and the sender reads them back")
     dirty = _push_file(story, streets, "streets-dirty.csv", kind="upsert")
-    rows = _dxmesh(story, "batch", "quarantine", str(dirty["batch_id"]))
+    rows = dxmesh(story, "batch", "quarantine", str(dirty["batch_id"]))
     for row in rows:
         story.say(f"   row {row['row']:>3}  {row['item'] or '-':<9} {row['rule']:<10} {row['reason']}")
     story.require({row["row"] for row in rows} == {11, 32, 43, 54, 65}, f"not the five bad rows were refused: {rows}")
     other = _push_file(story, streets, "streets-other-list.csv", kind="upsert", expect=5)
     story.say(f"   a third file is rejected whole: {other['reason']}")
-    _until(lambda: _table_sequence(provider, streets) >= dirty["sequence"], "the table does not hold the batch")
+    until(lambda: table_sequence(provider, streets) >= dirty["sequence"], "the table does not hold the batch")
     counts = story.batches.values()
     story.numbers |= {
         "rows_received": sum(batch.received_count for batch in counts),
@@ -230,8 +138,9 @@ def _deliver(requester: Client, streets: UUID, story: Story) -> None:
     delivered = [batch for name, batch in story.batches.items() if name.startswith("streets") and batch.state == "accepted"]
     expected = sum(batch.accepted_count or 0 for batch in delivered)
     story.say(f"   granted at once by standing consent; topic {topic}")
-    profile = _as_reader(requester, story)
-    seen = asyncio.run(_consume(profile, topic, {str(batch.batch_id) for batch in delivered}, expected))
+    profile = as_reader(requester, story)
+    records = asyncio.run(read_topic(profile, topic, {str(batch.batch_id) for batch in delivered}, expected))
+    seen = [(headers["batch"], headers["row"]) for headers in (dict(record.headers) for record in records)]
     story.require(len(seen) == len(set(seen)), "a row came twice")
     story.require(len(seen) == expected, f"{len(seen)} rows came, {expected} were accepted")
     deliveries = [
@@ -251,72 +160,15 @@ def _deliveries(profile: Profile, story: Story, batch_id: UUID) -> list[dict[str
     """Return a batch's deliveries, which only its provider may list, once they are recorded."""
     with Client(Profile.model_validate_json((story.folder / "provider.json").read_bytes())) as provider:
         url = f"{profile.exchange}/v1/batches/{batch_id}/deliveries"
-        _until(lambda: bool(provider.page(url).items), f"no delivery of batch {batch_id} is recorded")
+        until(lambda: bool(provider.page(url).items), f"no delivery of batch {batch_id} is recorded")
         return provider.page(url).items
 
 
-def _as_reader(requester: Client, story: Story) -> Profile:
-    """Return the requester's profile with a Kafka user: registered, or the one of an earlier run with a new password."""
-    url = f"{requester.profile.exchange}/v1/readers"
-    found = next((item for item in requester.page(url).items if item["name"] == _READER and item["state"] != "revoked"), None)
-    made = f"{url}/{found['reader_id']}/rotation" if found else url
-    told = requester.call("POST", made, json=None if found else {"name": _READER}).json()
-    story.say(f"   Kafka lets {told['user_name']} in: it may read this and whatever else its department is granted, and nothing more")
-    profile = requester.profile.as_reader(told)
-    path = story.folder / "requester.json"
-    path.write_text(profile.model_dump_json(indent=1))
-    return profile
-
-
-async def _consume(profile: Profile, topic: str, batches: set[str], expected: int) -> list[tuple[str, int]]:
-    """Read a topic with a plain Kafka client until the rows of these batches are there, and then to its end."""
-    consumer = await _let_in(profile, topic)
-    try:
-        seen: list[tuple[str, int]] = []
-        async with asyncio.timeout(_WAIT_SECONDS):
-            while len(seen) < expected or not await _at_end(consumer):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in records:
-                        headers = dict(record.headers)
-                        if headers["batch"].decode() in batches:
-                            seen.append((headers["batch"].decode(), int(headers["row"])))
-        return seen
-    except TimeoutError:
-        raise DemoFailed(f"{len(seen)} of {expected} rows came within {_WAIT_SECONDS:.0f} s") from None
-    finally:
-        await consumer.stop()
-
-
-async def _let_in(profile: Profile, topic: str) -> AIOKafkaConsumer:
-    """Return a plain Kafka client that is connected; the broker knows a new user a moment after it was registered."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
-        consumer = AIOKafkaConsumer(
-            topic, **profile.kafka_options(), isolation_level="read_committed", auto_offset_reset="earliest", metadata_max_age_ms=1000
-        )
-        try:
-            await consumer.start()
-        except KafkaError as refused:
-            await consumer.stop()
-            if time.monotonic() > deadline:
-                raise DemoFailed(f"Kafka does not let {profile.kafka_username} in: {refused}") from None
-            await asyncio.sleep(0.1)
-        else:
-            return consumer
-
-
-async def _at_end(consumer: AIOKafkaConsumer) -> bool:
-    places: list[TopicPartition] = list(consumer.assignment())
-    ends = await consumer.end_offsets(places)
-    return all([await consumer.position(place) >= ends[place] for place in places])
-
-
-# --- 5: open to the public
+# --- 6: open to the public
 
 
 def _open(authority: Client, resources: dict[str, UUID], story: Story) -> None:
-    story.say("5. The resource is open data")
+    story.say("6. The resource is open data")
     portal = authority.profile.open_data
     opened = 0
     with httpx.Client(base_url=portal, timeout=30, follow_redirects=True) as public:
@@ -333,7 +185,7 @@ def _open(authority: Client, resources: dict[str, UUID], story: Story) -> None:
                         return True
                 return False
 
-            _until(found, f"the dataset {title} is not open")
+            until(found, f"the dataset {title} is not open")
             rows = {item["format"].upper(): _download(public, item) for item in package["resources"]}
             story.require(len(set(rows.values())) == 1 and len(rows) >= 3, f"the downloads differ: {rows}")
             opened += rows["CSV"]
@@ -352,19 +204,19 @@ def _download(public: httpx.Client, item: dict[str, Any]) -> int:
     return pl.read_parquet(body).height
 
 
-# --- 6: proven
+# --- 7: proven
 
 
 def _prove(authority: Client, story: Story) -> None:
-    story.say("6. The receipt is verified offline, and the ledger balances")
+    story.say("7. The receipt is verified offline, and the ledger balances")
     receipt = story.folder / "streets.csv.receipt.json"
     key = authority.log_key()
-    _dxmesh(story, "verify", os.path.relpath(receipt), "--key", key)
+    dxmesh(story, "verify", os.path.relpath(receipt), "--key", key)
     text = receipt.read_text(encoding="utf-8")
     place = text.index('"payload": "') + len('"payload": "') + 40
     tampered = story.folder / "tampered.receipt.json"
     tampered.write_text(text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :], encoding="utf-8")
-    _dxmesh(story, "verify", os.path.relpath(tampered), "--key", key, expect=4)
+    dxmesh(story, "verify", os.path.relpath(tampered), "--key", key, expect=4)
     story.say("   verified; a copy with one byte changed is refused")
 
     def balanced() -> bool:
@@ -372,11 +224,12 @@ def _prove(authority: Client, story: Story) -> None:
         story.numbers["ledger"] = ledger
         return bool(ledger["balanced"]) and ledger["undecided"] == 0 and ledger["in_flight"] == 0
 
-    _until(balanced, "the ledger does not balance")
+    until(balanced, "the ledger does not balance")
     size = int(httpx.get(f"{authority.profile.audit}/checkpoint", timeout=10).text.splitlines()[1])
     story.numbers |= {"log_entries": size, "receipt_verified": True, "tampered_receipt_refused": True, "ledger_balanced": True}
     ledger = story.numbers.pop("ledger")
     story.say(
         f"   received {ledger['received']:,} = accepted {ledger['accepted']:,} + quarantined {ledger['quarantined']:,} + rejected"
-        f" {ledger['rejected']:,}; ordered {ledger['ordered']:,} = delivered {ledger['delivered']:,} + in flight {ledger['in_flight']:,}"
+        f" {ledger['rejected']:,}; ordered {ledger['ordered']:,} = delivered {ledger['delivered']:,} + filtered"
+        f" {ledger['filtered']:,} + in flight {ledger['in_flight']:,}"
     )

@@ -16,9 +16,10 @@ from rich.table import Table
 from dxmesh_client import ClientError, config
 from dxmesh_client.cli.output import Mode
 from dxmesh_local import commands
-from dxmesh_local.demo import DemoFailed, Story, run
+from dxmesh_local.demo import run
 from dxmesh_local.errors import LocalError
 from dxmesh_local.home import Home, State
+from dxmesh_local.story import DemoFailed, Story
 
 
 def demo(
