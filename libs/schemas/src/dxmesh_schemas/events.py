@@ -10,6 +10,7 @@ from dxmesh_schemas import (
     exchange_readers,
     exchange_results,
     exchange_sharing,
+    exchange_usage,
     open_data,
     quality,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "exchange_readers",
     "exchange_results",
     "exchange_sharing",
+    "exchange_usage",
     "open_data",
     "quality",
     "topics",

@@ -13,6 +13,7 @@ from dxmesh_runtime import app, signing
 from dxmesh_runtime.db import Database
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc import dashboard
+from exchange_svc.api import routes as apis
 from exchange_svc.batch import routes as batches
 from exchange_svc.batch.intake import Intake
 from exchange_svc.batch.staging import Staging
@@ -108,6 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
             streams.router,
             requests.router,
             grants.router,
+            apis.router,
             readers.router,
             results.router,
             channels.router,

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
+from exchange_svc.api.settings import ApiSettings
 from exchange_svc.delivery.settings import DeliverySettings
 from exchange_svc.reader.settings import ReaderSettings
 from exchange_svc.table.settings import TableSettings
@@ -59,3 +60,4 @@ class Settings(ServiceSettings):
     delivery: DeliverySettings = DeliverySettings()
     reader: ReaderSettings = ReaderSettings()
     table: TableSettings = TableSettings()
+    apis: ApiSettings = ApiSettings()

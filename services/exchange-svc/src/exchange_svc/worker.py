@@ -8,6 +8,7 @@ from dxmesh_runtime import signing, worker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database, connect, utc_now
 from dxmesh_tabular.store import ObjectStore
+from exchange_svc.api.worker import run_rollup
 from exchange_svc.batch import consumers as batches
 from exchange_svc.catalog import consumers as catalog
 from exchange_svc.delivery import consumers as deliveries
@@ -55,6 +56,7 @@ async def run(settings: Settings) -> None:
         own = [
             run_delivery(settings, keys, settings.delivery),
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
+            run_rollup(database, settings.apis),
         ]
         if settings.reader.told(settings.kafka) is not None:
             own.append(run_readers(database, settings.kafka, derived(key, "readers"), settings.reader))

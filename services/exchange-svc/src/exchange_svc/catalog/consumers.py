@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dxmesh_runtime import telemetry
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_runtime.db import utc_now
-from dxmesh_schemas.catalog import OrganizationRef
+from dxmesh_schemas.catalog import OrganizationRef, SystemState
 from dxmesh_schemas.catalog_events import (
     OrganizationChanged,
     OrganizationRegistered,
@@ -17,6 +17,8 @@ from dxmesh_schemas.catalog_events import (
     ResourcePublished,
     ResourceReturned,
     ResourceWithdrawn,
+    SystemChanged,
+    SystemRegistered,
 )
 from dxmesh_schemas.event import Meta
 from exchange_svc.catalog import store
@@ -28,6 +30,18 @@ async def on_organization(tx: AsyncSession, event: OrganizationRegistered | Orga
     """Keep the organization's newest state."""
     ref = OrganizationRef(organization_id=event.organization_id, uscc=event.uscc, name=event.name, division_code=event.division_code)
     await store.put_organization(tx, ref, kind=event.kind, level=event.level, changed_at=meta.time)
+
+
+async def on_system(tx: AsyncSession, event: SystemRegistered | SystemChanged, meta: Meta) -> None:
+    """Keep whose system it is, for calls that name it."""
+    await store.put_system(
+        tx,
+        event.system_id,
+        organization_id=event.organization_id,
+        name=event.name,
+        is_retired=event.state is SystemState.RETIRED,
+        changed_at=meta.time,
+    )
 
 
 async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
@@ -67,6 +81,8 @@ async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta
 HANDLERS: Handlers = {
     OrganizationRegistered: on_organization,
     OrganizationChanged: on_organization,
+    SystemRegistered: on_system,
+    SystemChanged: on_system,
     ResourcePublished: Group(on_resources),
     ResourceChanged: Group(on_changes),
     ResourceChangeAnnounced: on_change_announced,

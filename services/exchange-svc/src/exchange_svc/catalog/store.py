@@ -35,6 +35,17 @@ class Organization(Base):
         return OrganizationRef(organization_id=self.organization_id, uscc=self.uscc, name=self.name, division_code=self.division_code)
 
 
+class System(Base):
+    """An organization's information system as its newest event told it."""
+
+    __tablename__ = "system"
+    system_id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID]
+    name: Mapped[str]
+    is_retired: Mapped[bool]
+    changed_at: Mapped[datetime]
+
+
 class Resource(Base):
     """The version in force of a resource; its row is the lock under which batches get their sequence and views open."""
 
@@ -78,6 +89,17 @@ async def put_organization(
         entry.on_conflict_do_update(
             index_elements=["organization_id"], set_=values, where=Organization.changed_at < entry.excluded.changed_at
         )
+    )
+
+
+async def put_system(
+    tx: AsyncSession, system_id: UUID, *, organization_id: UUID, name: str, is_retired: bool, changed_at: datetime
+) -> None:
+    """Enter a system, or its newer state; an older one changes nothing."""
+    values = {"organization_id": organization_id, "name": name, "is_retired": is_retired, "changed_at": changed_at}
+    entry = insert(System).values(system_id=system_id, **values)
+    await tx.execute(
+        entry.on_conflict_do_update(index_elements=["system_id"], set_=values, where=System.changed_at < entry.excluded.changed_at)
     )
 
 

@@ -2,16 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_runtime.auth import Principal
 from dxmesh_schemas.exchange import ViewSnapshot
-from dxmesh_schemas.exchange_terms import Mode
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular import table
 from dxmesh_tabular.items import ROW, SEQUENCE
@@ -21,7 +18,7 @@ from exchange_svc.catalog import store as catalog
 from exchange_svc.enforcement.filters import passes
 from exchange_svc.enforcement.rows import TokenKeys, mask
 from exchange_svc.grant import domain, store
-from exchange_svc.grant.errors import GrantNotFound, TableBehind, TableVersionGone
+from exchange_svc.grant.errors import TableBehind, TableVersionGone
 from exchange_svc.table import store as tables
 
 
@@ -39,28 +36,15 @@ class Readable:
     version: int
 
 
-async def open_grant(tx: AsyncSession, grant_id: UUID, *, by: Principal, now: datetime) -> Readable:
-    """Say what may be read.
-
-    Raises: GrantNotFound (404) for anyone but the requester, GrantOver, GrantIsSuspended, ModeNotGranted (403).
-    """
-    grant, view = await store.get(tx, grant_id)
-    if by.organization_id != grant.requester_id:
-        raise GrantNotFound(f"grant {grant_id} does not exist, or you may not read by it")
-    domain.check_readable(
-        grant.state_at(now),
-        use_until=grant.use_until,
-        termination_reason=grant.termination_reason,
-        suspension_reason=grant.suspension_reason,
-    )
-    domain.check_mode(Mode.PULL, grant.read_terms)
+async def open_view(tx: AsyncSession, grant: store.Grant, view: store.View) -> Readable:
+    """Say what is read by a grant now; whether it may be is for the caller to check."""
     resource = (await catalog.get_resource(tx, grant.resource_id)).read()
     told = domain.snapshot(view.open_view, resource)
     items = domain.leaving_items(view.items, resource)
     newest = await tables.find(tx, grant.resource_id)
     if told is None or newest is None or newest.sequence == 0:
-        return Readable(grant_id, items, told, None, 0)
-    return Readable(grant_id, items, told, newest.table_key, newest.version)
+        return Readable(grant.grant_id, items, told, None, 0)
+    return Readable(grant.grant_id, items, told, newest.table_key, newest.version)
 
 
 async def page(

@@ -1,10 +1,9 @@
-"""HTTP of grants: see, end, read rows; and the state of a resource's table."""
+"""HTTP of grants: see, end; and the state of a resource's table."""
 
 from datetime import date, datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,19 +15,13 @@ from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.exchange_sharing import Disposal
 from dxmesh_schemas.exchange_terms import Terms
 from dxmesh_schemas.text import Name, Reason
-from exchange_svc import formats
 from exchange_svc.access import sees, sees_all
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound
-from exchange_svc.grant import commands, domain, pull, store
+from exchange_svc.grant import commands, domain, store
 from exchange_svc.grant.errors import (
-    GrantIsSuspended,
     GrantNotActive,
     GrantNotFound,
-    GrantOver,
-    ModeNotGranted,
-    TableBehind,
-    TableVersionGone,
     TermsInvalid,
 )
 from exchange_svc.notice import store as notices
@@ -214,31 +207,6 @@ async def dispose(grant_id: UUID, body: DisposalIn, who: Steward, tx: Tx) -> Gra
     disposal = Disposal(**body.model_dump())
     [found] = await _out(tx, await commands.dispose(tx, grant_id, disposal, by=who, now=utc_now()))
     return found
-
-
-@router.get(
-    "/grants/{grant_id}/rows",
-    responses=formats.responses(tuple(formats.Format))
-    | problems(GrantNotFound, GrantOver, GrantIsSuspended, ModeNotGranted, TableVersionGone, TableBehind),
-    response_class=Response,
-)
-async def list_rows(
-    grant_id: UUID,
-    request: Request,
-    who: Who,
-    limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
-    cursor: CursorText = None,
-    format: formats.Format | None = None,  # noqa: A002  # the name callers know
-    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> Response:
-    """Read the rows of a grant from the resource's table; all pages behind one first page are of the same table version."""
-    form = formats.choose(format, accept, tuple(formats.Format))
-    async with request.state.sessions() as tx:
-        readable = await pull.open_grant(tx, grant_id, by=who, now=utc_now())
-    frame, following = await pull.page(
-        request.state.objects, request.state.cursor_key, request.state.token_keys, readable, limit=limit, cursor=cursor
-    )
-    return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}")
 
 
 @router.get("/resources/{resource_id}/table", responses=problems(ResourceNotFound))

@@ -1,0 +1,73 @@
+"""Rules of calling shared APIs: which systems may, how often, and what an API asks of its callers."""
+
+from collections.abc import Collection
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from dxmesh_schemas.exchange_terms import Mode
+from exchange_svc.api.errors import RateExceeded, SystemNotAdmitted
+
+HEADER = "X-System"
+
+
+class Api(StrEnum):
+    """The APIs that every resource has."""
+
+    PULL = "pull"
+    VERIFY = "verify"
+
+    @property
+    def mode(self) -> Mode:
+        """Return the way that a grant has to allow."""
+        return Mode(self.value)
+
+
+ADDRESSES = {
+    Api.PULL: ("/v1/grants/{grant_id}/rows",),
+    Api.VERIFY: ("/v1/grants/{grant_id}/verification",),
+}
+"""Where an API is called; the grant says which resource."""
+
+
+def check_system(system_id: UUID | None, *, is_own: bool, admitted: Collection[UUID]) -> None:
+    """Let a call through that names a system of the requester's that the grant is for; where it is for all, none need be named.
+
+    Raises: SystemNotAdmitted (403) naming the system and those that may.
+    """
+    if system_id is not None and not is_own:
+        raise SystemNotAdmitted(
+            f"system {system_id} is not one in service of your organization's, or its entry has not arrived yet; "
+            f"name one of your own in {HEADER}, or leave it out"
+        )
+    if admitted and system_id not in admitted:
+        named = "the call names none" if system_id is None else f"the call names {system_id}"
+        raise SystemNotAdmitted(
+            f"the grant is for the systems {', '.join(map(str, admitted))}, and {named}; send {HEADER} with one of them"
+        )
+
+
+def minute_of(now: datetime) -> datetime:
+    """Return the beginning of the minute whose calls are counted together."""
+    return now.replace(second=0, microsecond=0)
+
+
+def rate_exceeded(limit: int, now: datetime) -> RateExceeded:
+    """Return the refusal of a call above the rate; it says when the next minute begins."""
+    return RateExceeded(
+        f"the grant allows {limit} calls a minute, and they are used up; come again in the next one, or ask the provider for more",
+        retry_after_seconds=60 - now.second,
+    )
+
+
+def requirements(api: Api) -> list[str]:
+    """Return what an API asks of its callers, in words."""
+    common = [
+        f"a grant of the resource in force whose terms allow the mode {api.mode.value}",
+        "a token of the organization that holds the grant",
+        f"where the grant names systems: the header {HEADER} with the id of one of them",
+        "at most the calls a minute that the grant allows",
+    ]
+    if api is Api.VERIFY:
+        common.append("questions name granted items that are not masked; a question about a person or firm names its key or identifier")
+    return common

@@ -1,0 +1,186 @@
+"""HTTP of shared APIs: what there is, what was called, and the rows of a grant."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from dxmesh_runtime.auth import Principal, Who
+from dxmesh_runtime.db import Tx, utc_now
+from dxmesh_runtime.paging import CursorText, Limit, Page, after_text, cut
+from dxmesh_runtime.problems import problems
+from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, SharingType
+from dxmesh_schemas.exchange_terms import Terms
+from exchange_svc import formats
+from exchange_svc.access import sees_all
+from exchange_svc.api import domain, store
+from exchange_svc.api.calls import calling
+from exchange_svc.api.errors import RateExceeded, SystemNotAdmitted
+from exchange_svc.grant import pull
+from exchange_svc.grant.domain import State
+from exchange_svc.grant.errors import GrantIsSuspended, GrantNotFound, GrantOver, ModeNotGranted, TableBehind, TableVersionGone
+
+router = APIRouter(prefix="/v1", tags=["apis"])
+SystemId = Annotated[UUID | None, Header(alias=domain.HEADER, description="the system that calls; needed where the grant names systems")]
+CALL_PROBLEMS = (GrantNotFound, GrantOver, GrantIsSuspended, ModeNotGranted, SystemNotAdmitted, RateExceeded, TableBehind)
+
+
+class HolderOut(BaseModel):
+    """A grant by which an API is called."""
+
+    grant_id: UUID
+    requester: OrganizationRef
+    addresses: list[str]
+    state: State
+    systems: list[UUID] = Field(description="the requester's systems that may call; none named: all")
+    calls_per_minute: int | None
+    use_until: datetime | None
+
+
+class ApiOut(BaseModel):
+    """A resource's API: what it gives, what it asks for, who may call it, and how often it was called."""
+
+    resource_id: UUID
+    resource_name: str
+    api: domain.Api
+    addresses: list[str] = Field(description="below this service; a grant says which rows and items")
+    version: int = Field(description="of the resource, in force")
+    provider: OrganizationRef
+    sharing_type: SharingType
+    items: list[DataItem] = Field(description="what the resource shares; a grant may have fewer")
+    requirements: list[str]
+    holder_count: int
+    holders: list[HolderOut] = Field(description="grants in force; a requester sees its own")
+    call_count: int = Field(description="calls that were answered, ever; a requester sees its own")
+    refused_count: int
+    last_called_at: datetime | None
+
+
+class UsageOut(BaseModel):
+    """What was called in a period by a grant, a system and a client: the record of use (GDSR Art. 29)."""
+
+    period: str = Field(description="an hour or a day in China, or empty: all of it")
+    grant_id: UUID
+    api: domain.Api
+    resource_id: UUID
+    provider_id: UUID
+    requester_id: UUID
+    system_id: UUID | None
+    subject: str = Field(description="the client that the token was given to")
+    scenario: str
+    purpose: str
+    legal_basis: str
+    call_count: int
+    refused_count: int
+    row_count: int
+    question_count: int
+    last_called_at: datetime
+
+
+@router.get("/apis")
+async def list_apis(
+    who: Who, tx: Tx, provider_id: UUID | None = None, resource_id: UUID | None = None, limit: Limit = 100, cursor: CursorText = None
+) -> Page[ApiOut]:
+    """List shared APIs: those the caller's organization provides or may call; the data authority sees all."""
+    caller = _caller(who)
+    rows = await store.list_apis(
+        tx, caller=caller, provider_id=provider_id, resource_id=resource_id, now=utc_now(), after=after_text(cursor), limit=limit + 1
+    )
+    page = cut(rows, limit, lambda row: row["place"])
+    calls = await store.count_calls(tx, {row["resource_id"] for row in page.items}, caller=caller)
+    items = [_api(row, calls.get((row["resource_id"], row["api"]))) for row in page.items]
+    return Page(items=items, next_cursor=page.next_cursor)
+
+
+def _caller(who: Principal) -> UUID | None:
+    return None if sees_all(who) else who.own_organization
+
+
+def _api(row: Mapping[Any, Any], calls: Mapping[Any, Any] | None) -> ApiOut:
+    resource, api = ResourceSnapshot.model_validate(row["snapshot"]), domain.Api(row["api"])
+    return ApiOut(
+        resource_id=resource.resource_id,
+        resource_name=resource.name,
+        api=api,
+        addresses=list(domain.ADDRESSES[api]),
+        version=resource.version,
+        provider=resource.provider,
+        sharing_type=resource.sharing_type,
+        items=[item for item in resource.items if item.sharing_type is not SharingType.NOT_SHARED],
+        requirements=domain.requirements(api),
+        holder_count=row["holder_count"],
+        holders=[_holder(holder, api) for holder in row["holders"] or ()],
+        call_count=calls["call_count"] if calls else 0,
+        refused_count=calls["refused_count"] if calls else 0,
+        last_called_at=calls["last_called_at"] if calls else None,
+    )
+
+
+def _holder(holder: dict[str, Any], api: domain.Api) -> HolderOut:
+    terms = Terms.model_validate(holder["terms"])
+    return HolderOut(
+        grant_id=holder["grant_id"],
+        requester=holder["requester"],
+        addresses=[address.format(grant_id=holder["grant_id"]) for address in domain.ADDRESSES[api]],
+        state=holder["state"],
+        systems=list(terms.systems),
+        calls_per_minute=terms.calls_per_minute,
+        use_until=holder["use_until"],
+    )
+
+
+@router.get("/apis/usage")
+async def list_usage(
+    who: Who,
+    tx: Tx,
+    by: Literal["total", "day", "hour"] = "total",
+    resource_id: UUID | None = None,
+    requester_id: UUID | None = None,
+    system_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: Limit = 100,
+    cursor: CursorText = None,
+) -> Page[UsageOut]:
+    """List what was called, latest periods first: of the caller's calls and its resources' APIs; the data authority sees all."""
+    rows = await store.list_usage(
+        tx,
+        by=by,
+        party=_caller(who),
+        resource_id=resource_id,
+        requester_id=requester_id,
+        system_id=system_id,
+        since=since,
+        until=until,
+        after=after_text(cursor),
+        limit=limit + 1,
+    )
+    page = cut(rows, limit, lambda row: row["place"])
+    return Page(items=[UsageOut.model_validate(dict(row)) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get(
+    "/grants/{grant_id}/rows",
+    responses=formats.responses(tuple(formats.Format)) | problems(*CALL_PROBLEMS, TableVersionGone),
+    response_class=Response,
+)
+async def list_rows(
+    grant_id: UUID,
+    request: Request,
+    who: Who,
+    system_id: SystemId = None,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
+    cursor: CursorText = None,
+    format: formats.Format | None = None,  # noqa: A002  # the name callers know
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Response:
+    """Read the rows of a grant from the resource's table; all pages behind one first page are of the same table version."""
+    form = formats.choose(format, accept, tuple(formats.Format))
+    state = request.state
+    async with calling(state.sessions, grant_id, domain.Api.PULL, system_id=system_id, by=who) as admitted:
+        frame, following = await pull.page(state.objects, state.cursor_key, state.token_keys, admitted.readable, limit=limit, cursor=cursor)
+        admitted.call.row_count = frame.height
+    return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}")
