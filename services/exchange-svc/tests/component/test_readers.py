@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from sqlalchemy import update
 
@@ -18,6 +18,7 @@ from dxmesh_local.kafka import SECURITY_PROTOCOL, SUPER_USER, SUPER_USER_MECHANI
 from dxmesh_runtime import broker, signing
 from dxmesh_runtime.db import Database, connect, utc_now
 from dxmesh_runtime.settings import DatabaseSettings, KafkaSettings
+from dxmesh_schemas.catalog import SharingType
 from dxmesh_schemas.catalog_events import ResourceChangeAnnounced
 from dxmesh_schemas.exchange_readers import ReaderRegistered, ReaderRevoked, ReaderRotated
 from exchange_svc.grant.store import Grant
@@ -56,6 +57,8 @@ class Kept:
     exchange: Any
     kafka: KafkaSettings
     database: Database
+    key: bytes
+    keeper: asyncio.Task[None]
 
     async def reader(self, by: Any = None, name: str = "clinics") -> dict[str, Any]:
         """Register a reader and return what was told, once Kafka knows it or it has to wait."""
@@ -93,7 +96,7 @@ class Kept:
         return resource, grant
 
     async def write(self, topic: str, value: bytes) -> None:
-        await broker.ensure_topics(self.kafka, {topic: {}})
+        await broker.ensure_topics(self.kafka.model_copy(update={"partitions": 1}), {topic: {}})
         async with broker.producer(self.kafka) as producer:
             await producer.send_and_wait(topic, value)
 
@@ -131,12 +134,20 @@ def login(reader: dict[str, Any], **changes: Any) -> dict[str, Any]:
 async def kept(exchange: Any, kafka_settings: KafkaSettings, tmp_path: Any) -> AsyncIterator[Kept]:
     database = connect(DatabaseSettings(url=exchange.url))
     key = derived(signing.load_key(tmp_path / "node.pem"), "readers")
-    keeper = asyncio.create_task(run_readers(database, kafka_settings, key, ReaderSettings(check_seconds=0.5)))
-    yield Kept(exchange, kafka_settings, database)
+    keeper = keeping(database, kafka_settings, key)
+    yield Kept(exchange, kafka_settings, database, key, keeper)
+    await ended(keeper)
+    await database.close()
+
+
+def keeping(database: Database, kafka: KafkaSettings, key: bytes) -> asyncio.Task[None]:
+    return asyncio.create_task(run_readers(database, kafka, key, ReaderSettings(check_seconds=0.5)))
+
+
+async def ended(keeper: asyncio.Task[None]) -> None:
     keeper.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await keeper
-    await database.close()
 
 
 async def refused(consumer: AIOKafkaConsumer) -> tuple[float, list[bytes]]:
@@ -157,6 +168,53 @@ async def test_a_reader_reads_what_is_granted_in_a_group_of_its_own(kept: Kept) 
     assert (reader["state"], reader["topics"], reader["sasl_mechanism"]) == ("active", [grant["topic"]], "SCRAM-SHA-512")
     assert reader["user_name"] == f"org.{kept.exchange.requester.organization_id}.clinics"
     assert await kept.read_one(reader, grant["topic"], reader["group_prefix"] + "g") == b"first"
+
+
+async def test_departments_exchange_one_to_one_one_to_many_and_many_to_many(kept: Kept) -> None:
+    """Each of three departments reads what it is granted of the others, in a group and at a pace of its own."""
+    exchange = kept.exchange
+    a, b, c = exchange.provider, exchange.requester, exchange.stranger
+    reader = {one.name: await kept.reader(one) for one in (a, b, c)}
+
+    async def offer(owner: Any, *others: Any, **changes: Any) -> list[str]:
+        """Publish a resource of one, have it granted to others, write two rows; return the topic of each."""
+        resource = await exchange.publish(provider=owner, **changes)
+        topics = []
+        for one in others:
+            asked = (await exchange.ask(resource, by=one)).json()
+            if asked["state"] == "under_review":
+                body = {"outcome": "granted", "approved_by": "局长"}
+                path = f"/v1/requests/{asked['request_id']}/decision"
+                asked = (await exchange.client.post(path, json=body, headers=exchange.steward(owner))).json()
+            grant = (await exchange.client.get(f"/v1/grants/{asked['grant_id']}", headers=exchange.steward(one))).json()
+            topics.append(grant["topic"])
+        for topic in sorted(set(topics)):
+            await kept.write(topic, b"first")
+            await kept.write(topic, b"second")
+        return topics
+
+    async def next_of(one: Any, topic: str) -> bytes:
+        told = reader[one.name]
+        await kept.agreed(told)
+        async with asyncio.timeout(SECONDS), kept.consumer(told, topic, told["group_prefix"] + "g") as consumer:
+            record = await consumer.getone()
+            await consumer.commit({TopicPartition(topic, record.partition): record.offset + 1})
+            value: bytes = record.value
+            return value
+
+    conditional = {"sharing_type": SharingType.CONDITIONAL, "sharing_condition": "按需", "standing_consent": None}
+    [one_to_one] = await offer(a, b, **conditional)
+    assert [await next_of(b, one_to_one), await next_of(b, one_to_one)] == [b"first", b"second"]
+
+    shared, same = await offer(a, b, c)
+    assert shared == same, "one topic serves both"
+    assert [await next_of(b, shared), await next_of(b, shared), await next_of(c, shared)] == [b"first", b"second", b"first"]
+    with pytest.raises(TopicAuthorizationFailedError):
+        await kept.read_one(reader[c.name], one_to_one)
+
+    for owner, others in ((a, (b, c)), (b, (a, c)), (c, (a, b))):
+        for one, topic in zip(others, await offer(owner, *others), strict=True):
+            assert await next_of(one, topic) == b"first"
 
 
 async def test_kafka_refuses_a_reader_another_organizations_topic_and_groups_and_every_writing(kept: Kept) -> None:
@@ -351,11 +409,6 @@ async def test_what_somebody_changed_on_the_broker_is_put_right_and_counted(kept
         assert theirs in await there.entries(), "what is not a reader's is left alone"
         await there.forbid([theirs])
 
-    async def settled() -> bool:
-        return drift._value.get() == 0
-
-    await until(settled, "the drift is not told as over")
-
 
 async def test_the_same_passwords_work_on_a_broker_that_lost_its_disk(kept: Kept, secured_kafka: Kafka) -> None:
     _, grant = await kept.granted()
@@ -364,6 +417,45 @@ async def test_the_same_passwords_work_on_a_broker_that_lost_its_disk(kept: Kept
     await kept.agreed(reader)
     await kept.write(grant["topic"], b"again")
     assert await kept.read_one(reader, grant["topic"]) == b"again"
+
+
+async def test_of_two_keepers_one_works_and_the_other_takes_over(kept: Kept) -> None:
+    _, grant = await kept.granted()
+    first = await kept.reader()
+    other = keeping(kept.database, kept.kafka, kept.key)
+    try:
+        await ended(kept.keeper)
+        second = await kept.reader(name="second")
+        assert {await kept.read_one(reader, grant["topic"]) for reader in (first, second)} == {b"first"}
+    finally:
+        await ended(other)
+
+
+async def test_a_reader_sealed_by_another_key_is_told_as_drift_until_it_has_a_new_password(kept: Kept) -> None:
+    await ended(kept.keeper)
+    _, grant = await kept.granted()
+    told = (await kept.exchange.client.post("/v1/readers", json={"name": "clinics"}, headers=kept.steward())).json()
+    other = keeping(kept.database, kept.kafka, bytes(32))
+    try:
+
+        async def drifted() -> bool:
+            return bool(drift._value.get() == 1)
+
+        await until(drifted, "the drift is not told")
+        assert not (await kept.on_broker(told["user_name"]))[0]
+    finally:
+        await ended(other)
+    right = keeping(kept.database, kept.kafka, kept.key)
+    try:
+        await kept.agreed(told)
+        assert await kept.read_one(told, grant["topic"]) == b"first"
+
+        async def settled() -> bool:
+            return bool(drift._value.get() == 0)
+
+        await until(settled, "the drift is not told as over")
+    finally:
+        await ended(right)
 
 
 async def test_no_password_is_kept_that_anybody_could_use(kept: Kept) -> None:

@@ -60,7 +60,7 @@ def document(
         "asyncapi": VERSION,
         "info": {
             "title": f"Data topics of node {node}",
-            "version": VERSION,
+            "version": "1",
             "description": (
                 "A record per row. Read with `isolation.level=read_committed`: a batch is there whole or not at all, in the order of"
                 " acceptance per resource. A record with a key and no value deletes that key. Only a broker that lost its disk makes"

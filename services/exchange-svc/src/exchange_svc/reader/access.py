@@ -138,8 +138,9 @@ _AlterUsers = _call(
 class Access:
     """A connection to the broker as one who may administer it; every call raises KafkaError when the broker refuses."""
 
-    def __init__(self, client: AIOKafkaClient) -> None:
+    def __init__(self, client: AIOKafkaClient, node: int) -> None:
         self._client = client
+        self._node = node
 
     async def entries(self) -> set[Entry]:
         """Return the whole access list. Raises SecurityDisabledError when the broker keeps none."""
@@ -184,7 +185,7 @@ class Access:
                 _check(code, message)
 
     async def _send(self, request: Any) -> Any:
-        return await self._client.send(self._client.get_random_node(), request)
+        return await self._client.send(self._node, request)
 
 
 @asynccontextmanager
@@ -193,9 +194,10 @@ async def connected(kafka: KafkaSettings) -> AsyncIterator[Access]:
     client = AIOKafkaClient(**broker.options(kafka))
     try:
         await client.bootstrap()
-        if not await client.ready(client.get_random_node()):
-            raise KafkaError("the broker that was named does not take connections")
-        yield Access(client)
+        node = client.get_random_node()
+        if node is None or not await client.ready(node):
+            raise KafkaError("no broker takes connections")
+        yield Access(client, node)
     finally:
         await client.close()
 

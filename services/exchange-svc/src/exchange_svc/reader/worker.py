@@ -67,6 +67,7 @@ class _Keeper:
                 await raw.add_listener(store.CHANNEL, lambda *_: self._wake.set())
                 self._written.clear()  # another process may have been at work meanwhile
                 while True:
+                    broker.end_if_cancelled()
                     if raw.is_closed():
                         raise ConnectionError("the keeper's database connection, and its lock with it, is lost")
                     self._wake.clear()
