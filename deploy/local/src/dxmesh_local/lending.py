@@ -18,7 +18,8 @@ def lend(authority: Client, provider: Client, requester: Client, story: Story) -
     story.say("5. A list that is shared on condition: granted for one city, with codes as pseudonyms, and taken back")
     resource_id = _published(authority, provider, story)
     file = story.examples / "divisions" / "areas.csv"
-    batch = dxmesh(story, "push", str(resource_id), os.path.relpath(file), "--kind", "snapshot")
+    kept = story.folder / "checked-areas.receipt.json"
+    batch = dxmesh(story, "push", str(resource_id), os.path.relpath(file), "--kind", "snapshot", "--receipt", os.path.relpath(kept))
     papers = {"legal_basis": "政务数据共享条例 第二十条", "scenario": "本市区划核对", "purpose": "数据校核", "approved_by": APPROVER}
     where = [{"item": "cityCode", "op": "prefix", "values": [_AREA]}]
     request = requester.request_access(resource_id, **papers, terms={"where": where})
