@@ -21,6 +21,7 @@ from exchange_svc.channel import routes as channels
 from exchange_svc.channel.domain import Server
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
+from exchange_svc.inventory import routes as inventory
 from exchange_svc.reader import routes as readers
 from exchange_svc.reader.routes import Offer
 from exchange_svc.request import routes as requests
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
             results.router,
             channels.router,
             scenarios.router,
+            inventory.router,
             keys,
             dashboard.router,
         ],

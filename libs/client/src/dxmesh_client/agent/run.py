@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -14,10 +15,12 @@ from dxmesh_client.agent.folder import FolderJob
 from dxmesh_client.agent.sending import Sender, log
 from dxmesh_client.agent.table import TableJob
 from dxmesh_client.client import Client
-from dxmesh_client.errors import ClientError
+from dxmesh_client.errors import ClientError, Unreachable
 
 _CHANNEL_IDS = UUID("5b0c1f7a-6f0e-5a55-9b57-6d6573680005")
 _FIRST_PAUSE_SECONDS = 1.0
+_TELL_SECONDS, _TELL_BUSY_SECONDS = 3600, 60
+_MOST_DETAIL = 4_000
 _PATIENCE_SECONDS = 5  # with the node in one call; the pauses between are the job's
 
 
@@ -48,9 +51,8 @@ def alone(agent: Agent) -> Iterator[None]:
         os.close(lock)
 
 
-def work_of(job: Job, agent: Agent, client: Client) -> Work:
+def work_of(job: Job, agent: Agent, sender: Sender) -> Work:
     """Return what a job does. Raises: ConfigInvalid."""
-    sender = Sender(client, agent, job.name, job.resource_id)
     if job.folder is not None:
         return FolderJob(job, job.folder, sender, agent.state)
     assert job.table is not None
@@ -84,18 +86,23 @@ def _run_job(job: Job, agent: Agent, once: bool, stop: threading.Event, connect:
     work: Work | None = None
     pause = _FIRST_PAUSE_SECONDS
     with connect() as client:
+        sender = Sender(client, agent, job.name, job.resource_id)
+        teller = Teller(client, agent, job, sender)
         while not stop.is_set():
             try:
-                work = work or work_of(job, agent, client)
+                work = work or work_of(job, agent, sender)
                 busy, pause = work.step(), _FIRST_PAUSE_SECONDS
             except (ClientError, OSError) as failure:
                 log("job.failed", job=job.name, error=str(failure), again_in_seconds=None if once else round(pause, 1))
+                if not isinstance(failure, Unreachable):
+                    teller.tell("failing", str(failure))
                 if once:
                     wrong.append(job.name)
                     return
                 stop.wait(pause * random.uniform(0.5, 1))  # so that agents do not all come back in one moment
                 pause = min(pause * 2, agent.backoff_max_seconds)
                 continue
+            teller.tell("working", is_busy=busy)
             if busy:
                 continue
             if once:
@@ -103,6 +110,34 @@ def _run_job(job: Job, agent: Agent, once: bool, stop: threading.Event, connect:
             stop.wait(agent.poll_seconds)
 
 
-def channel_id(agent: Agent, job: Job) -> UUID:
-    """Return the id under which the node lists a job."""
-    return uuid5(_CHANNEL_IDS, f"{agent.name}/{job.name}/{job.resource_id}")
+class Teller:
+    """Tells the node how a job is, for its inventory of channels: when that changes, after batches, and once an hour."""
+
+    def __init__(self, client: Client, agent: Agent, job: Job, sender: Sender) -> None:
+        self._client, self._agent, self._job, self._sender = client, agent, job, sender
+        self._url = f"{client.profile.exchange}/v1/channels/{uuid5(_CHANNEL_IDS, f'{agent.name}/{job.name}/{job.resource_id}')}/report"
+        self._told: tuple[str, UUID | None] = ("", None)
+        self._told_at = 0.0
+
+    def tell(self, state: str, detail: str | None = None, *, is_busy: bool = False) -> None:
+        """Tell, if there is something to; a node that does not hear it is told later."""
+        now, news = time.monotonic(), (state, self._sender.last_batch_id)
+        age = now - self._told_at
+        is_due = news[0] != self._told[0] or age > _TELL_SECONDS or (news != self._told and (not is_busy or age > _TELL_BUSY_SECONDS))
+        if not is_due:
+            return
+        body = {
+            "kind": "folder" if self._job.folder else "table",
+            "agent": self._agent.name,
+            "name": self._job.name,
+            "resource_id": str(self._job.resource_id),
+            "state": state,
+            "detail": detail[:_MOST_DETAIL] if detail else None,
+            "last_batch_id": str(news[1]) if news[1] else None,
+        }
+        try:
+            self._client.call("PUT", self._url, repeat=False, json=body)
+        except ClientError as failure:
+            log("channel.not_told", job=self._job.name, error=str(failure))
+            return
+        self._told, self._told_at = news, now

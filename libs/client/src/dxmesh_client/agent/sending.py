@@ -51,6 +51,7 @@ class Sender:
 
     def __init__(self, client: Client, agent: Agent, job: str, resource_id: UUID) -> None:
         self._client, self._agent, self._job, self._resource_id = client, agent, job, resource_id
+        self.last_batch_id: UUID | None = None
         self._uploads = agent.state / "uploads"
         self._uploads.mkdir(parents=True, exist_ok=True)
 
@@ -68,6 +69,7 @@ class Sender:
             )
         else:
             batch, _ = self._client.push(self._resource_id, file, kind=kind, batch_id=batch_id)
+        self.last_batch_id = batch.batch_id
         batch = self._decided(batch)
         report = batch.model_dump(mode="json") | {"job": self._job, "file": name, "quarantine": self._quarantine(batch)}
         log(

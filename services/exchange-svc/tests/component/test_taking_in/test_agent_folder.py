@@ -202,3 +202,25 @@ async def test_a_file_pushed_by_hand_in_parts_goes_on_when_the_command_is_given_
     assert department.link.offsets[0] == 0
     assert all(offset > 400_000 for offset in department.link.offsets[1:])  # what had arrived was not sent again
     assert not (department.folder / "a.csv.upload").exists()
+
+
+async def test_the_node_lists_the_job_with_its_last_batch_and_then_why_it_fails(department: Any) -> None:
+    resource = await department.exchange.publish()
+    config = department.write(job(resource))
+    put(department.folder / "outbox", "a.csv", CSV)
+
+    async def listed() -> Any:
+        answer = await department.exchange.client.get("/v1/channels", headers=department.exchange.authority)
+        (found,) = answer.json()["items"]
+        return found
+
+    assert await department.once(config)
+    found = await listed()
+    report = json.loads((department.folder / "outbox" / "done" / "a.csv.report.json").read_text())
+    assert (found["agent"], found["name"], found["kind"], found["state"]) == ("front-1", "streets", "folder", "working")
+    assert (found["last_batch_id"], found["resource_id"]) == (report["batch_id"], str(resource.resource_id))
+    await department.exchange.withdraw(resource)
+    put(department.folder / "outbox", "b.csv", CSV, 5)
+    assert not await department.once(config)
+    found = await listed()
+    assert (found["state"], "withdrawn" in found["detail"], found["last_batch_id"]) == ("failing", True, report["batch_id"])
