@@ -89,6 +89,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "reader_offer": _offer(settings, key),
                 "channel_server": Server(*(settings.reader.told(settings.kafka) or (settings.kafka.bootstrap_servers, "PLAINTEXT"))),
                 "node": settings.node.code,
+                "public_url": settings.public_url,
                 "sign": partial(signing.sign_jws, key),
             }
         finally:

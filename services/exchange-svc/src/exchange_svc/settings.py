@@ -61,3 +61,8 @@ class Settings(ServiceSettings):
     reader: ReaderSettings = ReaderSettings()
     table: TableSettings = TableSettings()
     apis: ApiSettings = ApiSettings()
+
+    @property
+    def public_url(self) -> str:
+        """Return the address this service is known by."""
+        return self.server.public_url or f"http://{self.server.host}:{self.server.port}"

@@ -397,3 +397,16 @@ async def test_batches_accepted_while_a_version_comes_in_force_are_on_one_topic_
     assert found[both["coming"]["view_id"]] == [1, 2, 3, 4, 5, 6, 7]
     before = found[grant["view_id"]]
     assert before == list(range(1, len(before) + 1)), "the old topic has everything up to the change and nothing after"
+
+
+async def test_terms_that_change_during_a_notice_hold_in_both_forms(exchange: Any, noticed: Any) -> None:
+    first, _, grant = noticed
+    former = await seen(exchange, grant)
+    body = {"reason": "收窄", "approved_by": "局长", "terms": {"where": [{"item": "code", "op": "eq", "value": "330602001"}]}}
+    path = f"/v1/grants/{grant['grant_id']}/terms"
+    changed = (await exchange.client.post(path, json=body, headers=exchange.steward(exchange.provider))).json()
+    views = {changed["view_id"], changed["coming"]["view_id"]}
+    assert not views & {former["view_id"], former["coming"]["view_id"]}
+    await exchange.accepted(first.resource_id)
+    last = (await said(exchange, DispatchOrdered))[-1]
+    assert {str(view.view_id): len(view.where) for view in last.views} == dict.fromkeys(views, 1)

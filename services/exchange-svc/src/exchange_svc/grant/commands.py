@@ -28,7 +28,7 @@ ALL = Backfill()
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a request was granted: the items, whether on condition, until when, and everything else."""
+    """What a request was granted: the items, whether on condition, until when, and everything else; public_url: of this service."""
 
     request_id: UUID
     requester: OrganizationRef
@@ -39,6 +39,7 @@ class Given:
     legal_basis: str
     scenario: str
     purpose: str
+    public_url: str
 
 
 async def activate(tx: AsyncSession, resource: ResourceSnapshot, given: Given, *, now: datetime) -> store.Grant:
@@ -50,7 +51,7 @@ async def activate(tx: AsyncSession, resource: ResourceSnapshot, given: Given, *
     grant_id = uuid7()
     row = await catalog.get_resource(tx, resource.resource_id)
     await store.close_unused_views(tx, [resource.resource_id], now=now)
-    view, opened = await _join(tx, resource, given.items, given.terms, given.sharing, grant_id, now=now)
+    view, opened = await join(tx, resource, given.items, given.terms, given.sharing, grant_id, public_url=given.public_url, now=now)
     grant = store.Grant(
         grant_id=grant_id,
         request_id=given.request_id,
@@ -88,8 +89,16 @@ async def activate(tx: AsyncSession, resource: ResourceSnapshot, given: Given, *
     return grant
 
 
-async def _join(
-    tx: AsyncSession, resource: ResourceSnapshot, items: Sequence[str], terms: Terms, sharing: SharingType, grant_id: UUID, *, now: datetime
+async def join(
+    tx: AsyncSession,
+    resource: ResourceSnapshot,
+    items: Sequence[str],
+    terms: Terms,
+    sharing: SharingType,
+    grant_id: UUID,
+    *,
+    public_url: str,
+    now: datetime,
 ) -> tuple[store.View, bool]:
     """Return the view of these terms, and whether it was opened for them."""
     identity = domain.view_identity(items, terms, sharing, grant_id)
@@ -104,6 +113,7 @@ async def _join(
         items=list(items),
         identity=identity,
         topic=domain.topic_of(view_id),
+        schema_base=domain.schema_base(public_url, view_id, terms.masks),
         where=[one.model_dump(mode="json") for one in terms.where],
         masks=[one.model_dump(mode="json") for one in terms.masks],
         scope=grant_id if domain.has_pseudonyms(terms.masks) else None,
@@ -153,7 +163,7 @@ async def terminate(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Princi
     found.state, found.terminated_at, found.termination_reason = domain.State.TERMINATED, now, reason
     await tx.flush()
     await store.close_unused_views(tx, [found.resource_id], now=now)
-    await outbox.add(tx, GrantTerminated(**_named(found), reason=reason, terminated_at=now), now=now)
+    await outbox.add(tx, GrantTerminated(**named(found), reason=reason, terminated_at=now), now=now)
     return found, await store.get_view(tx, found.view_id)
 
 
@@ -170,7 +180,7 @@ async def suspend(
     domain.check_suspendable(found.state_at(now), remedy_until=remedy_until, today=day_of(now))
     found.state, found.suspended_at, found.suspension_reason, found.remedy_until = domain.State.SUSPENDED, now, reason, remedy_until
     await tx.flush()
-    await outbox.add(tx, GrantSuspended(**_named(found), reason=reason, remedy_until=remedy_until, suspended_at=now), now=now)
+    await outbox.add(tx, GrantSuspended(**named(found), reason=reason, remedy_until=remedy_until, suspended_at=now), now=now)
     return found, await store.get_view(tx, found.view_id)
 
 
@@ -186,7 +196,7 @@ async def resume(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Principal
     found.state = domain.State.ACTIVE if row.last_sequence else domain.State.DELIVERING
     found.suspended_at = found.suspension_reason = found.remedy_until = None
     await tx.flush()
-    await outbox.add(tx, GrantResumed(**_named(found), reason=reason, resumed_at=now), now=now)
+    await outbox.add(tx, GrantResumed(**named(found), reason=reason, resumed_at=now), now=now)
     return found, await store.get_view(tx, found.view_id)
 
 
@@ -205,7 +215,7 @@ async def expire_due(tx: AsyncSession, *, now: datetime, limit: int = 100) -> in
             continue
         assert row.use_until is not None, "only a grant with an end expires"
         row.state, row.expired_at = domain.State.EXPIRED, now
-        said.append(GrantExpired(**_named(row), use_until=row.use_until, expired_at=now))
+        said.append(GrantExpired(**named(row), use_until=row.use_until, expired_at=now))
     await tx.flush()
     await store.close_unused_views(tx, {row.resource_id for row in rows}, now=now)
     await outbox.add_all(tx, said, now=now)
@@ -225,7 +235,7 @@ async def dispose(tx: AsyncSession, grant_id: UUID, disposal: Disposal, *, by: P
     domain.check_disposable(found.state_at(now), disposed_on=disposal.disposed_on, today=day_of(now))
     found.state, found.disposal, found.disposed_at = domain.State.DISPOSED, disposal.model_dump(mode="json"), now
     await tx.flush()
-    await outbox.add(tx, GrantDisposed(**_named(found), disposal=disposal, filed_at=now), now=now)
+    await outbox.add(tx, GrantDisposed(**named(found), disposal=disposal, filed_at=now), now=now)
     return found, view
 
 
@@ -240,7 +250,7 @@ async def _locked(tx: AsyncSession, grant_id: UUID, by: Principal, *, for_provid
     return found
 
 
-def _named(grant: store.Grant) -> dict[str, Any]:
+def named(grant: store.Grant) -> dict[str, Any]:
     """Return what every event of a grant carries."""
     return {
         "grant_id": grant.grant_id,

@@ -40,7 +40,7 @@ class OpenView:
     """What of a resource leaves on which topic.
 
     form: the announced version that batches of earlier ones are brought into; None for a view that takes each batch as it is.
-    scope: whose pseudonyms they are; None for a view without.
+    scope: whose pseudonyms they are; None for a view without. schema_base: where the view's own schema is, if it has masks.
     """
 
     view_id: UUID
@@ -51,6 +51,7 @@ class OpenView:
     where: tuple[Condition, ...] = ()
     masks: tuple[Mask, ...] = ()
     scope: UUID | None = None
+    schema_base: str | None = None
 
 
 def state_at(stored: State, use_until: datetime | None, now: datetime) -> State:
@@ -93,6 +94,12 @@ def check_resumable(state: State) -> None:
         raise GrantNotActive(f"the grant is {state}; only a suspended one is resumed")
 
 
+def check_changeable(state: State) -> None:
+    """Let the terms of a grant in force be changed, of a suspended one too. Raises: GrantNotActive (409)."""
+    if state not in IN_FORCE:
+        raise GrantNotActive(f"the grant is {state}; terms are changed while it is in force: ask for a new one")
+
+
 def check_disposable(state: State, *, disposed_on: date, today: date) -> None:
     """Let disposal be filed of a grant that is over. Raises: GrantNotActive (409), TermsInvalid (422)."""
     if state is State.DISPOSED:
@@ -118,6 +125,16 @@ def view_identity(items: Sequence[str], terms: Terms, sharing: SharingType, gran
     if sharing is not SharingType.UNCONDITIONAL or has_pseudonyms(terms.masks):
         return f"grant:{grant_id}"
     return _shared_identity(items, terms.where, terms.masks)
+
+
+def lets_out_the_same(view: OpenView, items: Sequence[str], terms: Terms) -> bool:
+    """Say whether a view has these items, and the filter and masks of these terms."""
+    return (list(view.items), _sorted(view.where), _sorted(view.masks)) == (list(items), _sorted(terms.where), _sorted(terms.masks))
+
+
+def schema_base(public_url: str, view_id: UUID, masks: Sequence[Mask]) -> str | None:
+    """Return where the schema of a view's rows is, without its version; None where what leaves is what the resource's schema says."""
+    return f"{public_url}/v1/views/{view_id}/schema.json" if masks else None
 
 
 def has_pseudonyms(masks: Iterable[Mask]) -> bool:
@@ -177,7 +194,7 @@ def snapshot(view: OpenView, resource: ResourceSnapshot) -> ViewSnapshot | None:
         items=items,
         key=key,
         topic=view.topic,
-        schema_url=told.schema_url,
+        schema_url=told.schema_url if view.schema_base is None else f"{view.schema_base}?version={told.version}",
         into=tuple(item for item in told.items if item.code in {*items, *key} and not _fits(item, told, resource)) if is_later else (),
         where=view.where,
         masks=masks,

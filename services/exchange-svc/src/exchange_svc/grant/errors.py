@@ -9,6 +9,12 @@ class GrantNotFound(NotFound):
     slug, title = "grant-not-found", "There is no such grant"
 
 
+class ViewNotFound(NotFound):
+    """No such view, or it has no such version."""
+
+    slug, title = "view-not-found", "There is no such view"
+
+
 class GrantOver(Forbidden):
     """The grant was terminated or its time is over."""
 

@@ -1,30 +1,36 @@
 """HTTP of grants: see, end; and the state of a resource's table."""
 
 from datetime import date, datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_runtime.auth import Overseer, Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_time, cut
 from dxmesh_runtime.problems import problems
-from dxmesh_schemas.catalog import OrganizationRef
+from dxmesh_schemas.catalog import ItemCode, OrganizationRef
 from dxmesh_schemas.exchange_sharing import Disposal
-from dxmesh_schemas.exchange_terms import Terms
+from dxmesh_schemas.exchange_terms import Backfill, Narrowing, Terms
 from dxmesh_schemas.text import Name, Reason
+from dxmesh_tabular import json_schema
 from exchange_svc.access import sees, sees_all
+from exchange_svc.address import PublicUrl
 from exchange_svc.catalog import store as catalog
-from exchange_svc.catalog.errors import ResourceNotFound
-from exchange_svc.grant import commands, domain, store
+from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
+from exchange_svc.grant import changing, commands, domain, store, view_schema
 from exchange_svc.grant.errors import (
     GrantNotActive,
     GrantNotFound,
     TermsInvalid,
+    ViewNotFound,
 )
 from exchange_svc.notice import store as notices
+from exchange_svc.request.errors import ItemsUnknown, NotShared, UseUntilPast
 from exchange_svc.table import store as tables
 
 router = APIRouter(prefix="/v1", tags=["grants"])
@@ -92,6 +98,27 @@ class DisposalIn(BaseModel):
     how: Reason = Field(description="destroyed, returned, kept by law: by which procedure")
     disposed_on: date
     done_by: Name
+
+
+class TermsIn(BaseModel):
+    """What is left of what was granted; what is not named stays as the request has it (GDSR Art. 25)."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+    approved_by: Name = Field(description="the head of the provider who approved the change")
+    items: list[ItemCode] | None = Field(default=None, min_length=1, max_length=1000, description="some of those granted; all when absent")
+    use_until: AwareDatetime | None = Field(default=None, description="not later than granted")
+    terms: Narrowing = Narrowing()
+    unmasked: dict[ItemCode, Reason] = Field(
+        default={}, max_length=1000, description="items of level 3 and above that leave as they are, and why"
+    )
+    backfill: Backfill = Field(default=Backfill(), description="which earlier batches the grant's topic gets, if it is a new one")
+
+
+class SchemaAnswer(JSONResponse):
+    """A JSON Schema."""
+
+    media_type = json_schema.MEDIA_TYPE
 
 
 class TerminationIn(BaseModel):
@@ -199,6 +226,27 @@ async def resume(grant_id: UUID, body: ResumptionIn, who: Overseer, tx: Tx) -> G
     """Let a suspended grant be read again, as its provider or the data authority."""
     [found] = await _out(tx, await commands.resume(tx, grant_id, reason=body.reason, by=who, now=utc_now()))
     return found
+
+
+@router.post(
+    "/grants/{grant_id}/terms",
+    status_code=201,
+    responses=problems(
+        GrantNotFound, GrantNotActive, ResourceNotFound, ResourceWithdrawn, ItemsUnknown, NotShared, UseUntilPast, TermsInvalid
+    ),
+)
+async def change_terms(grant_id: UUID, body: TermsIn, who: Steward, public_url: PublicUrl, tx: Tx) -> GrantOut:
+    """Change what a grant lets out, as its provider: never more than its request was granted."""
+    change = changing.Change(**{name: getattr(body, name) for name in type(body).model_fields})
+    pair = await changing.change_terms(tx, grant_id, change, by=who, public_url=public_url, now=utc_now())
+    [found] = await _out(tx, pair)
+    return found
+
+
+@router.get("/views/{view_id}/schema.json", response_class=SchemaAnswer, responses=problems(ViewNotFound))
+async def get_view_schema(view_id: UUID, tx: Tx, version: Annotated[int | None, Query(ge=1, le=2_147_483_647)] = None) -> JSONResponse:
+    """Return the JSON Schema (2020-12) of a view's rows under a version of its resource, of the one in force when none is named; public."""
+    return SchemaAnswer(await view_schema.of_version(tx, view_id, version))
 
 
 @router.post("/grants/{grant_id}/disposal", status_code=201, responses=problems(GrantNotFound, GrantNotActive, TermsInvalid))

@@ -24,7 +24,8 @@ class View(Base):
     """The items of a resource that leave on one topic; equal unconditional grants share one.
 
     form: the announced version that batches of earlier ones are brought into, on a view opened for it; null on the others.
-    where, masks: the filter and masks, as `exchange_terms` has them. scope: the grant whose pseudonyms they are.
+    where, masks: the filter and masks, as `exchange_terms` has them. scope: the grant whose pseudonyms they are. schema_base: the
+    address of the view's own schema, without its version, if it has masks.
     successor_id: the view of the coming version, which takes this one's place when that is in force.
     """
 
@@ -43,6 +44,7 @@ class View(Base):
     where: Mapped[list[Any]] = mapped_column(server_default="[]")
     masks: Mapped[list[Any]] = mapped_column(server_default="[]")
     scope: Mapped[UUID | None]
+    schema_base: Mapped[str | None]
     successor_id: Mapped[UUID | None] = mapped_column(ForeignKey("view.view_id"))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
@@ -52,7 +54,7 @@ class View(Base):
         """Return what the rules need of this view."""
         form = None if self.form is None else ResourceSnapshot.model_validate(self.form)
         where, masks = _WHERE.validate_python(self.where or ()), _MASKS.validate_python(self.masks or ())
-        return OpenView(self.view_id, self.resource_id, tuple(self.items), self.topic, form, where, masks, self.scope)
+        return OpenView(self.view_id, self.resource_id, tuple(self.items), self.topic, form, where, masks, self.scope, self.schema_base)
 
 
 class Grant(Base):
@@ -177,6 +179,11 @@ async def begin_delivering(tx: AsyncSession, resource_ids: Collection[UUID]) -> 
 async def get_view(tx: AsyncSession, view_id: UUID) -> View:
     """Return a view that a grant names."""
     return await tx.get_one(View, view_id)
+
+
+async def find_view(tx: AsyncSession, view_id: UUID) -> View | None:
+    """Return a view, open or closed, if there is one."""
+    return await tx.get(View, view_id)
 
 
 async def get(tx: AsyncSession, grant_id: UUID, *, lock: bool = False) -> tuple[Grant, View]:

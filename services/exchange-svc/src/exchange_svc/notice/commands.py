@@ -150,6 +150,7 @@ async def _open_coming(tx: AsyncSession, view: View, notice: Notice, *, now: dat
             where=view.where,
             masks=view.masks,
             scope=view.scope,
+            schema_base=None if view.schema_base is None else view.schema_base.replace(str(view.view_id), str(view_id)),
             opened_at=now,
         )
         tx.add(found)

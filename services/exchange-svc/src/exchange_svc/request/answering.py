@@ -38,7 +38,7 @@ class Answer:
     scenario_id: UUID | None = None
 
 
-async def ask(tx: AsyncSession, asked: commands.Asked, *, by: Principal, now: datetime) -> store.SharingRequest:
+async def ask(tx: AsyncSession, asked: commands.Asked, *, by: Principal, public_url: str, now: datetime) -> store.SharingRequest:
     """Enter a request; with its head's approval it is handed in, and answered at once where consent stands or its scenario grants it.
 
     Raises: as `commands.draft`.
@@ -49,30 +49,30 @@ async def ask(tx: AsyncSession, asked: commands.Asked, *, by: Principal, now: da
     if asked.approved_by is None:
         return row
     await commands.approve(tx, row.request_id, approved_by=asked.approved_by, by=by, now=now)
-    return await _hand_in(tx, row, now=now)
+    return await _hand_in(tx, row, public_url=public_url, now=now)
 
 
-async def submit(tx: AsyncSession, request_id: UUID, *, by: Principal, now: datetime) -> store.SharingRequest:
+async def submit(tx: AsyncSession, request_id: UUID, *, by: Principal, public_url: str, now: datetime) -> store.SharingRequest:
     """Hand in a request that its head approved. Raises and emits as `ask`; RequestNotFound (404), RequestState (409)."""
-    return await _hand_in(tx, await commands.get_own(tx, request_id, by), now=now)
+    return await _hand_in(tx, await commands.get_own(tx, request_id, by), public_url=public_url, now=now)
 
 
-async def _hand_in(tx: AsyncSession, row: store.SharingRequest, *, now: datetime) -> store.SharingRequest:
+async def _hand_in(tx: AsyncSession, row: store.SharingRequest, *, public_url: str, now: datetime) -> store.SharingRequest:
     resource = await commands.submit(tx, row, now=now)
     items = domain.choose_items(resource, row.items)
     consent = domain.consent_for(resource, items, SharingType(row.sharing_type))
     if consent is not None:
         reason = f"standing consent of {consent.approved_by} of {consent.approved_at.date().isoformat()}"
         answer = Answer(domain.Outcome.GRANTED, reason, consent.approved_by)
-        await _grant(tx, row, resource, answer, row.read_terms, now=now)
-    elif not await _by_scenario(tx, row, resource, items, now=now):
+        await _grant(tx, row, resource, answer, row.read_terms, public_url=public_url, now=now)
+    elif not await _by_scenario(tx, row, resource, items, public_url=public_url, now=now):
         row.state = domain.advance(domain.State(row.state), domain.Step.REVIEW)
         await tx.flush()
     return row
 
 
 async def _by_scenario(
-    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, items: Sequence[DataItem], *, now: datetime
+    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, items: Sequence[DataItem], *, public_url: str, now: datetime
 ) -> bool:
     """Grant a request that its scenario authorizes, or note why that does not; say whether it was granted."""
     if row.scenario_id is None:
@@ -88,12 +88,14 @@ async def _by_scenario(
     row.use_until, row.scenario_note = rules.ends_at(entry, row.use_until), None
     reason = rules.reason_of(entry, found.approvals, row.provider_ref.name)
     answer = Answer(domain.Outcome.GRANTED, reason, rules.approver_of(found.approvals), scenario_id=entry.entry_id)
-    grant_id = await _grant(tx, row, resource, answer, found.terms, now=now)
+    grant_id = await _grant(tx, row, resource, answer, found.terms, public_url=public_url, now=now)
     await scenarios.note(tx, entry, found, grant_id=grant_id, resource=resource, requester_id=row.requester_id, now=now)
     return True
 
 
-async def decide(tx: AsyncSession, request_id: UUID, answer: Answer, *, by: Principal, now: datetime) -> store.SharingRequest:
+async def decide(
+    tx: AsyncSession, request_id: UUID, answer: Answer, *, by: Principal, public_url: str, now: datetime
+) -> store.SharingRequest:
     """Answer a sharing request: grant it, whole or narrowed, or refuse it with reasons.
 
     Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered, RequestState (409), ReasonMissing (422), ResourceWithdrawn (409),
@@ -106,7 +108,7 @@ async def decide(tx: AsyncSession, request_id: UUID, answer: Answer, *, by: Prin
     if state is domain.State.GRANTED:
         resource = await commands.in_force(tx, row.resource_id)
         terms = _narrow(row, resource, answer, now=now)
-        await _grant(tx, row, resource, answer, terms, now=now)
+        await _grant(tx, row, resource, answer, terms, public_url=public_url, now=now)
         return row
     assert answer.reason is not None, "a refusal without a reason does not get here"
     row.state, row.decided_at, row.decided_by, row.reason = state, now, answer.approved_by, answer.reason
@@ -134,7 +136,7 @@ def _narrow(row: store.SharingRequest, resource: ResourceSnapshot, answer: Answe
 
 
 async def _grant(
-    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, terms: Terms, *, now: datetime
+    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, terms: Terms, *, public_url: str, now: datetime
 ) -> UUID:
     row.state = domain.advance(domain.State(row.state), domain.Step.GRANT)
     row.decided_at, row.decided_by, row.reason = now, answer.approved_by, answer.reason
@@ -153,6 +155,7 @@ async def _grant(
         legal_basis=row.legal_basis,
         scenario=row.scenario,
         purpose=row.purpose,
+        public_url=public_url,
     )
     grant = await grants.activate(tx, resource, given, now=now)
     await notices.follow(tx, grant, now=now)

@@ -16,6 +16,7 @@ from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Narrowing, Terms
 from dxmesh_schemas.text import Name, Reason
 from exchange_svc.access import sees_all
+from exchange_svc.address import PublicUrl
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
 from exchange_svc.grant.errors import TermsInvalid
 from exchange_svc.request import answering, commands, domain, store
@@ -168,10 +169,10 @@ class RequestOut(BaseModel):
         EntryUnknown,
     ),
 )
-async def ask(body: RequestIn, who: Steward, tx: Tx) -> store.SharingRequest:
+async def ask(body: RequestIn, who: Steward, public_url: PublicUrl, tx: Tx) -> store.SharingRequest:
     """Ask for access to a resource; with the provider's standing consent, or by an approved scenario, it is granted in the same answer."""
     asked = commands.Asked(**{name: getattr(body, name) for name in type(body).model_fields})
-    return await answering.ask(tx, asked, by=who, now=utc_now())
+    return await answering.ask(tx, asked, by=who, public_url=public_url, now=utc_now())
 
 
 @router.post("/{request_id}/approval", status_code=201, response_model=RequestOut, responses=problems(RequestNotFound, RequestState))
@@ -186,9 +187,9 @@ async def approve(request_id: UUID, body: ApprovalIn, who: Steward, tx: Tx) -> s
     response_model=RequestOut,
     responses=problems(RequestNotFound, RequestState, ResourceWithdrawn, ItemsUnknown, NotShared, UseUntilPast, TermsInvalid),
 )
-async def submit(request_id: UUID, who: Steward, tx: Tx) -> store.SharingRequest:
+async def submit(request_id: UUID, who: Steward, public_url: PublicUrl, tx: Tx) -> store.SharingRequest:
     """Hand an approved request in; with the provider's standing consent it is granted in the same answer."""
-    return await answering.submit(tx, request_id, by=who, now=utc_now())
+    return await answering.submit(tx, request_id, by=who, public_url=public_url, now=utc_now())
 
 
 @router.post(
@@ -269,7 +270,7 @@ async def get_request(request_id: UUID, who: Who, tx: Tx) -> store.SharingReques
         TermsInvalid,
     ),
 )
-async def decide(request_id: UUID, body: DecisionIn, who: Steward, tx: Tx) -> store.SharingRequest:
+async def decide(request_id: UUID, body: DecisionIn, who: Steward, public_url: PublicUrl, tx: Tx) -> store.SharingRequest:
     """Answer a sharing request: grant it, or refuse it with reasons."""
     answer = answering.Answer(**{name: getattr(body, name) for name in type(body).model_fields})
-    return await answering.decide(tx, request_id, answer, by=who, now=utc_now())
+    return await answering.decide(tx, request_id, answer, by=who, public_url=public_url, now=utc_now())
