@@ -19,11 +19,13 @@ from exchange_svc.batch.intake import Intake
 from exchange_svc.batch.staging import Staging
 from exchange_svc.channel import routes as channels
 from exchange_svc.channel.domain import Server
+from exchange_svc.demand import routes as demands
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
 from exchange_svc.inventory import routes as inventory
 from exchange_svc.reader import routes as readers
 from exchange_svc.reader.routes import Offer
+from exchange_svc.report import routes as reports
 from exchange_svc.request import routes as requests
 from exchange_svc.result import routes as results
 from exchange_svc.scenario import routes as scenarios
@@ -117,6 +119,8 @@ def create_app(settings: Settings) -> FastAPI:
             channels.router,
             scenarios.router,
             inventory.router,
+            demands.router,
+            reports.router,
             keys,
             dashboard.router,
         ],

@@ -1,7 +1,9 @@
 """What exchange-svc keeps of completed deliveries, and the topics of views that are opened."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import cast
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,11 +13,18 @@ from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import DeliveryCompleted, GrantActivated, GrantChangeAnnounced
 from exchange_svc.delivery import clients, store
 from exchange_svc.delivery.settings import DeliverySettings
+from exchange_svc.request import store as requests
 
 
 async def on_deliveries(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
-    """Enter all waiting deliveries with one statement."""
-    await store.record(tx, [cast(DeliveryCompleted, one.event) for one in incoming])
+    """Enter all waiting deliveries with one statement, and note for which requests they are the first data."""
+    events = [cast(DeliveryCompleted, one.event) for one in incoming]
+    await store.record(tx, events)
+    first: dict[UUID, datetime] = {}
+    for event in events:
+        if event.delivered_count:
+            first[event.view_id] = min(event.completed_at, first.get(event.view_id, event.completed_at))
+    await requests.note_first_data(tx, first)
 
 
 def handlers(kafka: KafkaSettings, tuning: DeliverySettings) -> Handlers:

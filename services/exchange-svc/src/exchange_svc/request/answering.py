@@ -159,7 +159,9 @@ async def _grant(
     )
     grant = await grants.activate(tx, resource, given, now=now)
     await notices.follow(tx, grant, now=now)
-    row.grant_id = grant.grant_id
+    row.grant_id, row.first_view_id = grant.grant_id, grant.view_id
+    if await store.find_first_data(tx, grant.view_id) is not None:
+        row.first_data_at = now
     await tx.flush()
     return grant.grant_id
 

@@ -60,7 +60,7 @@ async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime)
     domain.check_use_until(asked.use_until, now)
     items = domain.choose_items(resource, asked.items)
     domain.check_terms(asked.terms, items)
-    await _check_refers(tx, asked, requester.organization_id)
+    demand_id = await _demand_of(tx, asked, requester.organization_id)
     row = store.SharingRequest(
         request_id=uuid7(),
         resource_id=resource.resource_id,
@@ -76,7 +76,7 @@ async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime)
         use_until=asked.use_until,
         scenario_id=asked.scenario_id,
         use_purpose=asked.use_purpose,
-        demand_id=asked.demand_id,
+        demand_id=demand_id,
         terms=asked.terms.model_dump(mode="json"),
         sharing_type=domain.sharing_of(resource, items).value,
         state=domain.State.DRAFT,
@@ -87,8 +87,11 @@ async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime)
     return row
 
 
-async def _check_refers(tx: AsyncSession, asked: Asked, requester_id: UUID) -> None:
-    """Refuse a scenario that is not here, and a demand that is not here or another's. Raises: EntryUnknown (422)."""
+async def _demand_of(tx: AsyncSession, asked: Asked, requester_id: UUID) -> UUID | None:
+    """Return the demand a request comes from: the one it names, or the requester's open one for the resource.
+
+    Raises: EntryUnknown (422) for a scenario that is not here, and a demand that is not here or another's.
+    """
     faults = []
     if asked.scenario_id is not None and await lists.find(tx, asked.scenario_id, "scenario") is None:
         faults.append(("/scenario_id", f"{asked.scenario_id} is no scenario known here; look it up in the scenario list, or leave it out"))
@@ -101,6 +104,10 @@ async def _check_refers(tx: AsyncSession, asked: Asked, requester_id: UUID) -> N
     if faults:
         errors = [{"pointer": pointer, "detail": what} for pointer, what in faults]
         raise EntryUnknown("; ".join(f"{pointer}: {what}" for pointer, what in faults), errors=errors)
+    if asked.demand_id is not None:
+        return asked.demand_id
+    found = await lists.find_demand(tx, requester_id, asked.resource_id)
+    return found.entry_id if found else None
 
 
 async def approve(tx: AsyncSession, request_id: UUID, *, approved_by: str, by: Principal, now: datetime) -> store.SharingRequest:

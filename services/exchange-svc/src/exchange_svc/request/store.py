@@ -1,11 +1,11 @@
 """The sharing_request table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, and_, or_, select, text, tuple_
+from sqlalchemy import DateTime, Index, Uuid, and_, column, func, or_, select, text, tuple_, update, values
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,12 +23,14 @@ class SharingRequest(Base):
     terms: `exchange_terms.Terms` as asked for; what was granted stands with the grant. missing: what the provider asked for, once.
     extension: days, reason, asked_at; with its answer outcome, consented_by, answered_at.
     scenario_id, demand_id: entries of the lists it rests on and comes from; scenario_note: why that scenario does not grant it.
+    first_view_id: the view its grant began with; first_data_at: when rows were first there to read.
     """
 
     __tablename__ = "sharing_request"
     __table_args__ = (
         Index("ix_sharing_request_requester", "requester_id", "created_at", "request_id"),
         Index("ix_sharing_request_provider", "provider_id", "created_at", "request_id"),
+        Index("ix_sharing_request_first_view", "first_view_id"),
         Index("ix_sharing_request_demand", "demand_id", postgresql_where=text("demand_id IS NOT NULL")),
     )
     request_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -63,6 +65,8 @@ class SharingRequest(Base):
     decided_by: Mapped[str | None]
     reason: Mapped[str | None]
     grant_id: Mapped[UUID | None]
+    first_view_id: Mapped[UUID | None]
+    first_data_at: Mapped[datetime | None]
 
     @property
     def read_terms(self) -> Terms:
@@ -116,3 +120,18 @@ async def list_requests(
         query = query.where(tuple_(SharingRequest.created_at, SharingRequest.request_id) < after)
     query = query.order_by(SharingRequest.created_at.desc(), SharingRequest.request_id.desc())
     return (await tx.scalars(query.limit(limit))).all()
+
+
+async def find_first_data(tx: AsyncSession, view_id: UUID) -> datetime | None:
+    """Return when rows first came on a view that an earlier grant opened, if they have."""
+    query = select(func.min(SharingRequest.first_data_at)).where(SharingRequest.first_view_id == view_id)
+    return (await tx.scalars(query)).one()
+
+
+async def note_first_data(tx: AsyncSession, views: Mapping[UUID, datetime]) -> None:
+    """Note when rows first came on views, for the requests that wait for them; one statement, as there may be hundreds."""
+    if not views:
+        return
+    first = values(column("view_id", Uuid), column("at", DateTime(timezone=True)), name="first").data(sorted(views.items()))
+    waiting = (SharingRequest.first_view_id == first.c.view_id) & SharingRequest.first_data_at.is_(None)
+    await tx.execute(update(SharingRequest).where(waiting).values(first_data_at=first.c.at).execution_options(synchronize_session=False))

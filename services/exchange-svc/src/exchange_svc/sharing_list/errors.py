@@ -1,15 +1,9 @@
 """Problems of what refers to the lists."""
 
-from dxmesh_schemas.problem import Invalid, NotFound
+from dxmesh_schemas.problem import Invalid
 
 
 class EntryUnknown(Invalid):
     """A request names an entry of the scenario or demand list that is not there, or that it may not name."""
 
     slug, title = "entry-unknown", "There is no such entry to refer to"
-
-
-class DemandNotFound(NotFound):
-    """No such demand on this node."""
-
-    slug, title = "demand-not-found", "There is no such demand"

@@ -22,7 +22,10 @@ class Entry(Base):
     """An entry of a list; snapshot: the event of its greatest revision. entered_at: when it was entered, as far as is known here."""
 
     __tablename__ = "list_entry"
-    __table_args__ = (Index("ix_list_entry_kind", "kind", "entered_at", "entry_id"),)
+    __table_args__ = (
+        Index("ix_list_entry_kind", "kind", "entered_at", "entry_id"),
+        Index("ix_list_entry_owner", "owner_id", "kind"),
+    )
     entry_id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str]
     revision: Mapped[int]
@@ -79,3 +82,10 @@ async def list_by_id(tx: AsyncSession, entry_ids: Collection[UUID], kind: str) -
     """Return those of these entries that are of a list, as they are now in the database."""
     query = select(Entry).where(Entry.entry_id.in_(entry_ids), Entry.kind == kind).order_by(Entry.entry_id)
     return (await tx.scalars(query.execution_options(populate_existing=True))).all()
+
+
+async def find_demand(tx: AsyncSession, owner_id: UUID, resource_id: UUID) -> Entry | None:
+    """Return an organization's open demand for a resource, the first entered."""
+    query = select(Entry).where(Entry.owner_id == owner_id, Entry.kind == "demand", Entry.is_over.is_(False))
+    query = query.where(Entry.snapshot["resource_id"].astext == str(resource_id)).order_by(Entry.entered_at, Entry.entry_id)
+    return (await tx.scalars(query.limit(1))).one_or_none()
