@@ -33,6 +33,8 @@ from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.stream import routes as streams
 from exchange_svc.stream.inflow import Inflow
+from exchange_svc.subscription import routes as subscriptions
+from exchange_svc.subscription.opening import Opening
 from exchange_svc.upload import routes as uploads
 from exchange_svc.upload.arrivals import Arrivals
 
@@ -93,6 +95,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "node": settings.node.code,
                 "public_url": settings.public_url,
                 "sign": partial(signing.sign_jws, key),
+                "opening": Opening(settings.subscriptions, derived(key, "subscription"), settings.node.origin),
             }
         finally:
             sweeping.cancel()
@@ -121,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
             inventory.router,
             demands.router,
             reports.router,
+            subscriptions.router,
             keys,
             dashboard.router,
         ],

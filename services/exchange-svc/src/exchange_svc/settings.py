@@ -9,6 +9,7 @@ from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings,
 from exchange_svc.api.settings import ApiSettings
 from exchange_svc.delivery.settings import DeliverySettings
 from exchange_svc.reader.settings import ReaderSettings
+from exchange_svc.subscription.settings import SubscriptionsSettings
 from exchange_svc.table.settings import TableSettings
 
 
@@ -46,6 +47,11 @@ class NodeSettings(Group):
 
     code: str = Field(default="330600", pattern=r"^\S{1,40}$", description="the node's division code (GB/T 2260)")
 
+    @property
+    def origin(self) -> str:
+        """Return the name by which the node asks webhooks whether they take its messages."""
+        return f"{self.code}.dxmesh"
+
 
 class Settings(ServiceSettings):
     """What exchange-svc is configured by."""
@@ -59,6 +65,7 @@ class Settings(ServiceSettings):
     node: NodeSettings = NodeSettings()
     delivery: DeliverySettings = DeliverySettings()
     reader: ReaderSettings = ReaderSettings()
+    subscriptions: SubscriptionsSettings = SubscriptionsSettings()
     table: TableSettings = TableSettings()
     apis: ApiSettings = ApiSettings()
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from dxmesh_runtime import signing, worker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database, connect, utc_now
+from dxmesh_schemas.exchange_terms import Mode
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.api.worker import run_rollup
 from exchange_svc.batch import consumers as batches
@@ -18,11 +19,16 @@ from exchange_svc.reader.worker import run_readers
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.sharing_list import consumers as lists
+from exchange_svc.subscription.courier import Means
+from exchange_svc.subscription.worker import Couriers
+from exchange_svc.subscription.worker import Worker as Subscriptions
 from exchange_svc.table import commands as table_commands
 from exchange_svc.table import consumers as tables
 from exchange_svc.table.errors import TableNotBegun
 from exchange_svc.table.worker import run_upkeep
+from exchange_svc.webhook.delivery import Webhook
 
+COURIERS: Couriers = {Mode.WEBHOOK: Webhook}
 _REPLICA_SECONDS = 0.1  # between two groups of the catalogue's changes
 _RECORD_SECONDS = 0.5  # between two groups of deliveries that are noted: nobody waits for the note
 _FOLD_SECONDS = 2.0  # between two folds of a partition: a commit to a Delta table costs the same for one batch and for a hundred
@@ -48,13 +54,17 @@ def consumers(settings: Settings, database: Database) -> list[Consumer]:
 
 
 async def run(settings: Settings) -> None:
-    """Run the relay, the consumers, the delivery worker, the upkeep of tables and the keeper of readers until cancelled."""
+    """Run the relay, the consumers, the delivery worker, the workers of subscriptions, of tables' upkeep and of readers until cancelled."""
     key = signing.load_key(settings.signing.key_file)
     keys = token_keys(derived(key, "pseudonym"))
+    seal_key = derived(key, "subscription")
 
     def tasks(database: Database) -> Sequence[Coroutine[Any, Any, None]]:
         own = [
             run_delivery(settings, keys, settings.delivery),
+            Subscriptions(
+                database, Means(database.sessions, settings.kafka, settings.subscriptions, seal_key, settings.node.origin), COURIERS
+            ).run(),
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
             run_rollup(database, settings.apis),
         ]

@@ -10,7 +10,22 @@ from typing import Annotated
 
 import typer
 
-from dxmesh_client.cli import agent, bulk, catalog, codes, duty, exchange, lists, party, proof, publication, reader, results, sources
+from dxmesh_client.cli import (
+    agent,
+    bulk,
+    catalog,
+    codes,
+    duty,
+    exchange,
+    lists,
+    party,
+    proof,
+    publication,
+    reader,
+    results,
+    sources,
+    subscription,
+)
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
 
@@ -51,6 +66,7 @@ app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")
 app.add_typer(exchange.grant, name="grant")
 app.add_typer(reader.reader, name="reader")
+app.add_typer(subscription.subscription, name="subscription")
 app.add_typer(results.result, name="result")
 app.command()(exchange.pull)
 app.command()(exchange.tail)

@@ -1,0 +1,98 @@
+"""`dxmesh subscription`: how a grant's rows are brought to you, how far that is, and what went wrong."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import typer
+
+from dxmesh_client.cli.catalog import Limit
+from dxmesh_client.cli.output import show, show_all
+from dxmesh_client.client import Client
+
+subscription = typer.Typer(no_args_is_help=True, help="How a grant's rows are brought to you: webhooks.")
+
+Reason = Annotated[str, typer.Option(help="why; it is kept")]
+Start = Annotated[Literal["beginning", "now"], typer.Option(help="with what is there already, or only with what comes")]
+
+
+def _url(client: Client, grant_id: UUID, *parts: object) -> str:
+    return "/".join((f"{client.profile.exchange}/v1/grants/{grant_id}/subscriptions", *map(str, parts)))
+
+
+def _post(grant_id: UUID, *parts: object, **body: Any) -> None:
+    with Client() as client:
+        show(client.call("POST", _url(client, grant_id, *parts), json=body).json())
+
+
+add = typer.Typer(no_args_is_help=True, help="Let rows be brought (steward); the destination is tried first.")
+subscription.add_typer(add, name="add")
+
+
+@add.command("webhook")
+def add_webhook(grant_id: UUID, url: Annotated[str, typer.Option()], start: Start = "beginning") -> None:
+    """Have rows posted to an address, signed; the secret is shown this once."""
+    _post(grant_id, mode="webhook", url=url, start=start)
+
+
+@subscription.command("list")
+def subscription_list(grant_id: UUID) -> None:
+    """List a grant's subscriptions, ended ones too."""
+    with Client() as client:
+        found = client.call("GET", _url(client, grant_id)).json()
+        show_all(found, ["subscription_id", "mode", "state", "held_by", "reason", "row_count", "delivered_at", "failure"])
+
+
+@subscription.command("show")
+def subscription_show(grant_id: UUID, subscription_id: UUID) -> None:
+    """Show a subscription: how far it is, and what went wrong last."""
+    with Client() as client:
+        show(client.call("GET", _url(client, grant_id, subscription_id)).json())
+
+
+@subscription.command("pause")
+def subscription_pause(grant_id: UUID, subscription_id: UUID, reason: Reason) -> None:
+    """Let a subscription stand still; nothing is missed."""
+    _post(grant_id, subscription_id, "pause", reason=reason)
+
+
+@subscription.command("resume")
+def subscription_resume(grant_id: UUID, subscription_id: UUID, reason: Reason) -> None:
+    """Let a paused or dead subscription go on where it stood."""
+    _post(grant_id, subscription_id, "resumption", reason=reason)
+
+
+@subscription.command("end")
+def subscription_end(grant_id: UUID, subscription_id: UUID, reason: Reason) -> None:
+    """End a subscription; the grant goes on."""
+    _post(grant_id, subscription_id, "termination", reason=reason)
+
+
+@subscription.command("replay")
+def subscription_replay(
+    grant_id: UUID,
+    subscription_id: UUID,
+    since: Annotated[datetime | None, typer.Option(help="what came to the topic from then on")] = None,
+    batch_id: Annotated[UUID | None, typer.Option(help="this batch and all after it")] = None,
+) -> None:
+    """Have rows brought again; all of them if nothing is named."""
+    body: dict[str, Any] = {}
+    if since is not None:
+        body["since"] = since.astimezone().isoformat()
+    if batch_id is not None:
+        body["batch_id"] = str(batch_id)
+    _post(grant_id, subscription_id, "replay", **body)
+
+
+@subscription.command("secret")
+def subscription_secret(grant_id: UUID, subscription_id: UUID) -> None:
+    """Give a webhook a new secret, shown this once; for a day the former one signs as well."""
+    _post(grant_id, subscription_id, "secret")
+
+
+@subscription.command("messages")
+def subscription_messages(grant_id: UUID, subscription_id: UUID, limit: Limit = 50) -> None:
+    """List what was posted to a webhook or is to be, newest first, with every attempt."""
+    with Client() as client:
+        page = client.page(_url(client, grant_id, subscription_id, "messages"), limit=limit)
+        show_all(page.items, ["webhook_id", "row_count", "created_at", "delivered_at", "attempts"])

@@ -1,0 +1,144 @@
+"""The subscription table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, ForeignKey, Index, and_, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dxmesh_schemas.exchange_terms import Mode
+from exchange_svc.delivery.store import Delivery
+from exchange_svc.grant.domain import IN_FORCE, READABLE
+from exchange_svc.grant.store import Grant, View
+from exchange_svc.rows import Base
+from exchange_svc.subscription.domain import Place, State
+from exchange_svc.subscription.errors import SubscriptionNotFound
+
+PUSHED = (Mode.WEBHOOK, Mode.TABLE)
+
+
+class Subscription(Base):
+    """A grant's way of delivery.
+
+    settings: what may be seen of the destination; sealed: what may not. place: `domain.Place`. epoch: counts the replays, so that what
+    an earlier reading still does changes nothing. start_at: where a partition without a place begins: null at its beginning.
+    failing_since, failure, failure_count, next_attempt_at: of failures in a row.
+    """
+
+    __tablename__ = "subscription"
+    __table_args__ = (
+        Index("ix_subscription_grant", "grant_id", "created_at", "subscription_id"),
+        Index("ix_subscription_open", "mode", postgresql_where=text("state <> 'ended'")),
+    )
+    subscription_id: Mapped[UUID] = mapped_column(primary_key=True)
+    grant_id: Mapped[UUID] = mapped_column(ForeignKey("grant.grant_id"))
+    mode: Mapped[str]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    settings: Mapped[dict[str, Any]]
+    sealed: Mapped[bytes]
+    place: Mapped[dict[str, Any]]
+    epoch: Mapped[int]
+    start_at: Mapped[datetime | None]
+    row_count: Mapped[int]
+    delivered_at: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]
+    failure: Mapped[str | None]
+    failure_count: Mapped[int]
+    next_attempt_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+    @property
+    def read_place(self) -> Place:
+        """Return how far it is."""
+        return Place.model_validate(self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A subscription that rows are due to, and what it stands on."""
+
+    subscription: Subscription
+    grant: Grant
+    view: View
+
+
+def _readable(now: datetime) -> ColumnElement[bool]:
+    return and_(Grant.state.in_(READABLE), or_(Grant.use_until.is_(None), Grant.use_until > now))
+
+
+async def list_due(tx: AsyncSession, *, now: datetime) -> Sequence[UUID]:
+    """Return the subscriptions that rows are pushed to now, oldest first."""
+    query = (
+        select(Subscription.subscription_id)
+        .join(Grant, Grant.grant_id == Subscription.grant_id)
+        .where(Subscription.state == State.ACTIVE, Subscription.mode.in_(PUSHED), _readable(now))
+        .order_by(Subscription.created_at, Subscription.subscription_id)
+    )
+    return (await tx.scalars(query)).all()
+
+
+async def find_standing(tx: AsyncSession, subscription_id: UUID, *, now: datetime) -> Standing | None:
+    """Return a subscription that rows are pushed to now; None when it is not, or its grant may not be read."""
+    query = (
+        select(Subscription, Grant, View)
+        .join(Grant, Grant.grant_id == Subscription.grant_id)
+        .join(View, View.view_id == Grant.view_id)
+        .where(Subscription.subscription_id == subscription_id, Subscription.state == State.ACTIVE, _readable(now))
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else Standing(row[0], row[1], row[2])
+
+
+async def list_outlived(tx: AsyncSession, *, now: datetime, limit: int = 100) -> Sequence[tuple[Subscription, Grant]]:
+    """Return subscriptions whose grant is over, locked; those that another process ends now are left to it."""
+    over = or_(Grant.state.not_in(IN_FORCE), Grant.use_until <= now)
+    query = (
+        select(Subscription, Grant)
+        .join(Grant, Grant.grant_id == Subscription.grant_id)
+        .where(Subscription.state != State.ENDED, over)
+        .order_by(Subscription.subscription_id)
+        .limit(limit)
+        .with_for_update(of=Subscription, skip_locked=True)
+    )
+    return [(row[0], row[1]) for row in await tx.execute(query)]
+
+
+async def get(tx: AsyncSession, grant_id: UUID, subscription_id: UUID, *, lock: bool = False) -> Subscription:
+    """Return a grant's subscription. Raises SubscriptionNotFound (404)."""
+    query = select(Subscription).where(Subscription.subscription_id == subscription_id, Subscription.grant_id == grant_id)
+    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise SubscriptionNotFound(f"the grant has no subscription {subscription_id}, or you may not see it")
+    return row
+
+
+async def find_locked(tx: AsyncSession, subscription_id: UUID) -> Subscription | None:
+    """Return a subscription, locked."""
+    return (await tx.scalars(select(Subscription).where(Subscription.subscription_id == subscription_id).with_for_update())).one_or_none()
+
+
+async def count_open(tx: AsyncSession, grant_id: UUID) -> int:
+    """Return how many of a grant's subscriptions are not ended."""
+    counted = select(func.count()).select_from(Subscription).where(Subscription.grant_id == grant_id, Subscription.state != State.ENDED)
+    return await tx.scalar(counted) or 0
+
+
+async def list_of_grant(tx: AsyncSession, grant_id: UUID) -> Sequence[Subscription]:
+    """Return a grant's subscriptions, oldest first."""
+    query = select(Subscription).where(Subscription.grant_id == grant_id)
+    return (await tx.scalars(query.order_by(Subscription.created_at, Subscription.subscription_id))).all()
+
+
+async def ranges_since(tx: AsyncSession, topic: str, batch_id: UUID) -> list[tuple[int, int, int]] | None:
+    """Return where a batch and all that came to the topic after it lie; None when the batch is not on the topic."""
+    deliveries = (await tx.scalars(select(Delivery).where(Delivery.topic == topic))).all()
+    wanted = next((one for one in deliveries if one.batch_id == batch_id), None)
+    if wanted is None:
+        return None
+    return [(int(r[0]), int(r[1]), int(r[2])) for one in deliveries if one.sequence >= wanted.sequence for r in one.ranges]
