@@ -1,7 +1,8 @@
 import pytest
 
 from catalog_svc.mount import domain
-from catalog_svc.mount.domain import ALLOWED, MountKind, MountState
+from catalog_svc.mount.domain import MountKind, MountState
+from dxmesh_clocks.cycles import ALLOWED
 from dxmesh_schemas.catalog import UpdateCycle
 
 

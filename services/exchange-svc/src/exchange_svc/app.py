@@ -25,6 +25,7 @@ from exchange_svc.grant import routes as grants
 from exchange_svc.inventory import routes as inventory
 from exchange_svc.reader import routes as readers
 from exchange_svc.reader.routes import Offer
+from exchange_svc.reconciliation import routes as reconciliation
 from exchange_svc.report import routes as reports
 from exchange_svc.request import routes as requests
 from exchange_svc.result import routes as results
@@ -119,6 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
             apis.router,
             readers.router,
             results.router,
+            reconciliation.router,
             channels.router,
             scenarios.router,
             inventory.router,

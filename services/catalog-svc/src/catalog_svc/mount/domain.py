@@ -7,7 +7,6 @@ from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
 
 from dxmesh_schemas import text
-from dxmesh_schemas.catalog import UpdateCycle
 
 Fault = tuple[str, str]
 MAX_ADDRESS = 2000
@@ -97,18 +96,3 @@ def _is_host(host: str) -> bool:
         except ValueError:
             return False
     return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
-
-
-ALLOWED: dict[UpdateCycle, tuple[int, int]] = {
-    UpdateCycle.REALTIME: (0, 1),
-    UpdateCycle.DAILY: (0, 1),
-    UpdateCycle.WEEKLY: (0, 7),
-    UpdateCycle.MONTHLY: (1, 0),
-    UpdateCycle.QUARTERLY: (3, 0),
-    UpdateCycle.HALF_YEARLY: (6, 0),
-    UpdateCycle.YEARLY: (12, 0),
-}
-"""Update cycle → (calendar months, days) from the day of the newest data to the last day on which they are current.
-
-Data of the 10th that change daily are current through the 11th. IRREGULAR and STATIC data do not grow stale.
-"""

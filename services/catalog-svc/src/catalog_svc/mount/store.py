@@ -30,10 +30,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from catalog_svc.mount.domain import ALLOWED, MountKind, MountState
+from catalog_svc.mount.domain import MountKind, MountState
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.store import WITHOUT_ENTRIES, Resource
 from catalog_svc.rows import Base
+from dxmesh_clocks.cycles import ALLOWED
 
 
 class Mount(Base):

@@ -1,0 +1,1 @@
+"""Reconciliation: what a provider says it sent and a requester says it got, held against what this node has."""
