@@ -13,6 +13,7 @@ from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice,
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef, SharingType
 from dxmesh_schemas.text import Reason
+from exchange_svc.address import PublicUrl
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
 from exchange_svc.demand import commands, store
 from exchange_svc.demand.errors import DemandNotFound, DemandOver, NotYourDemand
@@ -136,14 +137,14 @@ async def list_matches(demand_id: UUID, _: Who, tx: Tx, limit: Annotated[int, Qu
         EntryUnknown,
     ),
 )
-async def ask(demand_id: UUID, body: AskIn, who: Steward, tx: Tx) -> SharingRequest:
+async def ask(demand_id: UUID, body: AskIn, who: Steward, public_url: PublicUrl, tx: Tx) -> SharingRequest:
     """Ask for a resource by a demand; it is answered as any other request, and its time counts from the demand."""
     if body.demand_id not in (None, demand_id):
         detail = f"{body.demand_id} is another demand than the one asked by; leave it out"
         raise EntryUnknown(detail, errors=[{"pointer": "/demand_id", "detail": detail}])
     said = {name: getattr(body, name) for name in type(body).model_fields if name != "demand_id"}
     asked = Asked(**said | {"scenario": body.scenario or "", "purpose": body.purpose or ""})
-    return await commands.ask(tx, demand_id, asked, by=who, now=utc_now())
+    return await commands.ask(tx, demand_id, asked, by=who, public_url=public_url, now=utc_now())
 
 
 def _shown(row: Entry) -> dict[str, Any]:
