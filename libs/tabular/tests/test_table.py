@@ -11,7 +11,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.problem import Conflict, Invalid, NotFound
-from dxmesh_tabular import table
+from dxmesh_tabular import table, table_files
 from dxmesh_tabular.items import schema
 from dxmesh_tabular.store import ObjectStore
 
@@ -241,6 +241,22 @@ def test_pages_walk_over_every_row_once_in_order(store: ObjectStore, batches: Ba
         after = page.select("sequence_", "row_").row(-1)
     assert [row[2] for row in seen] == [f"{n}-{i}" for n in range(1, 6) for i in range(n)]
     assert {row[3] for row in seen} == {None}
+
+
+def test_pages_are_in_order_also_where_files_are_not(store: ObjectStore, batches: Batches) -> None:
+    """As in tables whose files another program wrote: a later file holds rows that come earlier."""
+    fold(store, batches.put(1, "append", []))
+    folder = table.table_key(RESOURCE)
+    opened = table._open(store, folder)
+    assert opened is not None
+    columns = {"sequence_": pl.Int64, "row_": pl.Int64, "Id": pl.String, "name": pl.String}
+    for numbers in ((1, 3, 5, 8), (2, 4, 6, 7)):
+        frame = pl.DataFrame([(1, number, str(number), None) for number in numbers], schema=columns, orient="row")
+        added = table_files.write(store, folder, [frame])
+        table_files.exchange(opened, added, (), CommitProperties(max_commit_retries=0))
+    first = table.page(store, folder, version=opened.version(), after=None, limit=3, columns=("Id",))
+    assert first["Id"].to_list() == ["1", "2", "3"]
+    assert table.page(store, folder, version=opened.version(), after=(1, 3), limit=3, columns=("Id",))["Id"].to_list() == ["4", "5", "6"]
 
 
 def test_a_resource_without_a_table_has_no_state(store: ObjectStore) -> None:

@@ -20,7 +20,7 @@ from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.exchange import BatchAccepted, TableAdvanced
 from dxmesh_tabular import table, table_upkeep
 from exchange_svc.settings import Settings
-from exchange_svc.table import store
+from exchange_svc.table import commands, store
 from exchange_svc.table.consumers import handlers
 from exchange_svc.table.errors import TableDamaged, TableNotBegun
 from exchange_svc.table.settings import TableSettings
@@ -217,6 +217,11 @@ async def test_a_lost_table_stops_the_fold_instead_of_beginning_anew(exchange: A
     assert (await row_of(exchange, resource)).row_count == 3
 
 
+def spoil(exchange: Any, key: str) -> None:
+    """Leave half a line where a log begins."""
+    Path(exchange.objects.uri(key)).write_text('{"add', encoding="utf-8")
+
+
 async def test_a_rebuild_that_was_cut_short_is_begun_again(exchange: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resource = await exchange.publish()
     await push(exchange, resource, "1,a,,\n", "2,b,,\n")
@@ -230,10 +235,29 @@ async def test_a_rebuild_that_was_cut_short_is_begun_again(exchange: Any, tmp_pa
         with pytest.raises(RuntimeError):
             await rebuild_table(settings_of(exchange, tmp_path), str(resource.resource_id))
     assert (await row_of(exchange, resource)).table_key == before.table_key
+    spoil(exchange, f"{before.table_key}.1/_delta_log/{0:020}.json")
     await rebuild_table(settings_of(exchange, tmp_path), str(resource.resource_id))
+    once = await row_of(exchange, resource)
     await rebuild_table(settings_of(exchange, tmp_path), str(resource.resource_id))
-    assert (await row_of(exchange, resource)).table_key.endswith(".2")
+    twice = await row_of(exchange, resource)
+    assert twice.table_key.endswith(".2")
+    assert before.version < once.version < twice.version
     assert await codes(exchange, resource) == ["1", "2"]
+
+
+async def test_files_joined_for_a_table_that_was_rebuilt_meanwhile_are_not_put_in(exchange: Any, tmp_path: Path) -> None:
+    resource = await exchange.publish()
+    await push(exchange, resource, "1,a,,\n", "2,b,,\n")
+    old = (await row_of(exchange, resource)).table_key
+    joined = table_upkeep.join_small(exchange.objects, old, spare_files=1)
+    assert joined is not None
+    await rebuild_table(settings_of(exchange, tmp_path), str(resource.resource_id))
+    await push(exchange, resource, "3,c,,\n")
+    rebuilt = await row_of(exchange, resource)
+    async with exchange.sessions.begin() as tx:
+        await commands.put_joined(tx, exchange.objects, resource.resource_id, old, joined, now=utc_now())
+    assert (await row_of(exchange, resource)).version == rebuilt.version
+    assert await codes(exchange, resource) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("resource_id", ["nonsense", "0190a000-0000-7000-8000-000000000001"])
