@@ -101,7 +101,7 @@ def scan(store: ObjectStore, key: str, *, version: int | None = None) -> pl.Lazy
 
     `sequence_` and `row_` name a row; sort by both for a fixed order. Raises: NotFound (404) if there is no such table or version.
     """
-    return pl.scan_delta(_at(store, key, version))
+    return pl.scan_delta(at_version(store, key, version))
 
 
 def page(
@@ -120,7 +120,7 @@ def page(
     wanted from the version's columns. Files are read in the order of their rows until the page is full, so a page of a large table
     costs no more than one of a small one. Raises: NotFound (404).
     """
-    table = _at(store, key, version)
+    table = at_version(store, key, version)
     held = files.columns(table)
     schema = pl.Schema({SEQUENCE: held[SEQUENCE], ROW: held[ROW], **{name: held.get(name, pl.String()) for name in columns}})
     chosen = [pl.col(name) if name in held else pl.lit(None, pl.String).alias(name) for name in columns]
@@ -209,7 +209,8 @@ def _create(store: ObjectStore, folder: str, items: Sequence[DataItem]) -> Delta
     return DeltaTable.create(store.uri(folder), schema, mode="ignore", configuration=_CONFIGURATION, storage_options=store.storage_options)
 
 
-def _at(store: ObjectStore, folder: str, version: int | None) -> DeltaTable:
+def at_version(store: ObjectStore, folder: str, version: int | None) -> DeltaTable:
+    """Open a table at a version, or the newest. Raises: NotFound (404) if there is no such table or version."""
     try:
         return DeltaTable(store.uri(folder), version=version, storage_options=store.storage_options)
     except TableNotFoundError as error:

@@ -11,9 +11,11 @@ from fastapi import APIRouter, FastAPI, Request
 
 from dxmesh_runtime import app, signing
 from dxmesh_runtime.db import Database
+from dxmesh_tabular.lookup import Lookup
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc import dashboard
 from exchange_svc.api import routes as apis
+from exchange_svc.api.verifying import Verifier
 from exchange_svc.batch import routes as batches
 from exchange_svc.batch.intake import Intake
 from exchange_svc.batch.staging import Staging
@@ -88,6 +90,13 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "inflow": inflow,
                 "upload_max_bytes": settings.limits.body_max_bytes,
                 "objects": objects,
+                "verifier": Verifier(
+                    objects,
+                    Lookup(objects, max_bytes=settings.apis.lookup_bytes),
+                    questions_max=settings.apis.questions_max,
+                    count_floor=settings.apis.count_floor,
+                    counts_per_day=settings.apis.counts_per_day,
+                ),
                 "jwks": signing.jwks(key.public_key()),
                 "cursor_key": derived(key, "cursor"),
                 "token_keys": token_keys(derived(key, "pseudonym")),

@@ -1,14 +1,15 @@
 """Rules of calling shared APIs: which systems may, how often, and what an API asks of its callers."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from dxmesh_schemas.exchange_terms import Mode
-from exchange_svc.api.errors import RateExceeded, SystemNotAdmitted
+from exchange_svc.api.errors import CountsUsedUp, RateExceeded, SystemNotAdmitted
 
 HEADER = "X-System"
+DAY = timedelta(days=1)
 
 
 class Api(StrEnum):
@@ -25,7 +26,7 @@ class Api(StrEnum):
 
 ADDRESSES = {
     Api.PULL: ("/v1/grants/{grant_id}/rows",),
-    Api.VERIFY: ("/v1/grants/{grant_id}/verification",),
+    Api.VERIFY: ("/v1/grants/{grant_id}/verification", "/v1/grants/{grant_id}/count"),
 }
 """Where an API is called; the grant says which resource."""
 
@@ -57,6 +58,14 @@ def rate_exceeded(limit: int, now: datetime) -> RateExceeded:
     return RateExceeded(
         f"the grant allows {limit} calls a minute, and they are used up; come again in the next one, or ask the provider for more",
         retry_after_seconds=60 - now.second,
+    )
+
+
+def counts_used_up(limit: int, *, until: datetime, now: datetime) -> CountsUsedUp:
+    """Return the refusal of a count above the day's number; it says when the next day begins."""
+    return CountsUsedUp(
+        f"the grant has asked for its {limit} different counts of this day; those asked before are still answered, others tomorrow",
+        retry_after_seconds=max(1, int((until - now).total_seconds())),
     )
 
 

@@ -1,6 +1,6 @@
 """Problems of calling a shared API."""
 
-from dxmesh_schemas.problem import Forbidden, TooMany
+from dxmesh_schemas.problem import Forbidden, Invalid, TooMany
 
 
 class SystemNotAdmitted(Forbidden):
@@ -13,3 +13,15 @@ class RateExceeded(TooMany):
     """The grant's calls of this minute are used up."""
 
     slug, title = "rate-exceeded", "The grant's calls of this minute are used up"
+
+
+class QuestionInvalid(Invalid):
+    """A question cannot be asked by this grant; `errors` names what by its JSON pointer."""
+
+    slug, title = "question-invalid", "The question cannot be asked"
+
+
+class CountsUsedUp(TooMany):
+    """The grant's different counts of this day are used up."""
+
+    slug, title = "counts-used-up", "The grant's counts of this day are used up"

@@ -6,19 +6,22 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.auth import Principal, Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorText, Limit, Page, after_text, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, SharingType
-from dxmesh_schemas.exchange_terms import Terms
+from dxmesh_schemas.exchange_terms import Conditions, Terms
 from exchange_svc import formats
 from exchange_svc.access import sees_all
-from exchange_svc.api import domain, store
+from exchange_svc.api import domain, store, verifying
 from exchange_svc.api.calls import calling
-from exchange_svc.api.errors import RateExceeded, SystemNotAdmitted
+from exchange_svc.api.errors import CountsUsedUp, QuestionInvalid, RateExceeded, SystemNotAdmitted
+from exchange_svc.api.questions import Withheld
+from exchange_svc.api.verifying import Verifier
 from exchange_svc.grant import pull
 from exchange_svc.grant.domain import State
 from exchange_svc.grant.errors import GrantIsSuspended, GrantNotFound, GrantOver, ModeNotGranted, TableBehind, TableVersionGone
@@ -160,6 +163,69 @@ async def list_usage(
     )
     page = cut(rows, limit, lambda row: row["place"])
     return Page(items=[UsageOut.model_validate(dict(row)) for row in page.items], next_cursor=page.next_cursor)
+
+
+class ConditionsIn(BaseModel):
+    """A question: whether there is a row, or how many, for which all conditions hold."""
+
+    model_config = ConfigDict(extra="forbid")
+    conditions: Conditions
+
+
+class QuestionsIn(BaseModel):
+    """Questions, answered in their order."""
+
+    model_config = ConfigDict(extra="forbid")
+    questions: list[ConditionsIn] = Field(min_length=1, max_length=1000)
+
+
+class AnswersOut(BaseModel):
+    """Yes or no to each question; `sequence` is the last batch that the answers know of."""
+
+    answers: list[bool]
+    sequence: int
+
+
+class CountOut(BaseModel):
+    """How many rows there are, unless that would tell of too few."""
+
+    count: int | None
+    withheld: Withheld | None
+
+
+class CountsOut(BaseModel):
+    """The counts, in the order of the questions. floor: fewer than so many are never told of."""
+
+    counts: list[CountOut]
+    floor: int
+
+
+@router.post("/grants/{grant_id}/verification", responses=problems(*CALL_PROBLEMS, QuestionInvalid, TableVersionGone))
+async def verify(grant_id: UUID, body: QuestionsIn, request: Request, who: Who, system_id: SystemId = None) -> AnswersOut:
+    """Answer questions about persons, firms or things with yes or no; each names one by the business key or an identifier."""
+    verifier: Verifier = request.state.verifier
+    asked = [question.conditions for question in body.questions]
+    async with calling(request.state.sessions, grant_id, domain.Api.VERIFY, system_id=system_id, by=who) as admitted:
+        verifier.check(admitted.readable, asked, about_one=True)
+        answers = await verifier.answer(admitted.readable, asked)
+        admitted.call.question_count = len(asked)
+    return AnswersOut(answers=answers, sequence=admitted.readable.sequence)
+
+
+@router.post("/grants/{grant_id}/count", responses=problems(*CALL_PROBLEMS, QuestionInvalid, CountsUsedUp, TableVersionGone))
+async def count(grant_id: UUID, body: QuestionsIn, request: Request, who: Who, system_id: SystemId = None) -> CountsOut:
+    """Count rows; a group that is too small, or leaves out too few, or differs by too few from another count, is not told."""
+    verifier: Verifier = request.state.verifier
+    asked = [question.conditions for question in body.questions]
+    async with calling(request.state.sessions, grant_id, domain.Api.VERIFY, system_id=system_id, by=who) as admitted:
+        verifier.check(admitted.readable, asked, about_one=False)
+        total, counts = await verifier.counts(admitted.readable, asked)
+        async with request.state.sessions.begin() as tx:
+            now = utc_now()
+            judged = await verifying.judged(tx, verifier, grant_id, asked, total, counts, today=day_of(now), now=now)
+        admitted.call.question_count = len(asked)
+    told = [CountOut(count=None if one.withheld else one.count, withheld=one.withheld) for one in judged]
+    return CountsOut(counts=told, floor=verifier.count_floor)
 
 
 @router.get(

@@ -1,15 +1,16 @@
 """The api_call, api_hour and api_rate tables: each call, what became of it by the hour, and the calls of a minute."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Identity, Index, delete, text
+from sqlalchemy import Identity, Index, delete, func, select, text
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from exchange_svc.api.questions import Counted, Withheld
 from exchange_svc.catalog.store import System
 from exchange_svc.rows import Base
 
@@ -68,6 +69,18 @@ class ApiRate(Base):
     used: Mapped[int]
 
 
+class ApiCount(Base):
+    """A count that a grant asked for on a day in China, as it was found first. asked: its conditions, sorted."""
+
+    __tablename__ = "api_count"
+    grant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    asked: Mapped[list[str]]
+    row_count: Mapped[int]
+    withheld: Mapped[str | None]
+
+
 _TAKE = text("""
     INSERT INTO api_rate AS held (grant_id, minute, used) VALUES (:grant_id, :minute, 1)
     ON CONFLICT (grant_id) DO UPDATE
@@ -116,6 +129,8 @@ _UNTOLD = text("""
 _TOLD = text("UPDATE api_hour SET told_at = :now WHERE told_at IS NULL AND hour = :hour AND grant_id = :grant_id AND api = :api")
 LOCK = 0x64786170
 """The advisory lock of who makes hours of calls."""
+COUNT_LOCK = 0x64786163
+"""The advisory lock, together with a grant, of who asks for counts."""
 
 
 async def take(tx: AsyncSession, grant_id: UUID, *, minute: datetime, limit: int) -> bool:
@@ -247,3 +262,20 @@ async def count_calls(tx: AsyncSession, resource_ids: Collection[UUID], *, calle
     """Return the calls of resources' APIs ever: a provider's all, a requester's its own."""
     rows = (await tx.execute(_CALLS, {"resources": list(resource_ids), "caller": caller})).mappings()
     return {(row["resource_id"], row["api"]): row for row in rows}
+
+
+async def lock_counts(tx: AsyncSession, grant_id: UUID, *, today: date) -> dict[frozenset[str], Counted]:
+    """Return the counts that a grant asked for today, in their order; until the transaction ends it asks for no others."""
+    await tx.execute(text("SELECT pg_advisory_xact_lock(:lock, hashtext(:grant))"), {"lock": COUNT_LOCK, "grant": str(grant_id)})
+    rows = await tx.scalars(select(ApiCount).where(ApiCount.grant_id == grant_id, ApiCount.day == today).order_by(ApiCount.number))
+    counted = [Counted(frozenset(row.asked), row.row_count, Withheld(row.withheld) if row.withheld else None) for row in rows]
+    return {one.asked: one for one in counted}
+
+
+async def put_counts(tx: AsyncSession, grant_id: UUID, counted: Sequence[Counted], *, today: date) -> None:
+    """Keep what was asked for, for the rest of the day; call it under the lock of `lock_counts`."""
+    before = await tx.scalar(select(func.count()).select_from(ApiCount).where(ApiCount.grant_id == grant_id, ApiCount.day == today))
+    await tx.execute(delete(ApiCount).where(ApiCount.grant_id == grant_id, ApiCount.day < today))
+    for number, one in enumerate(counted, (before or 0) + 1):
+        row = {"asked": sorted(one.asked), "row_count": one.count, "withheld": one.withheld}
+        tx.add(ApiCount(grant_id=grant_id, day=today, number=number, **row))

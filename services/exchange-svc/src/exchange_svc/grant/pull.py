@@ -8,6 +8,7 @@ from uuid import UUID
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.exchange import ViewSnapshot
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular import table
@@ -26,25 +27,33 @@ from exchange_svc.table import store as tables
 class Readable:
     """What a grant lets its requester read now: the view as it is, and the table in its newest version.
 
-    view, table_key: None while nothing leaves.
+    granted: the items as the version in force has them. key: the resource's, whether or not it is granted.
+    view, table_key: None while nothing leaves. sequence: the last batch that the table holds.
     """
 
     grant_id: UUID
-    items: tuple[str, ...]
+    granted: tuple[DataItem, ...]
+    key: tuple[str, ...]
     view: ViewSnapshot | None
     table_key: str | None
     version: int
+    sequence: int = 0
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Return the codes of the items that are read."""
+        return tuple(item.code for item in self.granted)
 
 
 async def open_view(tx: AsyncSession, grant: store.Grant, view: store.View) -> Readable:
     """Say what is read by a grant now; whether it may be is for the caller to check."""
     resource = (await catalog.get_resource(tx, grant.resource_id)).read()
     told = domain.snapshot(view.open_view, resource)
-    items = domain.leaving_items(view.items, resource)
+    granted = tuple(item for code in domain.leaving_items(view.items, resource) if (item := resource.item(code)) is not None)
     newest = await tables.find(tx, grant.resource_id)
     if told is None or newest is None or newest.sequence == 0:
-        return Readable(grant.grant_id, items, told, None, 0)
-    return Readable(grant.grant_id, items, told, newest.table_key, newest.version)
+        return Readable(grant.grant_id, granted, resource.key, told, None, 0)
+    return Readable(grant.grant_id, granted, resource.key, told, newest.table_key, newest.version, newest.sequence)
 
 
 async def page(
