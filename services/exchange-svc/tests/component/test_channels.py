@@ -96,6 +96,17 @@ async def test_what_ends_is_described_no_longer_and_what_comes_is_already(exchan
     assert (await described(exchange, exchange.steward(exchange.requester)))["channels"] == {}
 
 
+async def test_a_masked_item_is_described_as_what_leaves(exchange: Any) -> None:
+    masks = [{"item": "name", "mask": "keep", "prefix": 1}, {"item": "since", "mask": "drop"}]
+    grant = await exchange.granted(await exchange.publish(), terms={"masks": masks})
+    document = await described(exchange, exchange.steward(exchange.requester))
+    payload = document["components"]["messages"][grant["view_id"]]["payload"]
+    assert [payload["properties"][code].get("x-mask") for code in ("code", "name", "since")] == [None, "keep", "drop"]
+    accepts = jsonschema.Draft7Validator(payload)
+    assert accepts.is_valid(ROW | {"name": "塔***", "since": None})
+    assert not accepts.is_valid(ROW), "the day does not leave"
+
+
 async def test_a_key_of_several_items_is_an_array_and_one_that_is_not_granted_is_none(exchange: Any) -> None:
     both = await exchange.publish(key=("code", "name"), sharing_type=SharingType.UNCONDITIONAL)
     whole, part = await exchange.granted(both), await exchange.granted(both, items=["code"], by=exchange.stranger)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from dxmesh_schemas.catalog import ResourceSnapshot
 from dxmesh_schemas.exchange import ViewSnapshot
@@ -48,12 +49,12 @@ class Server:
 
 
 def document(
-    channels: Sequence[Channel], server: Server, *, node: str, group_prefix: str | None, schemas: Mapping[str, Mapping[str, Any]]
+    channels: Sequence[Channel], server: Server, *, node: str, group_prefix: str | None, schemas: Mapping[UUID, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the document.
 
     group_prefix: what the caller's consumer groups begin with, None for a reader of every organization's.
-    schemas: the properties of each resource's items by its schema's address, as JSON Schema.
+    schemas: the JSON Schema of each item that leaves, by view.
     """
     servers = _servers(server)
     found: dict[str, Any] = {
@@ -71,7 +72,7 @@ def document(
         "servers": servers,
         "channels": {str(one.view.view_id): _channel(one, servers) for one in channels},
         "operations": {f"read-{one.view.view_id}": _operation(one, server, group_prefix) for one in channels},
-        "components": {"messages": {str(one.view.view_id): _message(one, schemas[one.view.schema_url]) for one in channels}},
+        "components": {"messages": {str(one.view.view_id): _message(one, schemas[one.view.view_id]) for one in channels}},
     }
     if server.asks_for_users:
         scheme = {"type": "scramSha512", "description": "user and password of a reader: POST /v1/readers"}
@@ -126,22 +127,12 @@ def _message(one: Channel, properties: Mapping[str, Any]) -> dict[str, Any]:
         "payload": {
             "type": ["object", "null"],
             "description": "the granted items; null deletes the key",
-            "properties": _payload(one.view, properties),
+            "properties": properties,
             "additionalProperties": False,
             "x-schema-url": one.view.schema_url,
         },
     }
     return told | {"bindings": {"kafka": {"key": _key(one.view.key, properties), "bindingVersion": _KAFKA_BINDING}}}
-
-
-def _payload(view: ViewSnapshot, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of each item; what stands in place of a masked item's value keeps none of its rules."""
-    masks = {one.item: one.mask for one in view.masks}
-    shown = {"type": ["string", "number", "boolean", "null"]}
-    return {
-        code: {**shown, "title": properties[code]["title"], "x-mask": masks[code]} if code in masks else properties[code]
-        for code in view.items
-    }
 
 
 def _key(key: Sequence[str], properties: Mapping[str, Any]) -> dict[str, Any]:
