@@ -19,6 +19,7 @@ from exchange_svc.reader.worker import run_readers
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.sharing_list import consumers as lists
+from exchange_svc.sink.delivery import Table
 from exchange_svc.subscription.courier import Means
 from exchange_svc.subscription.worker import Couriers
 from exchange_svc.subscription.worker import Worker as Subscriptions
@@ -28,7 +29,7 @@ from exchange_svc.table.errors import TableNotBegun
 from exchange_svc.table.worker import run_upkeep
 from exchange_svc.webhook.delivery import Webhook
 
-COURIERS: Couriers = {Mode.WEBHOOK: Webhook}
+COURIERS: Couriers = {Mode.WEBHOOK: Webhook, Mode.TABLE: Table}
 _REPLICA_SECONDS = 0.1  # between two groups of the catalogue's changes
 _RECORD_SECONDS = 0.5  # between two groups of deliveries that are noted: nobody waits for the note
 _FOLD_SECONDS = 2.0  # between two folds of a partition: a commit to a Delta table costs the same for one batch and for a hundred

@@ -10,7 +10,7 @@ from dxmesh_client.cli.catalog import Limit
 from dxmesh_client.cli.output import show, show_all
 from dxmesh_client.client import Client
 
-subscription = typer.Typer(no_args_is_help=True, help="How a grant's rows are brought to you: webhooks.")
+subscription = typer.Typer(no_args_is_help=True, help="How a grant's rows are brought to you: to a webhook, into a table.")
 
 Reason = Annotated[str, typer.Option(help="why; it is kept")]
 Start = Annotated[Literal["beginning", "now"], typer.Option(help="with what is there already, or only with what comes")]
@@ -33,6 +33,21 @@ subscription.add_typer(add, name="add")
 def add_webhook(grant_id: UUID, url: Annotated[str, typer.Option()], start: Start = "beginning") -> None:
     """Have rows posted to an address, signed; the secret is shown this once."""
     _post(grant_id, mode="webhook", url=url, start=start)
+
+
+@add.command("table")
+def add_table(
+    grant_id: UUID,
+    table: Annotated[str, typer.Option()],
+    url: Annotated[
+        str, typer.Option(envvar="DXMESH_TABLE_URL", prompt=True, hide_input=True, help="postgresql://user:password@host/database")
+    ],
+    schema: Annotated[str, typer.Option()] = "public",
+    create: Annotated[bool, typer.Option("--create", help="make the table when it is not there")] = False,
+    start: Start = "beginning",
+) -> None:
+    """Have rows kept in a table of your PostgreSQL, by key; what enters the database is never shown again."""
+    _post(grant_id, mode="table", url=url, schema=schema, table=table, create=create, start=start)
 
 
 @subscription.command("list")

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+import asyncpg
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from dxmesh_schemas.catalog import ResourceSnapshot
 from dxmesh_schemas.exchange_terms import Mode
-from exchange_svc.secrets import seal
+from exchange_svc.grant import domain as grants
+from exchange_svc.grant.store import View
+from exchange_svc.secrets import seal, unseal
+from exchange_svc.sink import database
+from exchange_svc.sink import domain as sinks
 from exchange_svc.subscription.domain import owner_of
 from exchange_svc.subscription.settings import SubscriptionsSettings
 from exchange_svc.subscription.store import Subscription
@@ -18,6 +24,8 @@ from exchange_svc.webhook.endpoint import Endpoint
 Start = Annotated[
     Literal["beginning", "now"], Field(description="with what is on the view's topic already, or only with what comes from now on")
 ]
+
+_IDENTIFIER = r"^[^\x00\"]{1,63}$"
 
 
 class _In(BaseModel):
@@ -29,6 +37,17 @@ class WebhookIn(_In):
 
     mode: Literal["webhook"]
     url: Annotated[str, Field(min_length=1, max_length=2000)]
+    start: Start = "beginning"
+
+
+class TableIn(_In):
+    """Rows are kept in a table of the requester's PostgreSQL: replaced and deleted by key, each batch in one transaction."""
+
+    mode: Literal["table"]
+    url: Annotated[SecretStr, Field(min_length=1, max_length=2000, description="postgresql://user:password@host:5432/database?sslmode=…")]
+    schema_name: Annotated[str, Field(alias="schema", pattern=_IDENTIFIER)] = "public"
+    table: Annotated[str, Field(pattern=_IDENTIFIER)]
+    create: bool = Field(default=False, description="make the table when it is not there")
     start: Start = "beginning"
 
 
@@ -62,9 +81,42 @@ class Opening:
         secrets = Secrets(secret=new_secret())
         return Destination(Mode.WEBHOOK, {"url": asked.url}, self.sealed(subscription_id, secrets), asked.url, secrets.secret)
 
-    async def try_again(self, row: Subscription) -> None:
+    async def table(self, subscription_id: UUID, asked: TableIn, view: View, resource: ResourceSnapshot) -> Destination:
+        """Enter the database, and make or look at the table.
+
+        Raises: SubscriptionInvalid, DestinationUnknown, DestinationRefused, DatabaseAway, TableUnfit (422).
+        """
+        target = sinks.target(asked.url.get_secret_value(), asked.schema_name, asked.table)
+        await self._try_table(target, view, resource, may_create=asked.create)
+        settings = {
+            "host": target.host,
+            "port": target.port,
+            "database": target.database,
+            "user": target.user,
+            "sslmode": target.tls,
+            "schema": target.schema_name,
+            "table": target.table,
+            "create": asked.create,
+        }
+        told = f"postgresql://{target.host}:{target.port}/{target.database} {sinks.full(target)}"
+        return Destination(Mode.TABLE, settings, self.sealed(subscription_id, target), told)
+
+    async def _try_table(self, target: sinks.Target, view: View, resource: ResourceSnapshot, *, may_create: bool) -> None:
+        told = grants.snapshot(view.open_view, resource)
+        shape = database.Shape(tuple(sinks.columns_of(told.items, resource)), told.key) if told is not None else database.Shape((), ())
+        try:
+            async with database.connected(target, self.settings.allowed_networks, self.settings.answer_seconds) as connection:
+                await database.prepare(connection, target, shape, may_create=may_create)
+        except (*database.AWAY, asyncpg.PostgresError) as away:
+            raise database.away(away) from away
+
+    async def try_again(self, row: Subscription, view: View, resource: ResourceSnapshot) -> None:
         """Try the destination of a subscription that is to go on. Raises as opening it does (422)."""
-        await self.endpoint.prove(row.settings["url"])
+        if row.mode == Mode.WEBHOOK:
+            await self.endpoint.prove(row.settings["url"])
+        if row.mode == Mode.TABLE:
+            target = sinks.Target.model_validate_json(unseal(self.key, owner_of(row.subscription_id), row.sealed))
+            await self._try_table(target, view, resource, may_create=bool(row.settings["create"]))
 
     def sealed(self, subscription_id: UUID, secret: BaseModel) -> bytes:
         """Return what is kept of a subscription's secrets."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Body, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from dxmesh_runtime.auth import Steward, Who
@@ -13,21 +13,25 @@ from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.exchange_terms import Mode
 from dxmesh_schemas.text import Reason
+from exchange_svc.catalog import store as catalog
 from exchange_svc.destinations import DestinationRefused, DestinationUnknown
 from exchange_svc.grant import domain as grants
+from exchange_svc.grant import store as grant_store
 from exchange_svc.grant.commands import get_visible
 from exchange_svc.grant.errors import GrantIsSuspended, GrantNotFound, GrantOver, ModeNotGranted
 from exchange_svc.grant.store import Grant
+from exchange_svc.sink.errors import DatabaseAway, TableUnfit
 from exchange_svc.subscription import commands, domain, store
 from exchange_svc.subscription.errors import SubscriptionInvalid, SubscriptionNotFound, SubscriptionState, SubscriptionsTooMany
-from exchange_svc.subscription.opening import Opening, WebhookIn
+from exchange_svc.subscription.opening import Opening, TableIn, WebhookIn
 from exchange_svc.webhook import commands as webhooks
 from exchange_svc.webhook import store as messages
 from exchange_svc.webhook.errors import EndpointUnproven
 
 router = APIRouter(prefix="/v1/grants/{grant_id}/subscriptions", tags=["subscriptions"])
 _MISSING = (GrantNotFound, SubscriptionNotFound)
-_REFUSED = (SubscriptionInvalid, DestinationRefused, DestinationUnknown, EndpointUnproven)
+_REFUSED = (SubscriptionInvalid, DestinationRefused, DestinationUnknown, EndpointUnproven, DatabaseAway, TableUnfit)
+OpeningIn = Annotated[WebhookIn | TableIn, Body(discriminator="mode")]
 
 
 class PlaceOut(BaseModel):
@@ -134,13 +138,18 @@ def _out(row: store.Subscription, grant: Grant) -> dict[str, Any]:
     status_code=201,
     responses=problems(GrantNotFound, GrantOver, GrantIsSuspended, ModeNotGranted, SubscriptionsTooMany, *_REFUSED),
 )
-async def open_subscription(grant_id: UUID, body: WebhookIn, who: Steward, request: Request) -> SubscriptionMade:
+async def open_subscription(grant_id: UUID, body: OpeningIn, who: Steward, request: Request) -> SubscriptionMade:
     """Let a grant's rows be brought to a destination, as its requester; the destination is tried first."""
     opening: Opening = request.state.opening
     mode, most, subscription_id = Mode(body.mode), opening.settings.most_per_grant, uuid7()
     async with request.state.sessions() as tx:
-        await commands.check_may_open(tx, grant_id, mode, by=who, most=most, now=utc_now())
-    tried = await opening.webhook(subscription_id, body)
+        grant, view = await commands.check_may_open(tx, grant_id, mode, by=who, most=most, now=utc_now())
+        resource = (await catalog.get_resource(tx, grant.resource_id)).read()
+    match body:
+        case WebhookIn():
+            tried = await opening.webhook(subscription_id, body)
+        case TableIn():
+            tried = await opening.table(subscription_id, body, view, resource)
     async with request.state.sessions.begin() as tx:
         now = utc_now()
         grant, _ = await commands.check_may_open(tx, grant_id, mode, by=who, most=most, now=now, lock=True)
@@ -182,10 +191,12 @@ async def pause(grant_id: UUID, subscription_id: UUID, body: ReasonIn, who: Stew
 async def resume(grant_id: UUID, subscription_id: UUID, body: ReasonIn, who: Steward, request: Request) -> SubscriptionOut:
     """Let a paused or dead subscription go on where it stood; its destination is tried first."""
     async with request.state.sessions.begin() as tx:
-        row, _ = await commands.get_own(tx, grant_id, subscription_id, who)
+        row, grant = await commands.get_own(tx, grant_id, subscription_id, who)
         domain.check_resumable(domain.State(row.state))
+        view = await grant_store.get_view(tx, grant.view_id)
+        resource = (await catalog.get_resource(tx, grant.resource_id)).read()
     opening: Opening = request.state.opening
-    await opening.try_again(row)
+    await opening.try_again(row, view, resource)
     async with request.state.sessions.begin() as tx:
         row, grant = await commands.get_own(tx, grant_id, subscription_id, who)
         return SubscriptionOut(**_out(await commands.resume(tx, row, grant, reason=body.reason, now=utc_now()), grant))

@@ -29,6 +29,7 @@ failures = Counter("dxmesh_subscription_failures", "Steps that a destination did
 _CLAIMS = 20  # new ones at a time, so that processes which start together share them
 _LOCK = text("SELECT pg_try_advisory_lock(hashtextextended('dxmesh subscription ' || :subscription_id, 0))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended('dxmesh subscription ' || :subscription_id, 0))")
+_UNLOCK_ALL = text("SELECT pg_advisory_unlock_all()")
 
 Couriers = dict[Mode, Callable[[Means], Courier]]
 
@@ -51,14 +52,18 @@ class Worker:
                 try:
                     async with self._database.autocommit.connect() as connection:
                         self._ready.set()
-                        await self._own(connection)
+                        try:
+                            await self._own(connection)
+                        finally:  # the connection goes back to the pool, and would keep the locks
+                            await self._stop(list(self._tasks))
+                            with suppress(SQLAlchemyError, OSError):
+                                await connection.execute(_UNLOCK_ALL)
                 except (SQLAlchemyError, OSError) as away:
                     if not is_away(away):
                         raise
                     log.warning("subscription.database_away", error=repr(away))
                 finally:
                     self._ready.clear()
-                    await self._stop(list(self._tasks))
                 await asyncio.sleep(self._means.settings.poll_seconds)
         finally:
             self._ready.discard()

@@ -1,0 +1,112 @@
+"""Keeping a subscription's rows in the requester's table: its own place says how far it is, so each row takes effect once."""
+
+from contextlib import AsyncExitStack
+
+import asyncpg
+
+from dxmesh_runtime.db import utc_now
+from dxmesh_schemas.problem import Problem
+from exchange_svc.catalog import store as catalog
+from exchange_svc.destinations import DestinationUnknown
+from exchange_svc.grant import domain as grants
+from exchange_svc.secrets import unseal
+from exchange_svc.sink import database, domain
+from exchange_svc.sink.database import AWAY, Shape
+from exchange_svc.sink.domain import Target
+from exchange_svc.subscription import commands as subscriptions
+from exchange_svc.subscription.courier import DestinationFailed, Means
+from exchange_svc.subscription.domain import owner_of
+from exchange_svc.subscription.store import Standing
+from exchange_svc.subscription.topic import Topic
+
+
+class Table:
+    """The courier of one table."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._topic = Topic(means)
+        self._open = AsyncExitStack()
+        self._connection: asyncpg.Connection | None = None
+        self._shape: tuple[object, Shape] | None = None
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._leave()
+        await self._topic.close()
+
+    async def _leave(self) -> None:
+        self._connection = self._shape = None
+        await self._open.aclose()
+
+    async def step(self, standing: Standing) -> None:
+        """Bring the next rows to the table, with the place in the same transaction.
+
+        Raises: DestinationFailed, TopicAbsent, KafkaError, OSError.
+        """
+        row = standing.subscription
+        sealed = unseal(self._means.key, owner_of(row.subscription_id), row.sealed)
+        target = Target.model_validate_json(sealed)
+        try:
+            connection, shape = await self._enter(standing, target)
+            before = await database.place_of(connection, target, row.subscription_id, row.epoch)
+        except AWAY as away:
+            raise await self._failed(away) from away
+        except DestinationUnknown as unknown:
+            raise DestinationFailed(unknown.detail) from unknown
+        except Problem as wrong:
+            await self._leave()
+            raise DestinationFailed(wrong.detail, is_theirs=True) from wrong
+        except asyncpg.PostgresError as refused:
+            raise await self._failed(refused, is_theirs=True) from refused
+        rows, at, behind = await self._topic.next(standing, before or row.read_place)
+        if not rows:
+            return
+        if (
+            before is not None
+            and not shape.key
+            and at.topic == before.topic
+            and any(at.offsets.get(p, 0) < o for p, o in before.offsets.items())
+        ):
+            await self.close()
+            raise DestinationFailed(
+                "the topic was made anew, and rows without a key cannot be told from those that are there: empty the table, then replay",
+                is_theirs=True,
+            )
+        try:
+            kept = await database.keep(
+                connection, target, shape, rows, subscription_id=row.subscription_id, epoch=row.epoch, before=before, behind=behind
+            )
+        except AWAY as away:
+            raise await self._failed(away) from away
+        except asyncpg.PostgresError as refused:
+            raise await self._failed(refused, is_theirs=True) from refused
+        if not kept:
+            await self._topic.close()
+            return
+        async with self._means.sessions.begin() as tx:
+            await subscriptions.delivered(tx, row.subscription_id, epoch=row.epoch, behind=behind, row_count=len(rows), now=utc_now())
+
+    async def _enter(self, standing: Standing, target: Target) -> tuple[asyncpg.Connection, Shape]:
+        """Return the connection, and the shape rows have under the view as it is now; the table is looked at when that changed."""
+        settings = self._means.settings
+        if self._connection is not None and self._connection.is_closed():
+            await self._leave()
+        if self._connection is None:
+            entering = database.connected(target, settings.allowed_networks, settings.answer_seconds)
+            self._connection = await self._open.enter_async_context(entering)
+        async with self._means.sessions() as tx:
+            resource = (await catalog.get_resource(tx, standing.grant.resource_id)).read()
+        now = (standing.view.view_id, resource.version)
+        if self._shape is None or self._shape[0] != now:
+            told = grants.snapshot(standing.view.open_view, resource)
+            items = () if told is None else told.items
+            shape = Shape(tuple(domain.columns_of(items, resource)), () if told is None else told.key)
+            await database.prepare(self._connection, target, shape, may_create=bool(standing.subscription.settings["create"]))
+            self._shape = (now, shape)
+        return self._connection, self._shape[1]
+
+    async def _failed(self, error: BaseException, *, is_theirs: bool = False) -> DestinationFailed:
+        """Let go of the connection and of what was read: it is read again from the place the table has then."""
+        await self.close()
+        return DestinationFailed(f"the database refuses: {database.say(error)}", is_theirs=is_theirs)
