@@ -21,6 +21,7 @@ from exchange_svc.batch.intake import Intake
 from exchange_svc.batch.staging import Staging
 from exchange_svc.channel import routes as channels
 from exchange_svc.channel.domain import Server
+from exchange_svc.clock import routes as clocks
 from exchange_svc.demand import routes as demands
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
@@ -106,6 +107,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "public_url": settings.public_url,
                 "sign": partial(signing.sign_jws, key),
                 "opening": Opening(settings.subscriptions, derived(key, "subscription"), settings.node.origin),
+                "deadlines": settings.policy.read(),
             }
         finally:
             sweeping.cancel()
@@ -127,6 +129,7 @@ def create_app(settings: Settings) -> FastAPI:
             requests.router,
             grants.router,
             apis.router,
+            clocks.router,
             readers.router,
             results.router,
             reconciliation.router,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from dxmesh_clocks.settings import PolicySettings
 from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
 from exchange_svc.api.settings import ApiSettings
 from exchange_svc.delivery.settings import DeliverySettings
@@ -63,6 +64,7 @@ class Settings(ServiceSettings):
     uploads: UploadsSettings = UploadsSettings()
     streams: StreamsSettings = StreamsSettings()
     node: NodeSettings = NodeSettings()
+    policy: PolicySettings = PolicySettings()
     delivery: DeliverySettings = DeliverySettings()
     reader: ReaderSettings = ReaderSettings()
     subscriptions: SubscriptionsSettings = SubscriptionsSettings()

@@ -12,6 +12,7 @@ from dxmesh_tabular.store import ObjectStore
 from exchange_svc.api.worker import run_rollup
 from exchange_svc.batch import consumers as batches
 from exchange_svc.catalog import consumers as catalog
+from exchange_svc.clock.worker import teller
 from exchange_svc.delivery import consumers as deliveries
 from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.enforcement.rows import token_keys
@@ -66,6 +67,7 @@ async def run(settings: Settings) -> None:
             Subscriptions(
                 database, Means(database.sessions, settings.kafka, settings.subscriptions, seal_key, settings.node.origin), COURIERS
             ).run(),
+            teller(settings.policy.read()).run(database),
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
             run_rollup(database, settings.apis),
         ]

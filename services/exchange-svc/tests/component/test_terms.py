@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dxmesh_clocks.policy import regulation
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.db import utc_now
 from dxmesh_schemas.catalog import SharingType
@@ -215,7 +216,7 @@ async def test_an_expired_grant_is_told_once_its_view_closes_and_its_data_is_dis
     await exchange.expire(grant_id)
     for count in (1, 0):
         async with exchange.sessions.begin() as tx:
-            assert await grants.expire_due(tx, now=utc_now()) == count
+            assert await grants.expire_due(tx, regulation(), now=utc_now()) == count
     assert len(await said(exchange, GrantExpired)) == 1
     before = len(await said(exchange, DispatchOrdered))
     await exchange.accepted(resource.resource_id, b"code,name\n4,d\n")

@@ -20,6 +20,7 @@ from exchange_svc.batch import domain, store
 from exchange_svc.batch.errors import AssessmentUnfit, BatchNotFound
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
+from exchange_svc.clock import commands as clocks
 from exchange_svc.grant import domain as grants
 from exchange_svc.grant import store as views
 from exchange_svc.notice import store as notices
@@ -176,6 +177,7 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
     await tx.flush()
     if first_batches:
         await views.begin_delivering(tx, first_batches)
+        await clocks.meet_deliveries(tx, first_batches, now=now)
     entries = []
     for meta, events in said:
         with telemetry.continued(meta):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_clocks.policy import Policy
 from dxmesh_runtime.auth import Principal
 from exchange_svc.demand import domain, store
 from exchange_svc.request import answering
@@ -30,7 +31,9 @@ async def match(tx: AsyncSession, entry_id: UUID, *, most: int) -> Sequence[doma
     return await asyncio.to_thread(index.candidates, demand, most=most)
 
 
-async def ask(tx: AsyncSession, entry_id: UUID, asked: Asked, *, by: Principal, public_url: str, now: datetime) -> SharingRequest:
+async def ask(
+    tx: AsyncSession, policy: Policy, entry_id: UUID, asked: Asked, *, by: Principal, public_url: str, now: datetime
+) -> SharingRequest:
     """Ask for a resource by a demand: what the request does not say, the demand does.
 
     Raises: DemandNotFound (404), NotYourDemand (403), DemandOver (409); otherwise as `answering.ask`.
@@ -48,4 +51,4 @@ async def ask(tx: AsyncSession, entry_id: UUID, asked: Asked, *, by: Principal, 
         purpose=asked.purpose or demand.content or demand.name,
         demand_id=entry_id,
     )
-    return await answering.ask(tx, said, by=by, public_url=public_url, now=now)
+    return await answering.ask(tx, policy, said, by=by, public_url=public_url, now=now)

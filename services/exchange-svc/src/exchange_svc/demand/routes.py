@@ -15,13 +15,14 @@ from dxmesh_schemas.catalog import OrganizationRef, SharingType
 from dxmesh_schemas.text import Reason
 from exchange_svc.address import PublicUrl
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
+from exchange_svc.deadlines import Deadlines
 from exchange_svc.demand import commands, store
 from exchange_svc.demand.errors import DemandNotFound, DemandOver, NotYourDemand
 from exchange_svc.grant.errors import TermsInvalid
 from exchange_svc.request.commands import Asked
 from exchange_svc.request.errors import ItemsUnknown, NotShared, OwnResource, UseUntilPast
 from exchange_svc.request.routes import RequestIn, RequestOut
-from exchange_svc.request.store import SharingRequest
+from exchange_svc.request.routes import out as request_out
 from exchange_svc.sharing_list.errors import EntryUnknown
 from exchange_svc.sharing_list.store import Entry
 
@@ -121,7 +122,6 @@ async def list_matches(demand_id: UUID, _: Who, tx: Tx, limit: Annotated[int, Qu
 @router.post(
     "/{demand_id}/requests",
     status_code=201,
-    response_model=RequestOut,
     responses=problems(
         DemandNotFound,
         NotYourDemand,
@@ -137,14 +137,15 @@ async def list_matches(demand_id: UUID, _: Who, tx: Tx, limit: Annotated[int, Qu
         EntryUnknown,
     ),
 )
-async def ask(demand_id: UUID, body: AskIn, who: Steward, public_url: PublicUrl, tx: Tx) -> SharingRequest:
+async def ask(demand_id: UUID, body: AskIn, who: Steward, deadlines: Deadlines, public_url: PublicUrl, tx: Tx) -> RequestOut:
     """Ask for a resource by a demand; it is answered as any other request, and its time counts from the demand."""
     if body.demand_id not in (None, demand_id):
         detail = f"{body.demand_id} is another demand than the one asked by; leave it out"
         raise EntryUnknown(detail, errors=[{"pointer": "/demand_id", "detail": detail}])
     said = {name: getattr(body, name) for name in type(body).model_fields if name != "demand_id"}
     asked = Asked(**said | {"scenario": body.scenario or "", "purpose": body.purpose or ""})
-    return await commands.ask(tx, demand_id, asked, by=who, public_url=public_url, now=utc_now())
+    row = await commands.ask(tx, deadlines, demand_id, asked, by=who, public_url=public_url, now=utc_now())
+    return await request_out(tx, row)
 
 
 def _shown(row: Entry) -> dict[str, Any]:

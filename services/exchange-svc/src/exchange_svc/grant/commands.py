@@ -8,8 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_clocks.policy import Policy, RuleName
 from dxmesh_clocks.working_days import begin_of, day_of
-from dxmesh_runtime import outbox
+from dxmesh_runtime import outbox, teller
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot, SharingType
@@ -20,6 +21,9 @@ from dxmesh_schemas.exchange_terms import Backfill, Terms
 from exchange_svc.access import sees
 from exchange_svc.batch import store as batches
 from exchange_svc.catalog import store as catalog
+from exchange_svc.clock import commands as clocks
+from exchange_svc.clock.domain import Owed, Responsible
+from exchange_svc.clock.store import CHANNEL
 from exchange_svc.grant import domain, store
 from exchange_svc.grant.errors import GrantNotFound
 
@@ -42,7 +46,7 @@ class Given:
     public_url: str
 
 
-async def activate(tx: AsyncSession, resource: ResourceSnapshot, given: Given, *, now: datetime) -> store.Grant:
+async def activate(tx: AsyncSession, policy: Policy, resource: ResourceSnapshot, given: Given, *, now: datetime) -> store.Grant:
     """Give a grant: join the equal view, or open one and order for it the accepted batches its terms ask for.
 
     The caller holds the lock of the resource's row, so no batch is accepted between the backfill and the view's first live batch.
@@ -84,6 +88,14 @@ async def activate(tx: AsyncSession, resource: ResourceSnapshot, given: Given, *
         terms=given.terms,
     )
     await outbox.add(tx, activated, now=now)
+    if given.use_until is not None:
+        await teller.wake(tx, CHANNEL)
+    if not row.last_sequence:
+        reason = f"first data for {given.requester.name}"
+        owed = Owed(
+            RuleName.DELIVERY, Responsible.PROVIDER, resource.provider, given.request_id, resource.resource_id, reason, grant_id=grant_id
+        )
+        await clocks.start(tx, policy, owed, now=now)
     if opened:
         await backfill(tx, view.resource_id, [view.open_view], since=given.terms.backfill, now=now)
     return grant
@@ -151,7 +163,9 @@ async def backfill(tx: AsyncSession, resource_id: UUID, views: Sequence[domain.O
         await outbox.add_all(tx, events, now=now)
 
 
-async def terminate(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Principal, now: datetime) -> tuple[store.Grant, store.View]:
+async def terminate(
+    tx: AsyncSession, policy: Policy, grant_id: UUID, *, reason: str, by: Principal, now: datetime
+) -> tuple[store.Grant, store.View]:
     """End a grant, by its requester or its provider; a view that nobody reads any more gets no more batches.
 
     Raises: GrantNotFound (404), GrantNotActive (409).
@@ -164,20 +178,26 @@ async def terminate(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Princi
     await tx.flush()
     await store.close_unused_views(tx, [found.resource_id], now=now)
     await outbox.add(tx, GrantTerminated(**named(found), reason=reason, terminated_at=now), now=now)
+    await _end_clocks(tx, policy, found, reason=f"the grant was terminated: {reason}", now=now)
     return found, await store.get_view(tx, found.view_id)
 
 
 async def suspend(
-    tx: AsyncSession, grant_id: UUID, *, reason: str, remedy_until: date | None, by: Principal, now: datetime
+    tx: AsyncSession, policy: Policy, grant_id: UUID, *, reason: str, remedy_until: date | None, by: Principal, now: datetime
 ) -> tuple[store.Grant, store.View]:
     """Suspend a grant, by its provider or the data authority: nothing can be read by it, and nothing is missed.
 
+    remedy_until: the last day to put it right; the policy's days are counted where none is named.
     Raises: GrantNotFound (404), GrantNotActive (409), TermsInvalid (422).
     Emits: exchange.grant.suspended.v1.
     Source: 政务数据共享条例 Art. 27 (misuse: suspend with a deadline, then terminate).
     """
     found = await _locked(tx, grant_id, by, for_provider=True)
     domain.check_suspendable(found.state_at(now), remedy_until=remedy_until, today=day_of(now))
+    owed = _owed_by_requester(found, RuleName.REMEDY, reason)
+    clock = await clocks.start(tx, policy, owed, now=now, until=remedy_until)
+    assert clock is not None, "a grant is suspended once before it is resumed or over, and then its remedy is owed no more"
+    remedy_until = clock.due_on
     found.state, found.suspended_at, found.suspension_reason, found.remedy_until = domain.State.SUSPENDED, now, reason, remedy_until
     await tx.flush()
     await outbox.add(tx, GrantSuspended(**named(found), reason=reason, remedy_until=remedy_until, suspended_at=now), now=now)
@@ -196,11 +216,12 @@ async def resume(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Principal
     found.state = domain.State.ACTIVE if row.last_sequence else domain.State.DELIVERING
     found.suspended_at = found.suspension_reason = found.remedy_until = None
     await tx.flush()
+    await clocks.meet(tx, found.request_id, RuleName.REMEDY, by=by.subject, now=now)
     await outbox.add(tx, GrantResumed(**named(found), reason=reason, resumed_at=now), now=now)
     return found, await store.get_view(tx, found.view_id)
 
 
-async def expire_due(tx: AsyncSession, *, now: datetime, limit: int = 100) -> int:
+async def expire_due(tx: AsyncSession, policy: Policy, *, now: datetime, limit: int = 100) -> int:
     """Tell of grants whose time is over, and close what nobody reads any more; return how many.
 
     Emits: exchange.grant.expired.v1 for each.
@@ -215,6 +236,7 @@ async def expire_due(tx: AsyncSession, *, now: datetime, limit: int = 100) -> in
             continue
         assert row.use_until is not None, "only a grant with an end expires"
         row.state, row.expired_at = domain.State.EXPIRED, now
+        await _end_clocks(tx, policy, row, reason=f"the grant was good until {row.use_until.isoformat()}", now=now)
         said.append(GrantExpired(**named(row), use_until=row.use_until, expired_at=now))
     await tx.flush()
     await store.close_unused_views(tx, {row.resource_id for row in rows}, now=now)
@@ -236,7 +258,21 @@ async def dispose(tx: AsyncSession, grant_id: UUID, disposal: Disposal, *, by: P
     found.state, found.disposal, found.disposed_at = domain.State.DISPOSED, disposal.model_dump(mode="json"), now
     await tx.flush()
     await outbox.add(tx, GrantDisposed(**named(found), disposal=disposal, filed_at=now), now=now)
+    await clocks.meet(tx, found.request_id, RuleName.DISPOSAL, by=disposal.done_by, now=now)
     return found, view
+
+
+async def _end_clocks(tx: AsyncSession, policy: Policy, grant: store.Grant, *, reason: str, now: datetime) -> None:
+    """Ask for disposal as a grant is over, if there was anything to read by it; nothing else is owed for it any more."""
+    await clocks.stop(tx, grant.request_id, RuleName.DELIVERY, RuleName.REMEDY, reason=reason, now=now)
+    resource = await catalog.get_resource(tx, grant.resource_id)
+    if resource.last_sequence:
+        await clocks.start(tx, policy, _owed_by_requester(grant, RuleName.DISPOSAL, reason), now=now)
+
+
+def _owed_by_requester(grant: store.Grant, rule: RuleName, reason: str) -> Owed:
+    about = (grant.request_id, grant.resource_id, reason, grant.grant_id)
+    return Owed(rule, Responsible.REQUESTER, grant.requester_ref, *about)
 
 
 async def _locked(tx: AsyncSession, grant_id: UUID, by: Principal, *, for_provider: bool) -> store.Grant:

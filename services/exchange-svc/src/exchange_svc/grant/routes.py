@@ -22,6 +22,7 @@ from exchange_svc.access import sees, sees_all
 from exchange_svc.address import PublicUrl
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
+from exchange_svc.deadlines import Deadlines
 from exchange_svc.grant import changing, commands, domain, store, view_schema
 from exchange_svc.grant.errors import (
     GrantNotActive,
@@ -80,7 +81,7 @@ class SuspensionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: Reason
-    remedy_until: date | None = None
+    remedy_until: date | None = Field(default=None, description="the last day, in China; the policy's days are counted without")
 
 
 class ResumptionIn(BaseModel):
@@ -207,16 +208,16 @@ async def get_grant(grant_id: UUID, who: Who, tx: Tx) -> GrantOut:
 
 
 @router.post("/grants/{grant_id}/termination", status_code=201, responses=problems(GrantNotFound, GrantNotActive))
-async def terminate(grant_id: UUID, body: TerminationIn, who: Steward, tx: Tx) -> GrantOut:
+async def terminate(grant_id: UUID, body: TerminationIn, who: Steward, deadlines: Deadlines, tx: Tx) -> GrantOut:
     """End a grant, as its requester or its provider."""
-    [ended] = await _out(tx, await commands.terminate(tx, grant_id, reason=body.reason, by=who, now=utc_now()))
+    [ended] = await _out(tx, await commands.terminate(tx, deadlines, grant_id, reason=body.reason, by=who, now=utc_now()))
     return ended
 
 
 @router.post("/grants/{grant_id}/suspension", status_code=201, responses=problems(GrantNotFound, GrantNotActive, TermsInvalid))
-async def suspend(grant_id: UUID, body: SuspensionIn, who: Overseer, tx: Tx) -> GrantOut:
+async def suspend(grant_id: UUID, body: SuspensionIn, who: Overseer, deadlines: Deadlines, tx: Tx) -> GrantOut:
     """Suspend a grant, as its provider or the data authority: nothing can be read by it, and nothing is missed."""
-    pair = await commands.suspend(tx, grant_id, reason=body.reason, remedy_until=body.remedy_until, by=who, now=utc_now())
+    pair = await commands.suspend(tx, deadlines, grant_id, reason=body.reason, remedy_until=body.remedy_until, by=who, now=utc_now())
     [found] = await _out(tx, pair)
     return found
 

@@ -18,6 +18,7 @@ from exchange_svc.rows import Base
 
 _WHERE = TypeAdapter(tuple[Condition, ...])
 _MASKS = TypeAdapter(tuple[Mask, ...])
+_ENDING = "state IN ('delivering', 'active', 'suspended') AND use_until IS NOT NULL"
 
 
 class View(Base):
@@ -68,7 +69,7 @@ class Grant(Base):
         Index("ix_grant_requester", "requester_id", "activated_at", "grant_id"),
         Index("ix_grant_provider", "provider_id", "activated_at", "grant_id"),
         Index("ix_grant_view", "view_id"),
-        Index("ix_grant_use_until", "use_until", postgresql_where=text("use_until IS NOT NULL AND expired_at IS NULL")),
+        Index("ix_grant_ending", "use_until", postgresql_where=text(_ENDING)),
         Index("ix_grant_delivering", "resource_id", postgresql_where=text("state = 'delivering'")),
     )
     grant_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -161,13 +162,13 @@ async def list_live(tx: AsyncSession, view_ids: Collection[UUID], *, now: dateti
 
 async def list_overdue(tx: AsyncSession, *, now: datetime, limit: int) -> Sequence[Grant]:
     """Return grants whose time is over and of which that was not told, longest over first."""
-    over = and_(Grant.state.in_(IN_FORCE), Grant.use_until <= now)
+    over = and_(text(_ENDING), Grant.use_until <= now)
     return (await tx.scalars(select(Grant).where(over).order_by(Grant.use_until, Grant.grant_id).limit(limit))).all()
 
 
 async def next_end(tx: AsyncSession) -> datetime | None:
     """Return when the next grant in force ends."""
-    return (await tx.scalars(select(func.min(Grant.use_until)).where(Grant.state.in_(IN_FORCE)))).one()
+    return (await tx.scalars(select(func.min(Grant.use_until)).where(text(_ENDING)))).one()
 
 
 async def begin_delivering(tx: AsyncSession, resource_ids: Collection[UUID]) -> None:

@@ -7,16 +7,19 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_clocks.policy import Policy
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, SharingType
 from dxmesh_schemas.exchange import RequestGranted, RequestRefused
 from dxmesh_schemas.exchange_sharing import RequestExtended, RequestExtensionAsked, RequestMaterialsRequested
 from dxmesh_schemas.exchange_terms import Narrowing, Terms
+from exchange_svc.clock import commands as clocks
+from exchange_svc.clock.domain import ANSWER, Owed, Responsible, answer_rule
 from exchange_svc.grant import commands as grants
 from exchange_svc.notice import commands as notices
 from exchange_svc.request import commands, domain, store
-from exchange_svc.request.errors import ExtensionAnswered, MaterialsAsked, NotTheProvider, RequestNotFound
+from exchange_svc.request.errors import ExtensionAnswered, ExtensionTooLong, MaterialsAsked, NotTheProvider, RequestNotFound
 from exchange_svc.scenario import commands as scenarios
 from exchange_svc.scenario import domain as rules
 
@@ -38,7 +41,9 @@ class Answer:
     scenario_id: UUID | None = None
 
 
-async def ask(tx: AsyncSession, asked: commands.Asked, *, by: Principal, public_url: str, now: datetime) -> store.SharingRequest:
+async def ask(
+    tx: AsyncSession, policy: Policy, asked: commands.Asked, *, by: Principal, public_url: str, now: datetime
+) -> store.SharingRequest:
     """Enter a request; with its head's approval it is handed in, and answered at once where consent stands or its scenario grants it.
 
     Raises: as `commands.draft`.
@@ -49,30 +54,40 @@ async def ask(tx: AsyncSession, asked: commands.Asked, *, by: Principal, public_
     if asked.approved_by is None:
         return row
     await commands.approve(tx, row.request_id, approved_by=asked.approved_by, by=by, now=now)
-    return await _hand_in(tx, row, public_url=public_url, now=now)
+    return await _hand_in(tx, policy, row, public_url=public_url, now=now)
 
 
-async def submit(tx: AsyncSession, request_id: UUID, *, by: Principal, public_url: str, now: datetime) -> store.SharingRequest:
+async def submit(
+    tx: AsyncSession, policy: Policy, request_id: UUID, *, by: Principal, public_url: str, now: datetime
+) -> store.SharingRequest:
     """Hand in a request that its head approved. Raises and emits as `ask`; RequestNotFound (404), RequestState (409)."""
-    return await _hand_in(tx, await commands.get_own(tx, request_id, by), public_url=public_url, now=now)
+    return await _hand_in(tx, policy, await commands.get_own(tx, request_id, by), public_url=public_url, now=now)
 
 
-async def _hand_in(tx: AsyncSession, row: store.SharingRequest, *, public_url: str, now: datetime) -> store.SharingRequest:
+async def _hand_in(tx: AsyncSession, policy: Policy, row: store.SharingRequest, *, public_url: str, now: datetime) -> store.SharingRequest:
     resource = await commands.submit(tx, row, now=now)
     items = domain.choose_items(resource, row.items)
     consent = domain.consent_for(resource, items, SharingType(row.sharing_type))
     if consent is not None:
         reason = f"standing consent of {consent.approved_by} of {consent.approved_at.date().isoformat()}"
         answer = Answer(domain.Outcome.GRANTED, reason, consent.approved_by)
-        await _grant(tx, row, resource, answer, row.read_terms, public_url=public_url, now=now)
-    elif not await _by_scenario(tx, row, resource, items, public_url=public_url, now=now):
+        await _grant(tx, policy, row, resource, answer, row.read_terms, public_url=public_url, now=now)
+    elif not await _by_scenario(tx, policy, row, resource, items, public_url=public_url, now=now):
         row.state = domain.advance(domain.State(row.state), domain.Step.REVIEW)
         await tx.flush()
+        await clocks.start(tx, policy, _answer_owed(row), now=now)
     return row
 
 
 async def _by_scenario(
-    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, items: Sequence[DataItem], *, public_url: str, now: datetime
+    tx: AsyncSession,
+    policy: Policy,
+    row: store.SharingRequest,
+    resource: ResourceSnapshot,
+    items: Sequence[DataItem],
+    *,
+    public_url: str,
+    now: datetime,
 ) -> bool:
     """Grant a request that its scenario authorizes, or note why that does not; say whether it was granted."""
     if row.scenario_id is None:
@@ -88,13 +103,18 @@ async def _by_scenario(
     row.use_until, row.scenario_note = rules.ends_at(entry, row.use_until), None
     reason = rules.reason_of(entry, found.approvals, row.provider_ref.name)
     answer = Answer(domain.Outcome.GRANTED, reason, rules.approver_of(found.approvals), scenario_id=entry.entry_id)
-    grant_id = await _grant(tx, row, resource, answer, found.terms, public_url=public_url, now=now)
+    grant_id = await _grant(tx, policy, row, resource, answer, found.terms, public_url=public_url, now=now)
     await scenarios.note(tx, entry, found, grant_id=grant_id, resource=resource, requester_id=row.requester_id, now=now)
     return True
 
 
+def _answer_owed(row: store.SharingRequest) -> Owed:
+    rule, provider = answer_rule(SharingType(row.sharing_type)), row.provider_ref
+    return Owed(rule, Responsible.PROVIDER, provider, row.request_id, row.resource_id, f"request of {row.requester_ref.name}")
+
+
 async def decide(
-    tx: AsyncSession, request_id: UUID, answer: Answer, *, by: Principal, public_url: str, now: datetime
+    tx: AsyncSession, policy: Policy, request_id: UUID, answer: Answer, *, by: Principal, public_url: str, now: datetime
 ) -> store.SharingRequest:
     """Answer a sharing request: grant it, whole or narrowed, or refuse it with reasons.
 
@@ -108,11 +128,13 @@ async def decide(
     if state is domain.State.GRANTED:
         resource = await commands.in_force(tx, row.resource_id)
         terms = _narrow(row, resource, answer, now=now)
-        await _grant(tx, row, resource, answer, terms, public_url=public_url, now=now)
+        await clocks.meet(tx, request_id, *ANSWER, by=answer.approved_by, now=now)
+        await _grant(tx, policy, row, resource, answer, terms, public_url=public_url, now=now)
         return row
     assert answer.reason is not None, "a refusal without a reason does not get here"
     row.state, row.decided_at, row.decided_by, row.reason = state, now, answer.approved_by, answer.reason
     await tx.flush()
+    await clocks.meet(tx, request_id, *ANSWER, by=answer.approved_by, now=now)
     refused = RequestRefused(**commands.named(row), decided_at=now, decided_by=answer.approved_by, reason=answer.reason)
     await outbox.add(tx, refused, now=now)
     return row
@@ -136,7 +158,15 @@ def _narrow(row: store.SharingRequest, resource: ResourceSnapshot, answer: Answe
 
 
 async def _grant(
-    tx: AsyncSession, row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, terms: Terms, *, public_url: str, now: datetime
+    tx: AsyncSession,
+    policy: Policy,
+    row: store.SharingRequest,
+    resource: ResourceSnapshot,
+    answer: Answer,
+    terms: Terms,
+    *,
+    public_url: str,
+    now: datetime,
 ) -> UUID:
     row.state = domain.advance(domain.State(row.state), domain.Step.GRANT)
     row.decided_at, row.decided_by, row.reason = now, answer.approved_by, answer.reason
@@ -157,7 +187,7 @@ async def _grant(
         purpose=row.purpose,
         public_url=public_url,
     )
-    grant = await grants.activate(tx, resource, given, now=now)
+    grant = await grants.activate(tx, policy, resource, given, now=now)
     await notices.follow(tx, grant, now=now)
     row.grant_id, row.first_view_id = grant.grant_id, grant.view_id
     if await store.find_first_data(tx, grant.view_id) is not None:
@@ -181,6 +211,7 @@ async def ask_materials(
         raise MaterialsAsked(f"material was asked for on {row.missing_asked_at.isoformat()}, and is asked for once: answer the request")
     row.state, row.missing, row.missing_asked_at = after, list(missing), now
     await tx.flush()
+    await clocks.pause(tx, request_id, *ANSWER, now=now)
     asked = RequestMaterialsRequested(**commands.named(row), missing=tuple(missing), asked_at=now, asked_by=by.subject)
     await outbox.add(tx, asked, now=now)
     return row
@@ -191,14 +222,19 @@ async def ask_extension(
 ) -> store.SharingRequest:
     """Ask the data authority for more working days to answer.
 
-    Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered, RequestState, ExtensionAnswered (409).
+    Raises: RequestNotFound (404), NotTheProvider (403), RequestAnswered, RequestState, ExtensionAnswered, ClockRefused (409),
+    ExtensionTooLong (422).
     Emits: exchange.request.extension_asked.v1.
-    Source: 政务数据共享条例 Art. 21 (at most 10 working days, with the authority's consent).
+    Source: 政务数据共享条例 Art. 21 (at most 10 working days, with the authority's consent; a local policy may allow fewer).
     """
     row = await _to_answer(tx, request_id, by)
     domain.advance(domain.State(row.state), domain.Step.EXTEND)
     if row.extension is not None:
         raise ExtensionAnswered(f"an extension was asked for on {row.extension['asked_at']}, and is asked for once")
+    most = await clocks.extended(tx, request_id, *ANSWER, days=days, now=now)
+    if most is not None and days > most:
+        detail = f"days: {days} are more than the {most} working days an answer is extended by at most; ask for {most} or fewer"
+        raise ExtensionTooLong(detail, errors=[{"pointer": "/days", "detail": detail}])
     row.extension = {"days": days, "reason": reason, "asked_at": now.isoformat()}
     await tx.flush()
     await outbox.add(tx, RequestExtensionAsked(**commands.named(row), days=days, reason=reason, asked_at=now), now=now)
@@ -210,7 +246,7 @@ async def decide_extension(
 ) -> store.SharingRequest:
     """Consent to an extension, or not, as the data authority; the requester learns of it by the event.
 
-    Raises: RequestNotFound (404), RequestAnswered, RequestState, ExtensionAnswered (409).
+    Raises: RequestNotFound (404), RequestAnswered, RequestState, ExtensionAnswered (409), ClockRefused (409) when the day has passed.
     Emits: exchange.request.extended.v1 with the consent.
     Source: 政务数据共享条例 Art. 21.
     """
@@ -224,6 +260,7 @@ async def decide_extension(
     outcome = "granted" if consents else "refused"
     row.extension = asked | {"outcome": outcome, "consented_by": approved_by, "answered_at": now.isoformat(), "answered": by.subject}
     if consents:
+        await clocks.extend(tx, request_id, *ANSWER, days=asked["days"], now=now)
         row.state = after
         extended = RequestExtended(
             **commands.named(row), days=asked["days"], reason=asked["reason"], consented_by=approved_by, extended_at=now

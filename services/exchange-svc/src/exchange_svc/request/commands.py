@@ -19,6 +19,8 @@ from dxmesh_schemas.exchange_terms import Terms
 from exchange_svc.access import sees
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceWithdrawn
+from exchange_svc.clock import commands as clocks
+from exchange_svc.clock.domain import ANSWER
 from exchange_svc.request import domain, store
 from exchange_svc.request.errors import NotTheRequester, OwnResource, RequestNotFound
 from exchange_svc.sharing_list import store as lists
@@ -167,6 +169,7 @@ async def supply(tx: AsyncSession, request_id: UUID, *, supplied: str, by: Princ
         row.state = domain.State.EXTENDED
     row.supplied, row.supplied_at = supplied, now
     await tx.flush()
+    await clocks.resume(tx, request_id, *ANSWER, now=now)
     await outbox.add(tx, RequestMaterialsSupplied(**named(row), supplied=supplied, supplied_at=now), now=now)
     return row
 
@@ -183,6 +186,7 @@ async def withdraw(tx: AsyncSession, request_id: UUID, *, reason: str, by: Princ
     row.decided_at, row.reason = now, reason
     await tx.flush()
     if known:
+        await clocks.stop(tx, request_id, *ANSWER, reason=f"the request was withdrawn: {reason}", now=now)
         await outbox.add(tx, RequestWithdrawn(**named(row), reason=reason, withdrawn_at=now), now=now)
     return row
 

@@ -69,6 +69,12 @@ class ExtensionAnswered(Conflict):
     slug, title = "extension-answered", "There is no extension to answer or to ask for"
 
 
+class ExtensionTooLong(Invalid):
+    """More working days are asked for than the jurisdiction's policy allows (GDSR Art. 21: at most 10)."""
+
+    slug, title = "extension-too-long", "The extension is longer than allowed"
+
+
 class RequestAnswered(Conflict):
     """The request is not in a state that allows this."""
 
