@@ -121,6 +121,16 @@ class ResourceWithdrawn(ResourceEvent):
     withdrawn_at: datetime
 
 
+class ResourceMountChanged(ResourceEvent):
+    """How a resource's data are reached was declared, confirmed or taken away; the event says how it is from then on."""
+
+    TYPE: ClassVar[str] = "dxmesh.catalog.resource.mount_changed.v1"
+    kind: Literal["replica", "proxy"] | None = Field(default=None, description="none: the mount was taken away")
+    address: str | None = Field(default=None, description="of a proxy's service interface, for the node's services alone")
+    confirmed_at: datetime | None = Field(default=None, description="when the data authority confirmed that the interface answers")
+    changed_at: datetime
+
+
 class ResourceStale(ResourceEvent):
     """A resource's newest data are older than its update cycle allows; told once for the same newest data."""
 

@@ -14,9 +14,9 @@ from catalog_svc.mount.consumers import HANDLERS
 from catalog_svc.resource.store import Resource
 from dxmesh_clocks.working_days import ZONE, day_of
 from dxmesh_runtime.db import utc_now
-from dxmesh_runtime.testing import deliver, incoming
+from dxmesh_runtime.testing import deliver, incoming, outbox_events
 from dxmesh_schemas.catalog import OrganizationRef
-from dxmesh_schemas.catalog_events import ResourceStale
+from dxmesh_schemas.catalog_events import ResourceMountChanged, ResourceStale
 from dxmesh_schemas.exchange import BatchAccepted, BatchKind, ObjectRef
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -127,6 +127,13 @@ async def test_a_proxy_is_shown_by_the_authoritys_confirmation_and_another_addre
     assert [step["step"] for step in moved["steps"]] == ["mounted", "confirmed", "mounted"]
     assert (await mounted(node, organization, made, {"kind": "replica"}))["address"] is None
     is_problem(await node.client.post(f"{path}/confirmation", json=evidence, headers=node.authority), 409, "not-mounted")
+    told = [event for event in await outbox_events(node.sessions) if isinstance(event, ResourceMountChanged)]
+    assert [(event.kind, event.address, event.confirmed_at is not None) for event in told] == [
+        ("proxy", PROXY["address"], False),
+        ("proxy", PROXY["address"], True),
+        ("proxy", "http://10.20.30.41/", False),
+        ("replica", None, False),
+    ]
 
 
 async def test_where_an_interface_is_stays_with_its_provider_and_the_node(node: Any) -> None:

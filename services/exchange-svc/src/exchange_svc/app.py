@@ -26,6 +26,8 @@ from exchange_svc.demand import routes as demands
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
 from exchange_svc.inventory import routes as inventory
+from exchange_svc.proxy import routes as proxies
+from exchange_svc.proxy.forward import Forwarder
 from exchange_svc.reader import routes as readers
 from exchange_svc.reader.routes import Offer
 from exchange_svc.reconciliation import routes as reconciliation
@@ -89,6 +91,9 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "intake": intake,
                 "arrivals": arrivals,
                 "inflow": inflow,
+                "forwarder": Forwarder(
+                    staging, timeout_seconds=settings.proxy.timeout_seconds, answer_max_bytes=settings.proxy.answer_max_bytes
+                ),
                 "upload_max_bytes": settings.limits.body_max_bytes,
                 "objects": objects,
                 "verifier": Verifier(
@@ -139,6 +144,7 @@ def create_app(settings: Settings) -> FastAPI:
             demands.router,
             reports.router,
             subscriptions.router,
+            proxies.router,
             keys,
             dashboard.router,
         ],

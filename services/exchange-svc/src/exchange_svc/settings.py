@@ -35,6 +35,13 @@ class StreamsSettings(Group):
     max_open: int = Field(default=200, ge=1, description="streams one process serves at a time, each with up to 16 MiB in memory")
 
 
+class ProxySettings(Group):
+    """Asking a department's own interface on a requester's behalf."""
+
+    timeout_seconds: float = Field(default=10, gt=0, description="for the whole answer of the department")
+    answer_max_bytes: int = Field(default=8 * 1024**2, ge=1, description="of one answer of the department")
+
+
 class LimitsSettings(Group):
     """What one push may be, and how many are read at a time."""
 
@@ -63,6 +70,7 @@ class Settings(ServiceSettings):
     limits: LimitsSettings = LimitsSettings()
     uploads: UploadsSettings = UploadsSettings()
     streams: StreamsSettings = StreamsSettings()
+    proxy: ProxySettings = ProxySettings()
     node: NodeSettings = NodeSettings()
     policy: PolicySettings = PolicySettings()
     delivery: DeliverySettings = DeliverySettings()

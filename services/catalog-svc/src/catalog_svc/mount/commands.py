@@ -18,7 +18,7 @@ from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import UpdateCycle
-from dxmesh_schemas.catalog_events import ResourceStale
+from dxmesh_schemas.catalog_events import ResourceMountChanged, ResourceStale
 from dxmesh_schemas.exchange import BatchAccepted, DeliveryCompleted
 from dxmesh_schemas.problem import Forbidden
 
@@ -50,6 +50,7 @@ async def mount(
     """Say how a resource's data are reached; the same again changes nothing, another address is to be confirmed anew.
 
     Raises: ResourceNotFound (404), Forbidden (403), EntryPassed (412), MountInvalid (422), NotMountable (409).
+    Emits: catalog.resource.mount_changed.v1.
     """
     row = await _editable(tx, resource_id, by=by, if_match=if_match)
     faults = list(domain.faults(kind, address))
@@ -67,12 +68,14 @@ async def mount(
     known.confirmed_at, known.confirmed_by = None, None
     _note(tx, known, MountStep.MOUNTED, by=by.subject, reason=None, now=now)
     await tx.flush()
+    await outbox.add(tx, _changed(known, now), now=now)
 
 
 async def confirm(tx: AsyncSession, resource_id: UUID, *, evidence: str, by: Principal, now: datetime, if_match: Tags = None) -> None:
     """Confirm that a proxy's interface answers, saying what was called (the data authority); again dates it anew.
 
     Raises: ResourceNotFound (404), EntryPassed (412), NotMountable (409), NotMounted (409).
+    Emits: catalog.resource.mount_changed.v1.
     """
     row = await get_visible(tx, resource_id, by=by, lock=True)
     refuse_other(if_match, await etag(tx, resource_id))
@@ -83,12 +86,14 @@ async def confirm(tx: AsyncSession, resource_id: UUID, *, evidence: str, by: Pri
     known.confirmed_at, known.confirmed_by = now, by.subject
     _note(tx, known, MountStep.CONFIRMED, by=by.subject, reason=evidence, now=now)
     await tx.flush()
+    await outbox.add(tx, _changed(known, now), now=now)
 
 
 async def remove(tx: AsyncSession, resource_id: UUID, *, reason: str, by: Principal, now: datetime, if_match: Tags = None) -> None:
     """Take a resource's mount away, with the reason (政务数据共享条例 Art. 27: no service ends without cause).
 
     Raises: ResourceNotFound (404), Forbidden (403), EntryPassed (412), NotMounted (409).
+    Emits: catalog.resource.mount_changed.v1.
     """
     await _editable(tx, resource_id, by=by, if_match=if_match)
     known = await store.find(tx, resource_id)
@@ -97,6 +102,7 @@ async def remove(tx: AsyncSession, resource_id: UUID, *, reason: str, by: Princi
     _note(tx, known, MountStep.REMOVED, by=by.subject, reason=reason, now=now)
     await tx.delete(known)
     await tx.flush()
+    await outbox.add(tx, ResourceMountChanged(resource_id=resource_id, changed_at=now), now=now)
 
 
 async def note_batches(tx: AsyncSession, accepted: Sequence[BatchAccepted]) -> None:
@@ -193,6 +199,16 @@ async def _editable(tx: AsyncSession, resource_id: UUID, *, by: Principal, if_ma
 def _refuse_out_of_force(row: resources.Resource) -> None:
     if not row.version or row.withdrawn_at is not None:
         raise NotMountable("only a published resource is mounted, and until it is withdrawn; publish it first", state=row.state)
+
+
+def _changed(row: store.Mount, now: datetime) -> ResourceMountChanged:
+    return ResourceMountChanged(
+        resource_id=row.resource_id,
+        kind=MountKind(row.kind).value,
+        address=row.address,
+        confirmed_at=row.confirmed_at,
+        changed_at=now,
+    )
 
 
 def _note(tx: AsyncSession, row: store.Mount, step: MountStep, *, by: str, reason: str | None, now: datetime) -> None:

@@ -14,6 +14,7 @@ from dxmesh_schemas.catalog_events import (
     OrganizationRegistered,
     ResourceChangeAnnounced,
     ResourceChanged,
+    ResourceMountChanged,
     ResourcePublished,
     ResourceReturned,
     ResourceWithdrawn,
@@ -78,6 +79,13 @@ async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta
     await notices.call_off(tx, event.resource_id, now=utc_now())
 
 
+async def on_mount_changed(tx: AsyncSession, event: ResourceMountChanged, meta: Meta) -> None:  # noqa: ARG001
+    """Keep where a resource's data are asked for at its provider."""
+    await store.put_mount(
+        tx, event.resource_id, kind=event.kind, address=event.address, confirmed_at=event.confirmed_at, changed_at=event.changed_at
+    )
+
+
 HANDLERS: Handlers = {
     OrganizationRegistered: on_organization,
     OrganizationChanged: on_organization,
@@ -88,4 +96,5 @@ HANDLERS: Handlers = {
     ResourceChangeAnnounced: on_change_announced,
     ResourceReturned: on_resource_returned,
     ResourceWithdrawn: on_resource_withdrawn,
+    ResourceMountChanged: on_mount_changed,
 }

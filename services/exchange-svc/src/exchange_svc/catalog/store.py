@@ -72,6 +72,32 @@ class ResourceVersion(Base):
     snapshot: Mapped[dict[str, Any]]
 
 
+class ResourceMount(Base):
+    """How a resource's data are reached at its provider; kept also when it was taken away, so that what comes late changes nothing."""
+
+    __tablename__ = "resource_mount"
+    resource_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str | None]
+    address: Mapped[str | None]
+    confirmed_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime]
+
+
+async def put_mount(
+    tx: AsyncSession, resource_id: UUID, *, kind: str | None, address: str | None, confirmed_at: datetime | None, changed_at: datetime
+) -> None:
+    """Enter how a resource is mounted now; an older state changes nothing."""
+    values = {"kind": kind, "address": address, "confirmed_at": confirmed_at, "changed_at": changed_at}
+    entry = insert(ResourceMount).values(resource_id=resource_id, **values)
+    newer = ResourceMount.changed_at <= entry.excluded.changed_at
+    await tx.execute(entry.on_conflict_do_update(index_elements=["resource_id"], set_=values, where=newer))
+
+
+async def find_mount(tx: AsyncSession, resource_id: UUID) -> ResourceMount | None:
+    """Return how a resource is mounted, if that was ever said."""
+    return await tx.get(ResourceMount, resource_id)
+
+
 async def put_organization(
     tx: AsyncSession, organization: OrganizationRef, *, kind: OrganizationKind, level: Level, changed_at: datetime
 ) -> None:
