@@ -148,6 +148,24 @@ async def test_of_two_processes_one_tends_and_the_other_passes(exchange: Any, da
     assert (await row_of(exchange, resource)).version == 3
 
 
+async def test_what_goes_wrong_with_one_table_keeps_no_other_waiting(
+    exchange: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await exchange.publish(), await exchange.publish()
+    for resource in (first, second):
+        await push(exchange, resource, "1,a,,\n", "2,b,,\n")
+    plain = table_upkeep.check
+
+    def broken(objects: Any, folder: str) -> None:
+        if str(first.resource_id) in folder:
+            raise ValueError("not foreseen")
+        plain(objects, folder)
+
+    monkeypatch.setattr(table_upkeep, "check", broken)
+    assert await tend_due(database, exchange.objects, EAGER, now=utc_now()) == 2
+    assert [(await row_of(exchange, resource)).version for resource in (first, second)] == [2, 3]
+
+
 async def test_folds_and_upkeep_go_on_beside_each_other_and_no_row_is_lost(exchange: Any, database: Database) -> None:
     resource = await exchange.publish()
     await push(exchange, resource, "0,a,,\n")

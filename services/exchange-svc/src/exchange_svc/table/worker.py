@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-import polars as pl
 import structlog
-from deltalake.exceptions import DeltaError
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import func, select
 
@@ -67,8 +65,12 @@ async def _tended(database: Database, objects: ObjectStore, settings: TableSetti
     except TableDamaged as damaged:
         log.error("table.damaged", resource_id=str(row.resource_id), reason=str(damaged), remedy=domain.remedy(row.table_key))
         return False
-    except (Conflict, Unavailable, OSError, DeltaError, pl.exceptions.PolarsError) as error:
+    except (Conflict, Unavailable, OSError) as error:
         log.warning("upkeep.put_off", resource_id=str(row.resource_id), error=repr(error))
+    except Exception as error:
+        if is_away(error):
+            raise
+        log.exception("upkeep.failed", resource_id=str(row.resource_id))  # folds go on in this process: it does not end for one table
     return True
 
 
