@@ -8,7 +8,7 @@ from uuid import UUID
 
 from dxmesh_client import Client, ProblemAnswer, publication
 from dxmesh_local.reading import as_reader, read_topic
-from dxmesh_local.story import APPROVER, SYSTEM, Story, dxmesh, find_or_make, known
+from dxmesh_local.story import APPROVER, SYSTEM, Story, dxmesh, find_or_make, known, table_sequence, until
 
 _AREA = "3306"
 
@@ -34,6 +34,9 @@ def lend(authority: Client, provider: Client, requester: Client, story: Story) -
     story.say(f"   asked for {_AREA}…, granted with masks: {len(rows)} of {batch['accepted_count']:,} rows, such as {first}")
     story.require(all(row["cityCode"] == _AREA for row in rows), "a row of another city came")
     story.require(not any(row["code"].startswith(_AREA) or "provinceCode" in row for row in rows), "something came that was not granted")
+    until(
+        lambda: table_sequence(provider, resource_id) >= batch["sequence"], "the table, which pages are read from, does not hold the batch"
+    )
     pulled = list(requester.rows(grant_id))
     story.require(sorted(map(str, pulled)) == sorted(map(str, rows)), "the page shows other rows than the topic")
     reason = {"reason": "核对完成"}
