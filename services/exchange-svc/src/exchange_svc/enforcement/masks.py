@@ -13,8 +13,8 @@ HIDDEN = "*"
 TOKEN_LENGTH = 32
 """Characters of a pseudonym: 128 bits in hexadecimal."""
 _EVERY = {"month": "1mo", "quarter": "1q", "year": "1y", "decade": "10y"}
-_DIGITS = {"province": 2, "city": 4, "county": 6}
-_CODE = r"^[0-9]{2}(?:[0-9]{2}){0,2}(?:[0-9]{3}){0,2}$"
+DIGITS = {"province": 2, "city": 4, "county": 6}
+_CODE = r"^[0-9]{2}(?:[0-9]{2}(?:[0-9]{2}(?:[0-9]{3}){0,2})?)?$"
 
 
 def masked(mask: Mask, kind: pl.DataType, key: bytes) -> pl.Expr:
@@ -33,7 +33,7 @@ def masked(mask: Mask, kind: pl.DataType, key: bytes) -> pl.Expr:
         case GeneraliseNumber():
             return _border(column, mask.width, kind)
         case GeneralisePlace():
-            digits = _DIGITS[mask.to]
+            digits = DIGITS[mask.to]
             above = pl.concat_str(column.str.slice(0, digits), column.str.slice(digits).str.replace_all(".", "0"))
             return pl.when(column.str.contains(_CODE)).then(above).alias(mask.item)
         case Drop():
@@ -85,7 +85,9 @@ def _border(column: pl.Expr, width: Decimal, kind: pl.DataType) -> pl.Expr:
     if kind.is_float():
         return (column / float(width)).floor() * float(width)
     if kind.is_integer():
-        return column // int(width) * int(width)
+        step = int(width)
+        least = -(2**63 // step) * step  # below, the class begins with a number that 64 bits cannot hold
+        return pl.when(column >= least).then(column // step * step)
     assert isinstance(kind, pl.Decimal), f"no item has the type {kind}"
     step = int(width.scaleb(kind.scale))
     return ((column.to_physical() // step) * step).map_batches(lambda units: _decimal(units, kind), return_dtype=kind)

@@ -20,9 +20,12 @@ from dxmesh_schemas.exchange_terms import (
 )
 from dxmesh_tabular.items import polars_type, scale_of
 from exchange_svc.enforcement.filters import plain
+from exchange_svc.enforcement.masks import DIGITS
 
 Fault = tuple[str, str]
 _DATED = (DataType.DATE, DataType.DATETIME)
+_CHECKED = (ItemFormat.RESIDENT_ID, ItemFormat.USCC)
+"""Numbers with a check character, by which one that is hidden can be computed."""
 
 
 def where_faults(where: Sequence[Condition], items: Sequence[DataItem], *, at: str = "/where") -> Iterator[Fault]:
@@ -97,6 +100,8 @@ def _one_mask_faults(mask: Mask, item: DataItem, at: str) -> Iterator[Fault]:
                     f"{at}/prefix",
                     f"{mask.prefix} and {mask.suffix} characters are the whole of {item.code}, of at most {longest}: show fewer",
                 )
+            elif longest is not None and shown == longest - 1 and item.format in _CHECKED:
+                yield f"{at}/prefix", f"the one character of {item.code} that is hidden follows from the others: show fewer"
         case GeneraliseDate() if item.data_type not in _DATED:
             yield f"{at}/mask", f"date is for dates and times; {kind}: use number, place or drop"
         case GeneraliseNumber():
@@ -111,6 +116,11 @@ def _one_mask_faults(mask: Mask, item: DataItem, at: str) -> Iterator[Fault]:
                 )
             elif scale is not None and mask.width.scaleb(scale) == 1:
                 yield f"{at}/width", f"{mask.width} is the unit of {item.code}: every value would be shown whole; write a greater width"
+        case GeneralisePlace() if (longest := _length(item)) is not None and longest <= DIGITS[mask.to]:
+            yield (
+                f"{at}/to",
+                f"codes of {item.code} are of at most {longest} digits, so a {mask.to} is the whole: go further, or drop",
+            )
         case GeneralisePlace() if item.format is not ItemFormat.DIVISION and item.code_set is None and item.dictionary is None:
             yield f"{at}/mask", f"place is for division codes; {item.code} is not declared as one (format division): use keep or drop"
 
