@@ -26,6 +26,7 @@ from exchange_svc.demand import routes as demands
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
 from exchange_svc.inventory import routes as inventory
+from exchange_svc.offer import routes as offers
 from exchange_svc.proxy import routes as proxies
 from exchange_svc.proxy.forward import Forwarder
 from exchange_svc.reader import routes as readers
@@ -142,6 +143,7 @@ def create_app(settings: Settings) -> FastAPI:
             scenarios.router,
             inventory.router,
             demands.router,
+            offers.router,
             reports.router,
             subscriptions.router,
             proxies.router,

@@ -16,6 +16,7 @@ from exchange_svc.clock.worker import teller
 from exchange_svc.delivery import consumers as deliveries
 from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.enforcement.rows import token_keys
+from exchange_svc.offer.worker import OFFERS
 from exchange_svc.reader.worker import run_readers
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
@@ -69,6 +70,7 @@ async def run(settings: Settings) -> None:
             ).run(),
             teller(settings.policy.read()).run(database),
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
+            OFFERS.run(database),
             run_rollup(database, settings.apis),
         ]
         if settings.reader.told(settings.kafka) is not None:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dxmesh_runtime import telemetry
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_runtime.db import utc_now
+from dxmesh_runtime.teller import wake
 from dxmesh_schemas.catalog import OrganizationRef, SystemState
 from dxmesh_schemas.catalog_events import (
     OrganizationChanged,
@@ -25,6 +26,7 @@ from dxmesh_schemas.event import Meta
 from exchange_svc.catalog import store
 from exchange_svc.notice import commands as notices
 from exchange_svc.notice import store as notice_store
+from exchange_svc.offer.store import CHANNEL as OFFERS
 
 
 async def on_organization(tx: AsyncSession, event: OrganizationRegistered | OrganizationChanged, meta: Meta) -> None:
@@ -49,6 +51,7 @@ async def on_resources(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
     """Keep the versions, and put in force what is newer."""
     with telemetry.continued_each(one.meta for one in incoming):
         await store.put_resources(tx, [cast(ResourcePublished | ResourceChanged, one.event).resource for one in incoming])
+        await wake(tx, OFFERS)
 
 
 async def on_changes(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
@@ -76,6 +79,7 @@ async def on_resource_returned(tx: AsyncSession, event: ResourceReturned, meta: 
 async def on_resource_withdrawn(tx: AsyncSession, event: ResourceWithdrawn, meta: Meta) -> None:  # noqa: ARG001
     """Take no more batches and give no more grants; an announced version does not come."""
     await store.withdraw_resource(tx, event.resource_id, withdrawn_at=event.withdrawn_at)
+    await wake(tx, OFFERS)
     await notices.call_off(tx, event.resource_id, now=utc_now())
 
 

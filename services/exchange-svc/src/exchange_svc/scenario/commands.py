@@ -25,12 +25,15 @@ async def answer(
     entry = await lists.find(tx, scenario_id, "scenario", share=True)
     if entry is None:
         return None
-    known = await catalog.get_organization(tx, requester_id)
-    requester = domain.Asker(
-        requester_id, OrganizationKind(known.kind) if known.kind else None, Level(known.level) if known.level else None
-    )
+    requester = asker(await catalog.get_organization(tx, requester_id))
     found = entry.read()
     return found, domain.authorizes(found, asked, resource, requester, day_of(now))
+
+
+def asker(row: catalog.Organization) -> domain.Asker:
+    """Return an organization as the rules look at it."""
+    kind, level = (OrganizationKind(row.kind) if row.kind else None), (Level(row.level) if row.level else None)
+    return domain.Asker(row.organization_id, kind, level)
 
 
 async def note(

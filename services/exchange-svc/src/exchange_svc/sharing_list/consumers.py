@@ -8,7 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dxmesh_runtime import telemetry
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_runtime.db import utc_now
+from dxmesh_runtime.teller import wake
 from dxmesh_schemas.catalog_lists import ListEntryChanged, ListEntryEnded, ListEntryEntered, ListEntryEvent
+from exchange_svc.offer.store import CHANNEL as OFFERS
 from exchange_svc.scenario import commands as scenarios
 from exchange_svc.sharing_list import store
 
@@ -23,6 +25,7 @@ async def on_entries(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
         await store.put(tx, entries)
         if changed := {entry.entry_id for entry in entries if entry.kind == "scenario"}:
             await scenarios.lapse(tx, changed, now=utc_now())
+            await wake(tx, OFFERS)
 
 
 HANDLERS: Handlers = {kind: Group(on_entries) for kind in (ListEntryEntered, ListEntryChanged, ListEntryEnded)}

@@ -1,0 +1,1 @@
+"""What approved scenarios offer to the organizations they name, before these ask (主动共享)."""
