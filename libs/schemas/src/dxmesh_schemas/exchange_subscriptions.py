@@ -61,3 +61,38 @@ class SubscriptionEnded(SubscriptionEvent):
     TYPE: ClassVar[str] = "dxmesh.exchange.subscription.ended.v1"
     reason: str
     ended_at: datetime
+
+
+class PackageEvent(Event):
+    """Something happened to a package of a grant's rows."""
+
+    TOPIC: ClassVar[str] = "dxmesh.exchange.package"
+    KEY: ClassVar[str] = "package_id"
+    SOURCE: ClassVar[str] = "/exchange-svc"
+    package_id: UUID
+    subscription_id: UUID
+    grant_id: UUID
+    resource_id: UUID
+    requester: OrganizationRef
+    sha256: str
+
+
+class PackageMade(PackageEvent):
+    """A sealed package can be fetched until its term is over; sha256: of the whole file."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.package.made.v1"
+    table_version: int
+    row_count: int
+    byte_count: int
+    made_at: datetime
+    expires_at: datetime
+
+
+class PackageDownloaded(PackageEvent):
+    """The receipt of a download: who was given which bytes, and when."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.package.downloaded.v1"
+    by: str
+    address: str | None = None
+    downloads_left: int
+    downloaded_at: datetime

@@ -27,6 +27,7 @@ from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
 from exchange_svc.inventory import routes as inventory
 from exchange_svc.offer import routes as offers
+from exchange_svc.package import routes as packages
 from exchange_svc.proxy import routes as proxies
 from exchange_svc.proxy.forward import Forwarder
 from exchange_svc.reader import routes as readers
@@ -147,6 +148,7 @@ def create_app(settings: Settings) -> FastAPI:
             reports.router,
             subscriptions.router,
             proxies.router,
+            packages.router,
             keys,
             dashboard.router,
         ],

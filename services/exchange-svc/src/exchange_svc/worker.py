@@ -1,6 +1,7 @@
 """What is wired for Kafka: the consumers of this service, the delivery worker, their replay, and the rebuilding of a table."""
 
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from exchange_svc.delivery import consumers as deliveries
 from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.offer.worker import OFFERS
+from exchange_svc.package.worker import Workshop
 from exchange_svc.reader.worker import run_readers
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
@@ -31,6 +33,7 @@ from exchange_svc.table.errors import TableNotBegun
 from exchange_svc.table.worker import run_upkeep
 from exchange_svc.webhook.delivery import Webhook
 
+PACKAGE = "dxmesh-package+jws"
 COURIERS: Couriers = {Mode.WEBHOOK: Webhook, Mode.TABLE: Table}
 _REPLICA_SECONDS = 0.1  # between two groups of the catalogue's changes
 _RECORD_SECONDS = 0.5  # between two groups of deliveries that are noted: nobody waits for the note
@@ -69,6 +72,14 @@ async def run(settings: Settings) -> None:
                 database, Means(database.sessions, settings.kafka, settings.subscriptions, seal_key, settings.node.origin), COURIERS
             ).run(),
             teller(settings.policy.read()).run(database),
+            Workshop(
+                database,
+                ObjectStore.open(settings.object_store.url),
+                settings.staging.folder / "packages",
+                settings.node.code,
+                partial(signing.sign_jws, key, typ=PACKAGE),
+                keys,
+            ).run(),
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
             OFFERS.run(database),
             run_rollup(database, settings.apis),

@@ -1,16 +1,21 @@
 """`dxmesh subscription`: how a grant's rows are brought to you, how far that is, and what went wrong."""
 
+import base64
+import hashlib
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 
 from dxmesh_client.cli.catalog import Limit
-from dxmesh_client.cli.output import show, show_all
+from dxmesh_client.cli.output import say, show, show_all
 from dxmesh_client.client import Client
+from dxmesh_client.errors import ClientError
 
-subscription = typer.Typer(no_args_is_help=True, help="How a grant's rows are brought to you: to a webhook, into a table.")
+subscription = typer.Typer(no_args_is_help=True, help="How a grant's rows are brought to you: to a webhook, into a table, as files.")
 
 Reason = Annotated[str, typer.Option(help="why; it is kept")]
 Start = Annotated[Literal["beginning", "now"], typer.Option(help="with what is there already, or only with what comes")]
@@ -48,6 +53,18 @@ def add_table(
 ) -> None:
     """Have rows kept in a table of your PostgreSQL, by key; what enters the database is never shown again."""
     _post(grant_id, mode="table", url=url, schema=schema, table=table, create=create, start=start)
+
+
+@add.command("file")
+def add_file(
+    grant_id: UUID,
+    form: Annotated[Literal["parquet", "csv"], typer.Option()] = "parquet",
+    every_hours: Annotated[int | None, typer.Option(min=1, max=8784, help="make one each so many hours; without it, when asked")] = None,
+    term_hours: Annotated[int, typer.Option(min=1, max=8784, help="how long one can be fetched")] = 72,
+    downloads: Annotated[int, typer.Option(min=1, max=1000, help="how often one can be fetched")] = 5,
+) -> None:
+    """Have sealed packages made of what the grant reads."""
+    _post(grant_id, mode="file", form=form, every_hours=every_hours, term_hours=term_hours, downloads=downloads)
 
 
 @subscription.command("list")
@@ -111,3 +128,29 @@ def subscription_messages(grant_id: UUID, subscription_id: UUID, limit: Limit = 
     with Client() as client:
         page = client.page(_url(client, grant_id, subscription_id, "messages"), limit=limit)
         show_all(page.items, ["webhook_id", "row_count", "created_at", "delivered_at", "attempts"])
+
+
+@subscription.command("package")
+def subscription_package(grant_id: UUID, subscription_id: UUID) -> None:
+    """Have a package made now (steward)."""
+    _post(grant_id, subscription_id, "packages")
+
+
+@subscription.command("packages")
+def subscription_packages(grant_id: UUID, subscription_id: UUID, limit: Limit = 50) -> None:
+    """List packages, newest first."""
+    with Client() as client:
+        found = client.call("GET", _url(client, grant_id, subscription_id, "packages"), params={"limit": limit}).json()
+        show_all(found, ["package_id", "state", "row_count", "byte_count", "downloads_left", "expires_at", "link"])
+
+
+@subscription.command("fetch")
+def subscription_fetch(link: str, file: Path) -> None:
+    """Fetch a package by its link, and check its digest against the one the node says."""
+    with Client() as client:
+        answer = client.call("GET", f"{client.profile.exchange}/{link.lstrip('/')}")
+        digest = base64.b64encode(hashlib.sha256(answer.content).digest()).decode()
+        if answer.headers.get("Repr-Digest") != f"sha-256=:{digest}:":
+            raise ClientError("what arrived is not what the node sent; fetch it again")
+        file.write_bytes(answer.content)
+        say(f"kept in {escape(str(file))}")

@@ -177,6 +177,8 @@ async def replay(
     """
     row, grant = await get_own(tx, grant_id, subscription_id, by)
     domain.check_open(State(row.state))
+    if row.mode == Mode.FILE:
+        raise SubscriptionInvalid("packages are made anew, not replayed: ask for another", errors=[])
     place = row.read_place
     told = "the beginning"
     if offsets is not None:

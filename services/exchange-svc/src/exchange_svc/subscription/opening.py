@@ -51,6 +51,16 @@ class TableIn(_In):
     start: Start = "beginning"
 
 
+class FileIn(_In):
+    """Packages are made of what the grant reads, when asked for or each so many hours, and fetched by a link."""
+
+    mode: Literal["file"]
+    form: Literal["parquet", "csv"] = "parquet"
+    every_hours: Annotated[int, Field(ge=1, le=8784)] | None = None
+    term_hours: Annotated[int, Field(ge=1, le=8784, description="how long a package can be fetched")] = 72
+    downloads: Annotated[int, Field(ge=1, le=1000, description="how often a package can be fetched")] = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """A destination that was tried. settings: what may be seen of it; sealed: what may not; secret: shown once."""
@@ -100,6 +110,11 @@ class Opening:
         }
         told = f"postgresql://{target.host}:{target.port}/{target.database} {sinks.full(target)}"
         return Destination(Mode.TABLE, settings, self.sealed(subscription_id, target), told)
+
+    def file(self, asked: FileIn) -> Destination:
+        """Return how packages are made."""
+        settings = asked.model_dump(include={"form", "every_hours", "term_hours", "downloads"})
+        return Destination(Mode.FILE, settings, b"", f"packages ({asked.form})")
 
     async def _try_table(self, target: sinks.Target, view: View, resource: ResourceSnapshot, *, may_create: bool) -> None:
         told = grants.snapshot(view.open_view, resource)

@@ -23,7 +23,7 @@ from exchange_svc.grant.store import Grant
 from exchange_svc.sink.errors import DatabaseAway, TableUnfit
 from exchange_svc.subscription import commands, domain, store
 from exchange_svc.subscription.errors import SubscriptionInvalid, SubscriptionNotFound, SubscriptionState, SubscriptionsTooMany
-from exchange_svc.subscription.opening import Opening, TableIn, WebhookIn
+from exchange_svc.subscription.opening import FileIn, Opening, TableIn, WebhookIn
 from exchange_svc.webhook import commands as webhooks
 from exchange_svc.webhook import store as messages
 from exchange_svc.webhook.errors import EndpointUnproven
@@ -31,7 +31,7 @@ from exchange_svc.webhook.errors import EndpointUnproven
 router = APIRouter(prefix="/v1/grants/{grant_id}/subscriptions", tags=["subscriptions"])
 _MISSING = (GrantNotFound, SubscriptionNotFound)
 _REFUSED = (SubscriptionInvalid, DestinationRefused, DestinationUnknown, EndpointUnproven, DatabaseAway, TableUnfit)
-OpeningIn = Annotated[WebhookIn | TableIn, Body(discriminator="mode")]
+OpeningIn = Annotated[WebhookIn | TableIn | FileIn, Body(discriminator="mode")]
 
 
 class PlaceOut(BaseModel):
@@ -150,6 +150,8 @@ async def open_subscription(grant_id: UUID, body: OpeningIn, who: Steward, reque
             tried = await opening.webhook(subscription_id, body)
         case TableIn():
             tried = await opening.table(subscription_id, body, view, resource)
+        case FileIn():
+            tried = opening.file(body)
     async with request.state.sessions.begin() as tx:
         now = utc_now()
         grant, _ = await commands.check_may_open(tx, grant_id, mode, by=who, most=most, now=now, lock=True)
@@ -161,7 +163,7 @@ async def open_subscription(grant_id: UUID, body: OpeningIn, who: Steward, reque
             settings=tried.settings,
             sealed=tried.sealed,
             destination=tried.told,
-            from_now=body.start == "now",
+            from_now=not isinstance(body, FileIn) and body.start == "now",
             now=now,
         )
         return SubscriptionMade(**_out(row, grant), secret=tried.secret)
