@@ -23,6 +23,7 @@ from exchange_svc.channel import routes as channels
 from exchange_svc.channel.domain import Server
 from exchange_svc.clock import routes as clocks
 from exchange_svc.demand import routes as demands
+from exchange_svc.dispute import routes as disputes
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
 from exchange_svc.inventory import routes as inventory
@@ -137,6 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
             grants.router,
             apis.router,
             clocks.router,
+            disputes.router,
             readers.router,
             results.router,
             reconciliation.router,

@@ -22,7 +22,7 @@ def at(day: int, hour: int = 9) -> datetime:
 
 
 def following(told: Told, *, now: datetime, met_at: datetime | None = None, clock: Clock = CLOCK, **more: Any) -> Any:
-    return next_telling(clock, told, responsible=more.get("responsible", Responsible.PROVIDER), met_at=met_at, now=now)
+    return next_telling(clock, told, responsible=more.get("responsible", Responsible.PROVIDER), ended_at=met_at, now=now)
 
 
 def test_a_clock_is_told_near_its_end_then_missed_then_to_the_authority_and_then_no_more() -> None:
@@ -63,7 +63,8 @@ def test_what_the_authority_owes_goes_no_further_than_the_miss() -> None:
         (at(30), {"is_paused": True}, Standing.PAUSED),
         (at(30), {"met_at": at(16, 23)}, Standing.MET),
         (at(30), {"met_at": at(17, 0)}, Standing.MISSED),
-        (at(30), {"stopped_at": at(18)}, Standing.STOPPED),
+        (at(30), {"stopped_at": at(16)}, Standing.STOPPED),
+        (at(30), {"stopped_at": at(18)}, Standing.MISSED),
     ],
 )
 def test_a_clock_stands_in_one_way(now: datetime, changes: dict[str, Any], expected: Standing) -> None:

@@ -50,7 +50,12 @@ def resource(
 FREE, LIMITED, KEPT = SharingType.UNCONDITIONAL, SharingType.CONDITIONAL, SharingType.NOT_SHARED
 
 
-@given(st.lists(st.tuples(st.sampled_from(Step), st.one_of(st.none(), st.text(max_size=3))), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([step for step in Step if step is not Step.DISPUTE]), st.one_of(st.none(), st.text(max_size=3))),
+        max_size=12,
+    )
+)
 def test_an_answered_request_stays_as_it_was_answered(steps: list[tuple[Step, str | None]]) -> None:
     state, answered = State.DRAFT, None
     for step, reason in steps:
@@ -78,7 +83,10 @@ def test_only_steps_of_the_table_are_possible(state: State, step: Step, reason: 
 
 def test_every_state_can_be_reached_and_final_states_have_no_way_out() -> None:
     assert {State.DRAFT, *domain.TRANSITIONS.values()} == set(State)
-    assert not {state for state, _ in domain.TRANSITIONS} & FINAL
+    ways_out = {(state, step) for state, step in domain.TRANSITIONS if state in FINAL}
+    assert ways_out == {(State.REFUSED, Step.DISPUTE)}, "a refusal may be disputed"
+    ends = {after for (state, _), after in domain.TRANSITIONS.items() if state is State.DISPUTED}
+    assert ends == {State.GRANTED, State.REFUSED, State.UNDER_REVIEW}
 
 
 def test_items_come_in_the_order_of_the_resource_and_once() -> None:

@@ -15,6 +15,7 @@ from dxmesh_client.cli import (
     bulk,
     catalog,
     codes,
+    dispute,
     duty,
     exchange,
     lists,
@@ -65,6 +66,8 @@ app.command()(exchange.push)
 app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")
 app.add_typer(exchange.grant, name="grant")
+app.command()(dispute.clocks)
+app.add_typer(dispute.dispute, name="dispute")
 app.add_typer(reader.reader, name="reader")
 app.add_typer(subscription.subscription, name="subscription")
 app.add_typer(results.result, name="result")

@@ -73,9 +73,11 @@ def _meet(row: store.Clock, *, by: str, now: datetime) -> None:
 
 
 async def stop(tx: AsyncSession, request_id: UUID, *rules: RuleName, reason: str, now: datetime) -> None:
-    """End the clocks of what is not owed any more; one that was missed is told as such no more."""
+    """End the clocks of what is not owed any more; one that was missed by then stays missed."""
     for row in await store.lock_owed(tx, request_id, *rules):
-        row.stopped_at, row.stopped_reason, row.next_at = now, reason, None
+        deadline = row.deadline
+        row.stopped_at, row.stopped_reason = now, reason
+        row.show(deadline if row.paused_on is None else deadline.resume(day_of(now)), now=now)
     await tx.flush()
 
 
@@ -153,7 +155,17 @@ def _tell(row: store.Clock, resource_name: str, telling: Telling, *, now: dateti
         "dispute_id": row.dispute_id,
         "reason": row.reason,
     }
-    return [*domain.tellings(telling, row.deadline, common, responsible=Responsible(row.responsible), met_at=row.met_at, now=now)]
+    return [
+        *domain.tellings(
+            telling,
+            row.deadline,
+            common,
+            responsible=Responsible(row.responsible),
+            ended_at=row.met_at or row.stopped_at,
+            met_at=row.met_at,
+            now=now,
+        )
+    ]
 
 
 async def recount(tx: AsyncSession, *, now: datetime) -> int:

@@ -34,7 +34,7 @@ class Standing(StrEnum):
     PAUSED = "paused"
     MISSED = "missed"  # still owed, or done late
     MET = "met"  # done in time
-    STOPPED = "stopped"  # nothing is owed any more
+    STOPPED = "stopped"  # nothing was owed any more before its end
 
 
 class Telling(StrEnum):
@@ -72,7 +72,7 @@ def standing(
 ) -> Standing:
     """Return how a clock stands."""
     if stopped_at is not None:
-        return Standing.STOPPED
+        return Standing.STOPPED if stopped_at < missed_at else Standing.MISSED
     if met_at is not None:
         return Standing.MET if met_at < missed_at else Standing.MISSED
     if is_paused:
@@ -92,29 +92,36 @@ class Told:
 
 
 def next_telling(
-    clock: Clock, told: Told, *, responsible: Responsible, met_at: datetime | None, now: datetime
+    clock: Clock, told: Told, *, responsible: Responsible, ended_at: datetime | None, now: datetime
 ) -> tuple[Telling, datetime] | None:
     """Return what is to be told of a clock next, and when; None when nothing is.
 
-    A warning that would come with the miss is left out. What the data authority owes itself goes no further here: whoever waits for it
-    takes the dispute to the next body.
+    ended_at: when what is owed was done, or was owed no more. A warning that would come with the miss is left out. What the data
+    authority owes itself goes no further here: whoever waits for it takes the dispute to the next body.
     """
     missed_at, escalated_at = clock.missed_at, clock.escalated_at
     if missed_at is None or escalated_at is None or clock.approaching_at is None:
         return None
     if told.missed_at is None:
-        if met_at is not None and met_at < missed_at:
+        if ended_at is not None and ended_at < missed_at:
             return None
-        if met_at is None and told.approaching_at is None and now < missed_at:
+        if ended_at is None and told.approaching_at is None and now < missed_at:
             return Telling.APPROACHING, clock.approaching_at
         return Telling.MISSED, missed_at + GRACE
-    if met_at is None and told.escalated_at is None and responsible is not Responsible.AUTHORITY:
+    if ended_at is None and told.escalated_at is None and responsible is not Responsible.AUTHORITY:
         return Telling.ESCALATED, escalated_at
     return None
 
 
 def tellings(
-    telling: Telling, clock: Clock, common: dict[str, Any], *, responsible: Responsible, met_at: datetime | None, now: datetime
+    telling: Telling,
+    clock: Clock,
+    common: dict[str, Any],
+    *,
+    responsible: Responsible,
+    ended_at: datetime | None,
+    met_at: datetime | None,
+    now: datetime,
 ) -> list[DeadlineEvent]:
     """Return the events a telling is.
 
@@ -136,6 +143,6 @@ def tellings(
     if telling is Telling.ESCALATED:
         return [DeadlineEscalated(**common, overdue_days=overdue_days, level="data_authority")]
     missed = DeadlineMissed(**common, met_at=met_at)
-    if met_at is not None or responsible is Responsible.AUTHORITY:
+    if ended_at is not None or responsible is Responsible.AUTHORITY:
         return [missed]
     return [missed, DeadlineEscalated(**common, overdue_days=overdue_days, level="chief_data_officer")]

@@ -36,6 +36,7 @@ class Clock(Base):
         Index("ix_clock_organization", "organization_id", "missed_at", "clock_id"),
         Index("ix_clock_missed", "missed_at", "clock_id"),
         Index("ix_clock_next", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("ix_clock_dispute", "dispute_id", postgresql_where=text("dispute_id IS NOT NULL")),
         Index("ix_clock_delivery", "resource_id", postgresql_where=text(f"rule = 'delivery' AND {_OWED}")),
         Index("ix_clock_assumed", "clock_id", postgresql_where=text(f"assumed_years <> '[]'::jsonb AND {_OWED}")),
     )
@@ -100,10 +101,10 @@ class Clock(Base):
 
     def next_telling(self, now: datetime) -> tuple[Telling, datetime] | None:
         """Return what is to be told of it next, and when."""
-        if self.stopped_at is not None:
-            return None
         told = Told(self.approaching_told_at, self.missed_told_at, self.escalated_told_at)
-        return domain.next_telling(self.deadline, told, responsible=Responsible(self.responsible), met_at=self.met_at, now=now)
+        return domain.next_telling(
+            self.deadline, told, responsible=Responsible(self.responsible), ended_at=self.met_at or self.stopped_at, now=now
+        )
 
     def standing(self, now: datetime) -> Standing:
         """Return how it stands."""
@@ -120,6 +121,7 @@ class Clock(Base):
 Named = Row[Clock, str]
 """A clock with the name of its resource."""
 _IS_OWED = and_(Clock.met_at.is_(None), Clock.stopped_at.is_(None))
+_ENDED = func.coalesce(Clock.met_at, Clock.stopped_at)
 _NAME = Resource.snapshot["name"].astext
 
 
@@ -159,17 +161,23 @@ async def answers_of(tx: AsyncSession, request_ids: Collection[UUID]) -> Mapping
     return {clock.request_id: clock for clock in await tx.scalars(query)} if request_ids else {}
 
 
+async def last_of_disputes(tx: AsyncSession, dispute_ids: Collection[UUID]) -> Mapping[UUID, Clock]:
+    """Return the newest clock of each dispute."""
+    query = select(Clock).where(Clock.dispute_id.in_(dispute_ids)).order_by(Clock.clock_id)
+    return {clock.dispute_id: clock for clock in await tx.scalars(query) if clock.dispute_id is not None} if dispute_ids else {}
+
+
 def _stands(standing: Standing, now: datetime) -> ColumnElement[bool]:
     conditions: dict[Standing, ColumnElement[bool]] = {
         Standing.RUNNING: and_(_IS_OWED, Clock.paused_on.is_(None), Clock.approaching_at > now),
         Standing.APPROACHING: and_(_IS_OWED, Clock.paused_on.is_(None), Clock.approaching_at <= now, Clock.missed_at > now),
         Standing.PAUSED: and_(_IS_OWED, Clock.paused_on.is_not(None)),
         Standing.MISSED: and_(
-            Clock.stopped_at.is_(None),
-            or_(Clock.met_at >= Clock.missed_at, and_(_IS_OWED, Clock.paused_on.is_(None), Clock.missed_at <= now)),
+            Clock.paused_on.is_(None),
+            or_(Clock.missed_at <= _ENDED, and_(_IS_OWED, Clock.missed_at <= now)),
         ),
-        Standing.MET: and_(Clock.met_at < Clock.missed_at, Clock.stopped_at.is_(None)),
-        Standing.STOPPED: Clock.stopped_at.is_not(None),
+        Standing.MET: Clock.met_at < Clock.missed_at,
+        Standing.STOPPED: Clock.stopped_at < Clock.missed_at,
     }
     return conditions[standing]
 

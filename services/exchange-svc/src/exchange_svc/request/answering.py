@@ -140,6 +140,30 @@ async def decide(
     return row
 
 
+async def award(tx: AsyncSession, policy: Policy, row: store.SharingRequest, answer: Answer, *, public_url: str, now: datetime) -> None:
+    """Grant a request as the dispute about it was decided; its row is locked. Raises and emits as `decide`."""
+    domain.advance(domain.State(row.state), domain.Step.AWARD)
+    resource = await commands.in_force(tx, row.resource_id)
+    terms = _narrow(row, resource, answer, now=now)
+    await clocks.meet(tx, row.request_id, *ANSWER, by=answer.approved_by, now=now)
+    await _grant(tx, policy, row, resource, answer, terms, step=domain.Step.AWARD, public_url=public_url, now=now)
+
+
+async def uphold(tx: AsyncSession, row: store.SharingRequest, *, reason: str, decided_by: str, now: datetime) -> None:
+    """Leave a request refused as the dispute about it was decided; one without an answer is refused by this. Its row is locked.
+
+    Emits: exchange.request.refused.v1 where there was no answer.
+    """
+    row.state = domain.advance(domain.State(row.state), domain.Step.UPHOLD)
+    if row.decided_at is not None:
+        await tx.flush()
+        return
+    row.decided_at, row.decided_by, row.reason = now, decided_by, reason
+    await tx.flush()
+    await clocks.meet(tx, row.request_id, *ANSWER, by=decided_by, now=now)
+    await outbox.add(tx, RequestRefused(**commands.named(row), decided_at=now, decided_by=decided_by, reason=reason), now=now)
+
+
 def _narrow(row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, *, now: datetime) -> Terms:
     """Put what is granted in place of what was asked for: fewer items, an earlier end; return the terms."""
     wanted = answer.items if answer.items is not None else row.items
@@ -165,10 +189,11 @@ async def _grant(
     answer: Answer,
     terms: Terms,
     *,
+    step: domain.Step = domain.Step.GRANT,
     public_url: str,
     now: datetime,
 ) -> UUID:
-    row.state = domain.advance(domain.State(row.state), domain.Step.GRANT)
+    row.state = domain.advance(domain.State(row.state), step)
     row.decided_at, row.decided_by, row.reason = now, answer.approved_by, answer.reason
     await tx.flush()
     granted = RequestGranted(

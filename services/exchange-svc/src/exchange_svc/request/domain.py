@@ -24,6 +24,7 @@ class State(StrEnum):
     UNDER_REVIEW = "under_review"
     MATERIALS_REQUESTED = "materials_requested"
     EXTENDED = "extended"  # under review with more time
+    DISPUTED = "disputed"  # its refusal, or that no answer came in time
     GRANTED = "granted"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
@@ -40,6 +41,9 @@ class Step(StrEnum):
     EXTEND = "extend"
     GRANT = "grant"
     REFUSE = "refuse"
+    DISPUTE = "dispute"
+    AWARD = "grant by decision of the dispute"
+    UPHOLD = "leave refused"
     WITHDRAW = "withdraw"
 
 
@@ -64,10 +68,14 @@ TRANSITIONS: Mapping[tuple[State, Step], State] = MappingProxyType(
         (State.UNDER_REVIEW, Step.EXTEND): State.EXTENDED,
         **{(state, Step.GRANT): State.GRANTED for state in _WAITING},
         **{(state, Step.REFUSE): State.REFUSED for state in _WAITING},
+        **{(state, Step.DISPUTE): State.DISPUTED for state in (State.REFUSED, *_WAITING)},
+        (State.DISPUTED, Step.AWARD): State.GRANTED,
+        (State.DISPUTED, Step.UPHOLD): State.REFUSED,
+        (State.DISPUTED, Step.REVIEW): State.UNDER_REVIEW,
         **{(state, Step.WITHDRAW): State.WITHDRAWN for state in _OPEN},
     }
 )
-"""Every step there is (政务数据共享条例 Art. 20-21); a pair that is missing is not allowed."""
+"""Every step there is (政务数据共享条例 Art. 20-21, 28); a pair that is missing is not allowed."""
 OVER = (State.GRANTED, State.REFUSED, State.WITHDRAWN)
 BEFORE_SUBMISSION = (State.DRAFT, State.APPROVED)
 """States in which nobody but the requester knows of a request."""
@@ -87,7 +95,7 @@ def advance(state: State, step: Step, *, reason: str | None = None) -> State:
             raise RequestAnswered(f"the request is {said}: {step.value} is not possible any more", state=state.value)
         possible = ", ".join(one.value for before, one in TRANSITIONS if before is state)
         raise RequestState(f"the request is {said}: {step.value} is not possible now; what is: {possible}", state=state.value)
-    if after is State.REFUSED and not (reason or "").strip():
+    if step is Step.REFUSE and not (reason or "").strip():
         detail = "a refusal states its reasons (GDSR Art. 21): give `reason`"
         raise ReasonMissing(detail, errors=[{"pointer": "/reason", "detail": detail}])
     return after
