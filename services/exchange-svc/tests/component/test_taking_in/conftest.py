@@ -39,6 +39,7 @@ class Link:
         self.connections = self.holding = 0
         self.offsets: list[int] = []  # of parts of uploads, as they are sent
         self.target = target
+        self._released = asyncio.Event()
         self.url = ""
 
     def retarget(self, target: str) -> None:
@@ -57,7 +58,7 @@ class Link:
             if most is not None and carried >= most:
                 if hold:
                     self.holding += 1
-                    await asyncio.Event().wait()
+                    await self._released.wait()
                 return
             if (ahead := begun + carried / self._bytes_per_second - loop.time()) > 0:
                 await asyncio.sleep(ahead)
@@ -88,7 +89,10 @@ class Link:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         async with server:
             self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            yield self
+            try:
+                yield self
+            finally:
+                self._released.set()
 
 
 @pytest.fixture
