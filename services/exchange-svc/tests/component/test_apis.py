@@ -232,7 +232,7 @@ async def test_a_provider_sees_its_apis_a_requester_those_it_may_call_the_author
     assert len((await apis(exchange))["items"]) == 4
     [mine] = (await apis(exchange, by=exchange.requester, provider_id=exchange.provider.organization_id))["items"][:1]
     assert (mine["call_count"], mine["version"], mine["holders"][0]["calls_per_minute"]) == (1, 1, 60)
-    assert mine["holders"][0]["addresses"] == [f"/v1/grants/{grant_id}/rows"]
+    assert mine["holders"][0]["addresses"] == [f"/v1/grants/{grant_id}/rows", f"/v1/grants/{grant_id}/changes"]
     assert (await apis(exchange, by=exchange.requester, provider_id=exchange.stranger.organization_id))["items"] == []
     seen, cursor = [], None
     while True:

@@ -187,3 +187,42 @@ async def test_a_large_table_is_read_whole_page_by_page(exchange: Any) -> None:
     grant_id = (await exchange.granted(resource))["grant_id"]
     found = await read_all(exchange, grant_id, 1000)
     assert [int(row["code"]) for row in found] == list(range(40_000))
+
+
+async def test_a_page_that_is_as_it_was_is_not_sent_again(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(5)))
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    headers = exchange.steward(exchange.requester)
+
+    async def asked(etag: str | None, **params: Any) -> Any:
+        told = {} if etag is None else {"If-None-Match": etag}
+        return await exchange.client.get(f"/v1/grants/{grant_id}/rows", params=params, headers=headers | told)
+
+    first = await asked(None)
+    etag = first.headers["etag"]
+    for known in (etag, f'"x", W/{etag}', "*"):
+        again = await asked(known)
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    for other in (await asked('"x"'), await asked(etag, limit=2), await asked(etag, format="csv")):
+        assert (other.status_code, other.headers["etag"] != etag or other.request.headers["if-none-match"] == '"x"') == (200, True)
+    await exchange.accepted(resource.resource_id, rows(range(5, 6)))
+    await exchange.fold()
+    later = await asked(etag)
+    assert (later.status_code, len(later.json()["items"])) == (200, 6)
+    await exchange.client.post(f"/v1/grants/{grant_id}/suspension", json={"reason": "x"}, headers=exchange.steward(exchange.provider))
+    assert (await asked(later.headers["etag"])).status_code == 403
+
+
+async def test_long_pages_are_whole_in_every_form(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(25_000)))
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    lines = (await read(exchange, grant_id, format="ndjson", limit=100_000)).text.splitlines()
+    assert [json.loads(line)["people"] for line in lines] == list(range(25_000))
+    arrow = await read(exchange, grant_id, format="arrow", limit=24_999)
+    assert arrow.headers["content-type"] == "application/vnd.apache.arrow.stream"
+    assert pl.read_ipc_stream(io.BytesIO(arrow.content))["people"].to_list() == list(range(24_999))
+    assert (arrow.headers["row-count"], "next-cursor" in arrow.headers) == ("24999", True)

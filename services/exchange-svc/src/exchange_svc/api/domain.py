@@ -25,7 +25,7 @@ class Api(StrEnum):
 
 
 ADDRESSES = {
-    Api.PULL: ("/v1/grants/{grant_id}/rows",),
+    Api.PULL: ("/v1/grants/{grant_id}/rows", "/v1/grants/{grant_id}/changes"),
     Api.VERIFY: ("/v1/grants/{grant_id}/verification", "/v1/grants/{grant_id}/count"),
 }
 """Where an API is called; the grant says which resource."""

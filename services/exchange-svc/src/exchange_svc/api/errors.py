@@ -1,6 +1,6 @@
 """Problems of calling a shared API."""
 
-from dxmesh_schemas.problem import Forbidden, Invalid, TooMany
+from dxmesh_schemas.problem import Forbidden, Gone, Invalid, TooMany, Unavailable
 
 
 class SystemNotAdmitted(Forbidden):
@@ -25,3 +25,15 @@ class CountsUsedUp(TooMany):
     """The grant's different counts of this day are used up."""
 
     slug, title = "counts-used-up", "The grant's counts of this day are used up"
+
+
+class ChangesGone(Gone):
+    """What changed behind the cursor is kept no longer, or comes by another topic now."""
+
+    slug, title = "changes-gone", "These changes are kept no longer"
+
+
+class ChangesAway(Unavailable):
+    """The broker that keeps the changes cannot be reached."""
+
+    slug, title = "changes-away", "The changes cannot be read now"

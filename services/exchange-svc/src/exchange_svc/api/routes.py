@@ -17,9 +17,9 @@ from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, 
 from dxmesh_schemas.exchange_terms import Conditions, Terms
 from exchange_svc import formats
 from exchange_svc.access import sees_all
-from exchange_svc.api import domain, store, verifying
+from exchange_svc.api import changes, domain, store, verifying
 from exchange_svc.api.calls import calling
-from exchange_svc.api.errors import CountsUsedUp, QuestionInvalid, RateExceeded, SystemNotAdmitted
+from exchange_svc.api.errors import ChangesAway, ChangesGone, CountsUsedUp, QuestionInvalid, RateExceeded, SystemNotAdmitted
 from exchange_svc.api.questions import Withheld
 from exchange_svc.api.verifying import Verifier
 from exchange_svc.grant import pull
@@ -200,6 +200,24 @@ class CountsOut(BaseModel):
     floor: int
 
 
+class ChangeOut(BaseModel):
+    """A row that came or has other values, or one that is no more; `batch_id` and `row` name it once and for all."""
+
+    op: Literal["upsert", "delete"]
+    key: str | None = Field(description="of the record: the business key's text, or the JSON array of several items")
+    batch_id: UUID
+    row: int
+    value: dict[str, Any] | None
+
+
+class ChangesOut(BaseModel):
+    """Changes in their order, and where they go on."""
+
+    items: list[ChangeOut]
+    next_cursor: str | None
+    is_end: bool = Field(description="nothing more was there when this was read")
+
+
 @router.post("/grants/{grant_id}/verification", responses=problems(*CALL_PROBLEMS, QuestionInvalid, TableVersionGone))
 async def verify(grant_id: UUID, body: QuestionsIn, request: Request, who: Who, system_id: SystemId = None) -> AnswersOut:
     """Answer questions about persons, firms or things with yes or no; each names one by the business key or an identifier."""
@@ -230,7 +248,9 @@ async def count(grant_id: UUID, body: QuestionsIn, request: Request, who: Who, s
 
 @router.get(
     "/grants/{grant_id}/rows",
-    responses=formats.responses(tuple(formats.Format)) | problems(*CALL_PROBLEMS, TableVersionGone),
+    responses=formats.responses(tuple(formats.Format))
+    | problems(*CALL_PROBLEMS, TableVersionGone)
+    | {304: {"description": "The page is as it was"}},
     response_class=Response,
 )
 async def list_rows(
@@ -242,11 +262,50 @@ async def list_rows(
     cursor: CursorText = None,
     format: formats.Format | None = None,  # noqa: A002  # the name callers know
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+    if_none_match: Annotated[str | None, Header(description="the ETag of the page as it is known")] = None,
 ) -> Response:
-    """Read the rows of a grant from the resource's table; all pages behind one first page are of the same table version."""
+    """Read the rows of a grant from the resource's table; all pages behind one first page are of the same table version.
+
+    The first page's Changes-Cursor says where `changes` goes on from these rows.
+    """
     form = formats.choose(format, accept, tuple(formats.Format))
     state = request.state
     async with calling(state.sessions, grant_id, domain.Api.PULL, system_id=system_id, by=who) as admitted:
-        frame, following = await pull.page(state.objects, state.cursor_key, state.token_keys, admitted.readable, limit=limit, cursor=cursor)
+        readable = admitted.readable
+        etag = pull.etag(readable, cursor, limit, form)
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+        if cursor is None and (going_on := changes.cursor_of_table(state.cursor_key, readable)) is not None:
+            headers["Changes-Cursor"] = going_on
+        if is_known(if_none_match, etag):
+            return Response(status_code=304, headers=headers)
+        frame, following = await pull.page(state.objects, state.cursor_key, state.token_keys, readable, limit=limit, cursor=cursor)
         admitted.call.row_count = frame.height
-    return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}")
+    return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}", more=headers)
+
+
+def is_known(if_none_match: str | None, etag: str) -> bool:
+    """Say whether a caller has what an ETag names (RFC 9110 section 13.1.2)."""
+    return any(one.strip().removeprefix("W/") in (etag, "*") for one in (if_none_match or "").split(","))
+
+
+@router.get("/grants/{grant_id}/changes", responses=problems(*CALL_PROBLEMS, ChangesGone, ChangesAway))
+async def list_changes(
+    grant_id: UUID,
+    request: Request,
+    who: Who,
+    system_id: SystemId = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    cursor: CursorText = None,
+) -> ChangesOut:
+    """Read what changed since a cursor, from the log of the grant's view; without one, from its beginning.
+
+    Changes of one key come in their order. Keep `next_cursor` with what was done; ask again with it, also when `is_end` says that there
+    was no more.
+    """
+    state = request.state
+    async with calling(state.sessions, grant_id, domain.Api.PULL, system_id=system_id, by=who) as admitted:
+        found, following, is_end = await changes.page(
+            state.sessions, state.settings.kafka, state.cursor_key, admitted.readable, cursor=cursor, limit=limit
+        )
+        admitted.call.row_count = len(found)
+    return ChangesOut(items=[ChangeOut(**one) for one in found], next_cursor=following, is_end=is_end)

@@ -1,6 +1,8 @@
 """Reading a grant's rows from its resource's table, page by page at one version of the table."""
 
 import asyncio
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -54,6 +56,13 @@ async def open_view(tx: AsyncSession, grant: store.Grant, view: store.View) -> R
     if told is None or newest is None or newest.sequence == 0:
         return Readable(grant.grant_id, granted, resource.key, told, None, 0)
     return Readable(grant.grant_id, granted, resource.key, told, newest.table_key, newest.version, newest.sequence)
+
+
+def etag(readable: Readable, *asked: object) -> str:
+    """Return the entity tag of a page: another as soon as the table's version, the view or what is asked for is another."""
+    view = readable.view.model_dump_json() if readable.view else ""
+    text = json.dumps([str(readable.grant_id), readable.table_key, readable.version, readable.items, view, *map(str, asked)])
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
 async def page(

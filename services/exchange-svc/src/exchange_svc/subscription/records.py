@@ -89,6 +89,15 @@ class Reader:
             self._seek(behind)
         return rows, Place(topic=self.topic, offsets=behind)
 
+    async def starts(self) -> dict[int, int]:
+        """Return the offset of the first record that each partition still has."""
+        found = await self._consumer.beginning_offsets(list(self._consumer.assignment()))
+        return {place.partition: offset for place, offset in found.items()}
+
+    async def positions(self) -> dict[int, int]:
+        """Return where each partition is read on: behind markers of transactions too, which no row tells of."""
+        return {place.partition: await self._consumer.position(place) for place in self._consumer.assignment()}
+
     async def drained(self) -> bool:
         """Say whether everything that is on the topic now was read."""
         places = list(self._consumer.assignment())
