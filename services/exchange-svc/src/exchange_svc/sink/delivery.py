@@ -15,7 +15,7 @@ from exchange_svc.sink.database import AWAY, Shape
 from exchange_svc.sink.domain import Target
 from exchange_svc.subscription import commands as subscriptions
 from exchange_svc.subscription.courier import DestinationFailed, Means
-from exchange_svc.subscription.domain import owner_of
+from exchange_svc.subscription.domain import Place, owner_of
 from exchange_svc.subscription.store import Standing
 from exchange_svc.subscription.topic import Topic
 
@@ -59,7 +59,12 @@ class Table:
             raise DestinationFailed(wrong.detail, is_theirs=True) from wrong
         except asyncpg.PostgresError as refused:
             raise await self._failed(refused, is_theirs=True) from refused
-        rows, at, behind = await self._topic.next(standing, before or row.read_place)
+        place = before or row.read_place
+        if place.topic not in ("", standing.view.topic):  # the new topic has everything in the new form, which the table has by now
+            if not shape.key:
+                raise await self._cannot_tell("the grant's rows come in another form")
+            place = Place()
+        rows, at, behind = await self._topic.next(standing, place)
         if not rows:
             return
         if (
@@ -68,11 +73,7 @@ class Table:
             and at.topic == before.topic
             and any(at.offsets.get(p, 0) < o for p, o in before.offsets.items())
         ):
-            await self.close()
-            raise DestinationFailed(
-                "the topic was made anew, and rows without a key cannot be told from those that are there: empty the table, then replay",
-                is_theirs=True,
-            )
+            raise await self._cannot_tell("the topic was made anew")
         try:
             kept = await database.keep(
                 connection, target, shape, rows, subscription_id=row.subscription_id, epoch=row.epoch, before=before, behind=behind
@@ -105,6 +106,13 @@ class Table:
             await database.prepare(self._connection, target, shape, may_create=bool(standing.subscription.settings["create"]))
             self._shape = (now, shape)
         return self._connection, self._shape[1]
+
+    async def _cannot_tell(self, why: str) -> DestinationFailed:
+        """Let go of everything: rows without a key that come again would be there twice."""
+        await self.close()
+        return DestinationFailed(
+            f"{why}, and rows without a key cannot be told from those that are there: empty the table, resume, and replay", is_theirs=True
+        )
 
     async def _failed(self, error: BaseException, *, is_theirs: bool = False) -> DestinationFailed:
         """Let go of the connection and of what was read: it is read again from the place the table has then."""

@@ -1,6 +1,7 @@
 """The worker of subscriptions: takes its share of them, and works on each by itself, so a slow destination holds no other up."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 owned = Gauge("dxmesh_subscriptions_owned", "Subscriptions this process brings rows to")
 failures = Counter("dxmesh_subscription_failures", "Steps that a destination did not take", ["mode"])
 _CLAIMS = 20  # new ones at a time, so that processes which start together share them
+_FORGET_SECONDS = 3600.0  # between two looks for records of messages that are old enough
 _LOCK = text("SELECT pg_try_advisory_lock(hashtextextended('dxmesh subscription ' || :subscription_id, 0))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended('dxmesh subscription ' || :subscription_id, 0))")
 _UNLOCK_ALL = text("SELECT pg_advisory_unlock_all()")
@@ -43,6 +45,7 @@ class Worker:
         self._couriers = couriers
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._ready = Flag("subscriptions")
+        self._forget_at = 0.0
 
     async def run(self) -> None:
         """Bring rows to every subscription this process owns until cancelled; a lost database is waited for."""
@@ -73,7 +76,9 @@ class Worker:
             broker.end_if_cancelled()
             async with self._means.sessions.begin() as tx:
                 await commands.end_outlived(tx, now=utc_now())
-                await messages.forget(tx, before=utc_now() - timedelta(seconds=self._means.settings.keep_messages_seconds))
+                if time.monotonic() >= self._forget_at:
+                    await messages.forget(tx, before=utc_now() - timedelta(seconds=self._means.settings.keep_messages_seconds))
+                    self._forget_at = time.monotonic() + _FORGET_SECONDS
             async with self._means.sessions() as tx:
                 due = await store.list_due(tx, now=utc_now())
             for subscription_id in [one for one, task in self._tasks.items() if task.done() or one not in set(due)]:
