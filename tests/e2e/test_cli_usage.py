@@ -94,6 +94,6 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True)
     registered, top, below, option = done.stdout.splitlines()
     assert registered.endswith("-F _dxmesh_completion dxmesh")
-    assert set(top.split()) == {"reader", "receipt", "report", "resource", "request"}
+    assert set(top.split()) == {"reader", "receipt", "report", "resource", "request", "result"}
     assert set(below.split()) == {"submit", "list", "show", "decide"}
     assert option.split() == ["--reason"]
