@@ -97,6 +97,8 @@ async def test_what_a_scenario_covers_is_offered_to_whom_it_names_and_accepted_w
     second = await accept(exchange, offer)
     assert (second.status_code, slug(second), request["request_id"] in second.json()["detail"]) == (409, "offer-over", True)
     assert (await follow(exchange), await offered(exchange, exchange.requester)) == (0, [])
+    await exchange.expire(request["grant_id"])
+    assert await follow(exchange) == 0, "what was accepted is not offered again"
     [over] = await offered(exchange, exchange.requester, over=True)
     [ended] = await said(exchange, OfferEnded)
     assert (over["request_id"], ended.outcome, str(ended.request_id)) == (request["request_id"], "accepted", request["request_id"])

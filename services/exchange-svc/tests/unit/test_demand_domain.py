@@ -99,6 +99,12 @@ def test_candidates_are_few_and_say_why() -> None:
     assert all(LEAST <= one.score <= 1 for group in offered for one in group)
 
 
+def test_a_name_that_is_part_of_a_longer_one_spoken_of_does_not_count() -> None:
+    both = Index([Published(UUID(int=1), "甲", "CONDITIONAL", CIVIL, {"a": "户籍地址", "b": "地址", "c": "性别"})])
+    [found] = both.candidates(demand("乙", "户籍地址、性别"), most=1)
+    assert found.items == ("a", "c")
+
+
 def test_a_resource_that_is_named_comes_first_with_the_items_named() -> None:
     wanted = demand("别的", resource_id=UUID(int=1004), items=("i1", "i4", "gone"))
     [first, *_] = INDEX.candidates(wanted, most=5)
