@@ -12,6 +12,7 @@ import typer
 
 from dxmesh_client.cli import (
     agent,
+    api,
     bulk,
     catalog,
     codes,
@@ -68,6 +69,7 @@ app.add_typer(exchange.request, name="request")
 app.add_typer(exchange.grant, name="grant")
 app.command()(dispute.clocks)
 app.add_typer(dispute.dispute, name="dispute")
+app.add_typer(api.api, name="api")
 app.add_typer(reader.reader, name="reader")
 app.add_typer(subscription.subscription, name="subscription")
 app.add_typer(results.result, name="result")

@@ -19,8 +19,9 @@ from dxmesh_client.upload import upload
 batch = typer.Typer(no_args_is_help=True, help="Batches that were pushed, and the rows refused of them.")
 request = typer.Typer(no_args_is_help=True, help="Sharing requests: ask, look, decide.")
 grant = typer.Typer(no_args_is_help=True, help="Grants: what may be read, and where.")
-_FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".parquet": "parquet"}
+_FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".parquet": "parquet", ".arrows": "arrow"}
 _PAGE_MAX_ROWS = 100_000
+_WHOLE = ("parquet", "arrow")  # cannot be joined page by page
 
 
 def push(
@@ -186,7 +187,7 @@ def grant_terminate(grant_id: UUID, reason: Annotated[str, typer.Option()]) -> N
 def pull(
     grant_id: UUID,
     file: Annotated[
-        Path | None, typer.Argument(help="where to; .csv, .ndjson, .json or .parquet; standard output as NDJSON if not given")
+        Path | None, typer.Argument(help="where to; .csv, .ndjson, .json, .parquet or .arrows; standard output as NDJSON if not given")
     ] = None,
     limit: Annotated[int, typer.Option(help="rows a page", min=1, max=100_000)] = 10_000,
 ) -> None:
@@ -203,7 +204,7 @@ def pull(
 
 
 def _pull_into(client: Client, grant_id: UUID, file: Path, form: str, limit: int) -> int:
-    """Write pages one behind the other; Parquet cannot be joined that way, so it comes as one page.
+    """Write pages one behind the other; Parquet and Arrow cannot be joined that way, so they come as one page.
 
     Returns the number of rows. The file is there when all of it is, and not before.
     """
@@ -220,7 +221,7 @@ def _pull_into(client: Client, grant_id: UUID, file: Path, form: str, limit: int
 def _pull_pages(client: Client, grant_id: UUID, target: BinaryIO, form: str, limit: int) -> int:
     url = f"{client.profile.exchange}/v1/grants/{grant_id}/rows"
     asked = "ndjson" if form == "json" else form  # a line an object: with commas between and brackets around, a JSON array
-    parameters: dict[str, Any] = {"format": asked, "limit": _PAGE_MAX_ROWS if form == "parquet" else limit}
+    parameters: dict[str, Any] = {"format": asked, "limit": _PAGE_MAX_ROWS if form in _WHOLE else limit}
     count = 0
     while True:
         answer = client.call("GET", url, params=parameters)
@@ -234,8 +235,8 @@ def _pull_pages(client: Client, grant_id: UUID, target: BinaryIO, form: str, lim
         cursor = answer.headers.get("Next-Cursor")
         if cursor is None:
             break
-        if form == "parquet":
-            raise ClientError(f"more than {_PAGE_MAX_ROWS:,} rows do not fit one Parquet page: pull to a .csv, .ndjson or .json file")
+        if form in _WHOLE:
+            raise ClientError(f"more than {_PAGE_MAX_ROWS:,} rows do not fit one {form} page: pull to a .csv, .ndjson or .json file")
         parameters["cursor"] = cursor
     if form == "json":
         target.write(b"\n]\n" if count else b"[]\n")
