@@ -157,8 +157,9 @@ def environment(
         "DASHBOARD__LINKS": json.dumps({name: f"{url}/dashboard" for name, url in own.items()}),
         "PYTHONUNBUFFERED": "1",
     }
-    if not elsewhere.kafka:
-        told |= {f"KAFKA__{name.upper()}": value for name, value in own_kafka(home, ports).items()}
+    # a Kafka of somebody else's is reached by the caller's own KAFKA__ settings, which services inherit
+    kafka = {"bootstrap_servers": elsewhere.kafka} if elsewhere.kafka else own_kafka(home, ports)
+    told |= {f"KAFKA__{name.upper()}": value for name, value in kafka.items()}
     if service.signs:
         told["SIGNING__KEY_FILE"] = str(key_file(home, service))
     if service.stores:
