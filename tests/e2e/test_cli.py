@@ -412,3 +412,22 @@ def test_the_end_of_a_grant_and_of_a_resource(
     provider("resource", "draft", "not-there.json").failed(1, "not-there.json")
     file = _csv(provider, f"{uuid4()}.csv", range(1, 3))
     until(lambda: provider("push", resource_id, file).code == 1, 30, "a withdrawn resource takes batches")
+
+
+def test_a_demand_finds_what_is_published_and_becomes_a_request(requester: Person, resource_id: str) -> None:
+    columns = "责任部门统一社会信用代码,名称,内容,状态,完成期限"
+    file = requester.folder / "demands.csv"
+    file.write_text(f"{columns}\n{uscc(20_000_002)},命令行台账核对,需要编号和数量,,2099-12-31\n", encoding="utf-8")
+    assert requester("list", "import", "demand", file).code == 0
+
+    def found() -> Any:
+        return next((one for one in requester("demand", "list", "--json").json if one["name"] == "命令行台账核对"), None)
+
+    demand = until(found, 60, "exchange-svc does not know the demand")
+    [best, *_] = requester("demand", "matches", demand["demand_id"], "--json").json
+    assert (best["resource_id"], best["items"]) == (resource_id, ["count", "id"])
+    papers = ["--basis", "条例", "--approved-by", "主任", "--item", "id"]
+    asked = requester("demand", "request", demand["demand_id"], resource_id, *papers, "--json").json
+    assert (asked["state"], asked["demand_id"], asked["scenario"]) == ("under_review", demand["demand_id"], "命令行台账核对")
+    assert requester("offer", "list", "--json").json == []
+    requester("offer", "accept", UNKNOWN, "--approved-by", "主任").failed(1, "404")

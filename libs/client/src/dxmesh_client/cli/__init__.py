@@ -27,6 +27,7 @@ from dxmesh_client.cli import (
     results,
     sources,
     subscription,
+    wanting,
 )
 from dxmesh_client.cli.output import Mode, complain
 from dxmesh_client.errors import ClientError
@@ -70,6 +71,8 @@ app.add_typer(exchange.grant, name="grant")
 app.command()(dispute.clocks)
 app.add_typer(dispute.dispute, name="dispute")
 app.add_typer(api.api, name="api")
+app.add_typer(wanting.demand, name="demand")
+app.add_typer(wanting.offer, name="offer")
 app.add_typer(reader.reader, name="reader")
 app.add_typer(subscription.subscription, name="subscription")
 app.add_typer(results.result, name="result")
