@@ -186,13 +186,13 @@ class Client:
     # --- requests and grants
 
     def request_access(self, resource_id: UUID, **fields: Any) -> SharingRequest:
-        """Ask for access: legal_basis, scenario, purpose, approved_by; items and use_until if wanted."""
+        """Ask for access: legal_basis, scenario, purpose, approved_by; items, use_until and terms if wanted."""
         body = {"resource_id": str(resource_id), **fields}
         return _read(SharingRequest, self.call("POST", f"{self.profile.exchange}/v1/requests", json=body))
 
-    def decide(self, request_id: UUID, outcome: str, *, approved_by: str, reason: str | None = None) -> SharingRequest:
-        """Answer a request as its provider: `granted` or `refused`; a refusal needs a reason."""
-        body = {"outcome": outcome, "reason": reason, "approved_by": approved_by}
+    def decide(self, request_id: UUID, outcome: str, *, approved_by: str, reason: str | None = None, **narrower: Any) -> SharingRequest:
+        """Answer a request as its provider: `granted` or `refused`; a refusal needs a reason; the rest makes it narrower."""
+        body = {"outcome": outcome, "reason": reason, "approved_by": approved_by, **narrower}
         url = f"{self.profile.exchange}/v1/requests/{request_id}/decision"
         return _read(SharingRequest, self.call("POST", url, json=body))
 

@@ -19,6 +19,7 @@ from dxmesh_client.cli import (
     dispute,
     duty,
     exchange,
+    grant,
     lists,
     party,
     proof,
@@ -67,7 +68,7 @@ app.add_typer(agent.channel, name="channel")
 app.command()(exchange.push)
 app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")
-app.add_typer(exchange.grant, name="grant")
+app.add_typer(grant.grant, name="grant")
 app.command()(dispute.clocks)
 app.add_typer(dispute.dispute, name="dispute")
 app.add_typer(api.api, name="api")

@@ -1,4 +1,4 @@
-"""`dxmesh push|batch|request|grant|pull|tail`: sending rows, asking for them, reading them."""
+"""`dxmesh push|batch|request|pull|tail`: sending rows, asking for them, reading them."""
 
 import asyncio
 from datetime import datetime
@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from dxmesh_client.cli import terms
 from dxmesh_client.cli.output import Mode, console, lines, say, show, show_all
 from dxmesh_client.client import Client, batch_id_of, digest_of, media_of
 from dxmesh_client.errors import BatchRejected, ClientError
@@ -18,7 +19,6 @@ from dxmesh_client.upload import upload
 
 batch = typer.Typer(no_args_is_help=True, help="Batches that were pushed, and the rows refused of them.")
 request = typer.Typer(no_args_is_help=True, help="Sharing requests: ask, look, decide.")
-grant = typer.Typer(no_args_is_help=True, help="Grants: what may be read, and where.")
 _FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".parquet": "parquet", ".arrows": "arrow"}
 _PAGE_MAX_ROWS = 100_000
 _WHOLE = ("parquet", "arrow")  # cannot be joined page by page
@@ -119,15 +119,22 @@ def request_submit(
     approved_by: Annotated[str, typer.Option(help="the head of your unit who approved this request (Art. 20)")],
     item: Annotated[list[str] | None, typer.Option(help="an item's code; may be repeated; all without it")] = None,
     use_until: Annotated[datetime | None, typer.Option()] = None,
+    file: terms.File = None,
+    where: terms.Where = None,
+    mask: terms.Masks = None,
+    mode: terms.Modes = None,
+    calls_per_minute: terms.Calls = None,
+    backfill: Annotated[str | None, typer.Option(help="earlier batches: all, none, or those since a day")] = None,
 ) -> None:
     """Ask for access to a resource."""
+    told = terms.terms_of(file, where, mask, mode, calls_per_minute) | ({"backfill": {"since": backfill}} if backfill else {})
     with Client() as client:
         fields: dict[str, Any] = {"legal_basis": basis, "scenario": scenario, "purpose": purpose, "approved_by": approved_by}
         if item:
             fields["items"] = item
         if use_until:
             fields["use_until"] = use_until.astimezone().isoformat()
-        show(client.request_access(resource_id, **fields))
+        show(client.request_access(resource_id, **fields, terms=told))
 
 
 @request.command("list")
@@ -151,37 +158,23 @@ def request_decide(
     outcome: Annotated[Literal["granted", "refused"], typer.Argument()],
     approved_by: Annotated[str, typer.Option(help="the head of your unit who approved this answer (Art. 20)")],
     reason: Annotated[str | None, typer.Option(help="needed for a refusal (Art. 21)")] = None,
+    item: Annotated[list[str] | None, typer.Option(help="some of the items asked for; may be repeated; all without it")] = None,
+    use_until: Annotated[datetime | None, typer.Option(help="not later than asked for")] = None,
+    file: terms.File = None,
+    where: terms.Where = None,
+    mask: terms.Masks = None,
+    mode: terms.Modes = None,
+    calls_per_minute: terms.Calls = None,
+    unmasked: terms.Unmasked = None,
 ) -> None:
-    """Answer a request as its provider."""
+    """Answer a request as its provider: whole, narrowed, or not at all."""
+    fields: dict[str, Any] = {"terms": terms.terms_of(file, where, mask, mode, calls_per_minute), "unmasked": terms.unmasked_of(unmasked)}
+    if item:
+        fields["items"] = item
+    if use_until:
+        fields["use_until"] = use_until.astimezone().isoformat()
     with Client() as client:
-        show(client.decide(request_id, outcome, approved_by=approved_by, reason=reason))
-
-
-@grant.command("list")
-def grant_list(limit: Annotated[int, typer.Option(min=1, max=200)] = 50) -> None:
-    """List grants your organization holds or gave."""
-    with Client() as client:
-        page = client.page(f"{client.profile.exchange}/v1/grants", limit=limit)
-        show_all(page.items, ["grant_id", "resource_id", "state", "activated_at", "use_until"])
-
-
-@grant.command("show")
-def grant_show(grant_id: UUID) -> None:
-    """Show a grant, with its view and topic."""
-    with Client() as client:
-        found = client.grant(grant_id)
-        show(found)
-        say(f"topic {found.topic}, items {', '.join(found.items)}")
-        if found.coming is not None:
-            where = f"topic {found.coming.topic}, items {', '.join(found.coming.items)}" if found.coming.topic else "none of its items"
-            say(f"from {found.coming.effective_at:%Y-%m-%d %H:%M %Z} version {found.coming.version}: {where}; delivered there already")
-
-
-@grant.command("terminate")
-def grant_terminate(grant_id: UUID, reason: Annotated[str, typer.Option()]) -> None:
-    """End a grant."""
-    with Client() as client:
-        show(client.call("POST", f"{client.profile.exchange}/v1/grants/{grant_id}/termination", json={"reason": reason}).json())
+        show(client.decide(request_id, outcome, approved_by=approved_by, reason=reason, **fields))
 
 
 def pull(

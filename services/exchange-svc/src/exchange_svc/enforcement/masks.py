@@ -10,6 +10,7 @@ from dxmesh_schemas.exchange_terms import Drop, GeneraliseDate, GeneraliseNumber
 from dxmesh_tabular.casting import ZONE
 
 HIDDEN = "*"
+_MOST_STARS = 200  # up to here they are taken from a table, four times faster than a pattern replaces characters
 TOKEN_LENGTH = 32
 """Characters of a pseudonym: 128 bits in hexadecimal."""
 _EVERY = {"month": "1mo", "quarter": "1q", "year": "1y", "decade": "10y"}
@@ -25,7 +26,7 @@ def masked(mask: Mask, kind: pl.DataType, key: bytes) -> pl.Expr:
     column = pl.col(mask.item)
     match mask:
         case Keep():
-            return _keep(column, mask.prefix, mask.suffix)
+            return column.map_batches(_keep(mask.prefix, mask.suffix), return_dtype=pl.String)
         case Pseudonym():
             return column.map_batches(_tokens(key), return_dtype=pl.String)
         case GeneraliseDate():
@@ -42,14 +43,26 @@ def masked(mask: Mask, kind: pl.DataType, key: bytes) -> pl.Expr:
             return pl.when(column.is_not_null()).then(pl.lit(mask.value)).alias(mask.item)
 
 
-def _keep(column: pl.Expr, prefix: int, suffix: int) -> pl.Expr:
-    length = column.str.len_chars().cast(pl.Int64)
-    hidden = pl.max_horizontal(length - prefix - suffix, 0)
-    shown = hidden > 0
-    first = column.str.head(prefix) if prefix else pl.lit("")
-    last = column.str.tail(suffix) if suffix else pl.lit("")
-    middle = column.str.slice(prefix, hidden).str.replace_all(r"(?s).", HIDDEN)
-    return pl.when(shown).then(pl.concat_str(first, middle, last)).otherwise(column.str.replace_all(r"(?s).", HIDDEN)).name.keep()
+def _keep(prefix: int, suffix: int) -> Callable[[pl.Series], pl.Series]:
+    def shown(column: pl.Series) -> pl.Series:
+        length = column.str.len_chars().cast(pl.Int64)
+        is_long = length > prefix + suffix
+        hidden = pl.select(pl.when(is_long).then(length - prefix - suffix).otherwise(length)).to_series()
+        parts = [
+            pl.lit(column).str.head(pl.when(is_long).then(prefix).otherwise(0)) if prefix else None,
+            _stars(hidden),
+            pl.lit(column).str.tail(pl.when(is_long).then(suffix).otherwise(0)) if suffix else None,
+        ]
+        return pl.select(pl.concat_str([part for part in parts if part is not None])).to_series()
+
+    return shown
+
+
+def _stars(counts: pl.Series) -> pl.Expr:
+    most = int(counts.max() or 0)  # type: ignore[arg-type]
+    if most > _MOST_STARS:
+        return pl.lit(HIDDEN * most).str.head(pl.lit(counts))
+    return pl.lit(pl.Series([HIDDEN * count for count in range(most + 1)]).gather(counts))
 
 
 def _tokens(key: bytes) -> Callable[[pl.Series], pl.Series]:

@@ -1,0 +1,135 @@
+"""The command line of requests and grants, against a service that listens: terms from a file and from options, a grant to its end."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from typer.testing import CliRunner
+
+from dxmesh_client.cli import app as dxmesh
+from dxmesh_client.cli.output import Mode
+from dxmesh_client.cli.terms import condition_of, mask_of, unmasked_of
+from dxmesh_client.errors import ClientError
+from dxmesh_clocks.working_days import day_of
+from dxmesh_runtime.db import utc_now
+from dxmesh_runtime.testing import listening
+from dxmesh_schemas.catalog import SharingType
+
+
+@pytest.fixture
+async def cli(exchange: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Yield the command line; the first argument names the organization that speaks; it answers with what was printed as JSON."""
+    issuer = FastAPI()
+
+    @issuer.post("/oauth/token")
+    async def token() -> dict[str, Any]:  # the issuer is another service: here one that knows the two organizations
+        bearer = exchange.steward(getattr(exchange, profile["client_id"]))["Authorization"].removeprefix("Bearer ")
+        return {"access_token": bearer, "token_type": "Bearer", "expires_in": 300}
+
+    profile: dict[str, str] = {}
+    async with listening(issuer) as catalog, listening(exchange.app) as url:
+        monkeypatch.setattr(Mode, "json", False)
+
+        async def run(who: str, *arguments: str) -> Any:
+            profile.clear()
+            profile.update(
+                dict.fromkeys(("quality", "open_data", "audit", "exchange"), url), catalog=catalog, client_id=who, client_secret="s"
+            )
+            (tmp_path / "profile.json").write_text(json.dumps(profile), encoding="utf-8")
+            monkeypatch.setenv("DXMESH_PROFILE", str(tmp_path / "profile.json"))
+            answer = await asyncio.to_thread(CliRunner().invoke, dxmesh, ["--json", *arguments])
+            if answer.exception is not None:
+                raise answer.exception
+            return json.loads(answer.stdout)
+
+        yield run
+
+
+async def test_a_grant_is_asked_for_narrowed_changed_suspended_and_disposed_of(exchange: Any, cli: Any, tmp_path: Path) -> None:
+    resource = await exchange.publish(sharing_type=SharingType.CONDITIONAL, sharing_condition="仅限老年人服务")
+    file = tmp_path / "terms.json"
+    file.write_text(json.dumps({"where": [{"item": "code", "op": "prefix", "values": ["3306"]}], "modes": ["pull"]}), encoding="utf-8")
+    why = ["--basis", "条例第二十条", "--scenario", "优待证", "--purpose", "核对", "--approved-by", "局长"]
+    wanted = ["--terms", str(file), "--where", "people ge 1", "--mode", "pull", "--mode", "topic"]
+    asked = await cli("requester", "request", "submit", str(resource.resource_id), *why, *wanted)
+    assert [one["op"] for one in asked["terms"]["where"]] == ["prefix", "ge"]
+    less = ["--mask", "name keep 1,0", "--item", "code", "--item", "name", "--item", "people"]
+    given = await cli("provider", "request", "decide", asked["request_id"], "granted", "--approved-by", "局长", *less)
+    grant_id = given["grant_id"]
+    sign = ["--reason", "收窄", "--approved-by", "局长"]
+    changed = await cli(
+        "provider",
+        "grant",
+        "terms",
+        grant_id,
+        *sign,
+        "--where",
+        "code in 330602001,330602002",
+        "--mask",
+        "name drop",
+        "--mode",
+        "pull",
+        "--backfill",
+        "none",
+    )
+    assert ([one["op"] for one in changed["terms"]["where"]], changed["terms"]["masks"][0]["mask"]) == (["prefix", "ge", "in"], "drop")
+    today = day_of(utc_now()).isoformat()
+    assert (await cli("provider", "grant", "suspend", grant_id, "--reason", "超用途", "--remedy-until", today))["remedy_until"] == today
+    assert (await cli("provider", "grant", "resume", grant_id, "--reason", "已整改"))["state"] == "delivering"
+    assert (await cli("requester", "grant", "terminate", grant_id, "--reason", "业务结束"))["state"] == "terminated"
+    filed = await cli("requester", "grant", "dispose", grant_id, "--what", "副本", "--how", "删除", "--on", today, "--by", "信息中心")
+    assert filed["disposal"]["disposed_on"] == today
+    with pytest.raises(ClientError, match="disposed"):
+        await cli("provider", "grant", "terms", grant_id, *sign)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("code eq 330602001", {"item": "code", "op": "eq", "value": "330602001"}),
+        ("is_old eq true", {"item": "is_old", "op": "eq", "value": True}),
+        ('word eq "true"', {"item": "word", "op": "eq", "value": "true"}),
+        ("name ne 张 三", {"item": "name", "op": "ne", "value": "张 三"}),
+        ("code in A,B", {"item": "code", "op": "in", "values": ["A", "B"]}),
+        ("code prefix 3306,3301", {"item": "code", "op": "prefix", "values": ["3306", "3301"]}),
+        ("day period 2026-01-01..", {"item": "day", "op": "period", "first": "2026-01-01", "last": None}),
+    ],
+)
+def test_a_condition_is_three_words(text: str, wanted: dict[str, Any]) -> None:
+    assert condition_of(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("name keep 1,2", {"mask": "keep", "prefix": 1, "suffix": 2}),
+        ("name keep 1", {"mask": "keep", "prefix": 1, "suffix": 0}),
+        ("name pseudonym", {"mask": "pseudonym"}),
+        ("name date year", {"mask": "date", "to": "year"}),
+        ("name number 0.5", {"mask": "number", "width": "0.5"}),
+        ("name replace 某 人", {"mask": "replace", "value": "某 人"}),
+    ],
+)
+def test_a_mask_is_an_item_and_what_is_done_to_it(text: str, wanted: dict[str, Any]) -> None:
+    assert mask_of(text) == {"item": "name"} | wanted
+
+
+@pytest.mark.parametrize("text", ["code", "code like x", "code eq", "day period 2026"])
+def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ClientError, match="--where"):
+        condition_of(text)
+
+
+@pytest.mark.parametrize("text", ["code", "code blur", "code keep x", "code drop all", "code date"])
+def test_what_is_no_mask_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ClientError, match="--mask"):
+        mask_of(text)
+
+
+def test_a_reason_stands_behind_its_item() -> None:
+    assert unmasked_of(["name=核对=身份"]) == {"name": "核对=身份"}
+    with pytest.raises(ClientError, match="ITEM=REASON"):
+        unmasked_of(["name"])
