@@ -19,6 +19,8 @@ from dxmesh_tabular import table_files as files
 from dxmesh_tabular.items import ROW, SEQUENCE, polars_type
 from dxmesh_tabular.store import ObjectStore
 
+_MOST_VERSIONS = 256
+_versions: dict[tuple[str, int], tuple[pl.Schema, list[files.DataFile]]] = {}
 _CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "50", "delta.enableExpiredLogCleanup": "false"}
 
 
@@ -120,12 +122,11 @@ def page(
     wanted from the version's columns. Files are read in the order of their rows until the page is full, so a page of a large table
     costs no more than one of a small one. Raises: NotFound (404).
     """
-    table = at_version(store, key, version)
-    held = files.columns(table)
+    held, listed = _listed(store, key, version)
     schema = pl.Schema({SEQUENCE: held[SEQUENCE], ROW: held[ROW], **{name: held.get(name, pl.String()) for name in columns}})
     chosen = [pl.col(name) if name in held else pl.lit(None, pl.String).alias(name) for name in columns]
     found = pl.DataFrame(schema=schema)
-    for file in files.list_files(table):
+    for file in listed:
         if found.height == limit and file.first > found.select(SEQUENCE, ROW).row(-1):
             break
         if after is not None and file.last <= after:
@@ -139,6 +140,18 @@ def page(
         nearest = rows.select(SEQUENCE, ROW, *chosen).sort(SEQUENCE, ROW).head(limit).collect()
         found = pl.concat([found, nearest]).sort(SEQUENCE, ROW).head(limit)
     return found
+
+
+def _listed(store: ObjectStore, key: str, version: int) -> tuple[pl.Schema, list[files.DataFile]]:
+    """Return the columns and files of a version; a version never changes, so those asked for of late are kept in memory."""
+    place = (store.uri(key), version)
+    if (kept := _versions.get(place)) is None:
+        table = at_version(store, key, version)
+        kept = files.columns(table), files.list_files(table)
+        if len(_versions) >= _MOST_VERSIONS:
+            _versions.clear()
+        _versions[place] = kept
+    return kept
 
 
 def _pending(batches: Sequence[FoldInput], held: int) -> list[FoldInput]:
