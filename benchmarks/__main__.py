@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import apis, catalog, flow, matching, stages
+from benchmarks import apis, catalog, flow, matching, requests, stages
 from benchmarks.report import LATEST, Row, machine, write
 
 GOALS = (
@@ -34,6 +34,8 @@ def main() -> int:
         rows += flow.latency(running)
         print("shared APIs")
         rows += apis.run(flow=running)
+        print("a thousand open requests")
+        rows += requests.run(running)
         print("a catalogue of a city's size")
         rows += catalog.run(running)
     print()
