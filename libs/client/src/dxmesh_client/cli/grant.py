@@ -55,7 +55,7 @@ def grant_terms(
     unmasked: terms.Unmasked = None,
     backfill: Annotated[str, typer.Option(help="earlier batches for a new topic: all, none, or those since a day")] = "all",
 ) -> None:
-    """Change what a grant lets out, as its provider: never more than was granted."""
+    """Change what a grant lets out, as its provider: never more than was asked for."""
     told = terms.terms_of(file, where, mask, mode, calls_per_minute)
     body: dict[str, Any] = {"reason": reason, "approved_by": approved_by, "terms": told, "backfill": {"since": backfill}}
     if item:

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_runtime import outbox
+from dxmesh_runtime import outbox, teller
 from dxmesh_runtime.auth import Principal
 from dxmesh_schemas.catalog import ResourceSnapshot, SharingType
 from dxmesh_schemas.exchange_sharing import GrantTermsChanged
 from dxmesh_schemas.exchange_terms import Backfill, Narrowing, Terms
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceWithdrawn
+from exchange_svc.clock.store import CHANNEL
 from exchange_svc.grant import commands, domain, store
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.notice import commands as notices
@@ -23,7 +24,7 @@ from exchange_svc.request import store as request_store
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a provider leaves of what was granted; each time of the request as it was granted, not of what an earlier change left.
+    """What a provider leaves of what was asked for; each time of the whole request, not of what an earlier answer left.
 
     unmasked: for items of a high level that leave as they are, why. backfill: which earlier batches a view that opens for it gets.
     """
@@ -40,7 +41,7 @@ class Change:
 async def change_terms(
     tx: AsyncSession, grant_id: UUID, change: Change, *, by: Principal, public_url: str, now: datetime
 ) -> tuple[store.Grant, store.View]:
-    """Change what a grant in force lets out, by its provider: never more than its request was granted.
+    """Change what a grant in force lets out, by its provider: never more than was asked for.
 
     Rows come by a new view from the next batch on if the items, the filter or a mask change; the former view closes with its last reader.
     Raises: GrantNotFound (404), GrantNotActive (409), ResourceWithdrawn (409), ItemsUnknown (422), NotShared (403), UseUntilPast,
@@ -65,6 +66,7 @@ async def change_terms(
     found.view_id, found.terms = view.view_id, terms.model_dump(mode="json")
     found.use_until = change.use_until or request.use_until
     await tx.flush()
+    await teller.wake(tx, CHANNEL)  # its end may have come nearer
     await store.close_unused_views(tx, [found.resource_id], now=now)
     told = domain.snapshot(view.open_view, resource)
     assert told is not None, "the items are of the version in force, and the filter looks at these only"

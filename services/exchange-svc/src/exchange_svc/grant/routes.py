@@ -237,7 +237,7 @@ async def resume(grant_id: UUID, body: ResumptionIn, who: Overseer, tx: Tx) -> G
     ),
 )
 async def change_terms(grant_id: UUID, body: TermsIn, who: Steward, public_url: PublicUrl, tx: Tx) -> GrantOut:
-    """Change what a grant lets out, as its provider: never more than its request was granted."""
+    """Change what a grant lets out, as its provider: never more than was asked for."""
     change = changing.Change(**{name: getattr(body, name) for name in type(body).model_fields})
     pair = await changing.change_terms(tx, grant_id, change, by=who, public_url=public_url, now=utc_now())
     [found] = await _out(tx, pair)
