@@ -378,7 +378,8 @@ def test_deliveries_are_shown_to_the_provider(provider: Person, grant_id: str, p
 
 
 def test_a_reader_that_stops_reading_is_no_fault(requester: Person, grant_id: str, reading: dict[str, Any]) -> None:
-    asked = f"set -o pipefail; {DXMESH} tail {grant_id} --from-start | head -n 1"
+    # it ends by itself: where everything was written before the reader went away, nothing tells it that nobody reads
+    asked = f"set -o pipefail; {DXMESH} tail {grant_id} --from-start --idle-seconds 10 | head -n 1"
     environment = {**os.environ, "DXMESH_PROFILE": str(requester.profile)}
     done = subprocess.run(["bash", "-c", asked], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.count("\n") == 1
@@ -402,18 +403,6 @@ def test_every_list_is_json_when_asked(authority: Person, provider: Person, reso
         assert person(*arguments).code == 0
 
 
-def test_the_end_of_a_grant_and_of_a_resource(
-    authority: Person, provider: Person, requester: Person, resource_id: str, grant_id: str
-) -> None:
-    assert provider("grant", "terminate", grant_id, "--reason", "用毕", "--json").json["state"] == "terminated"
-    requester("pull", grant_id, "late.csv").failed(1, "403")
-    assert not (requester.folder / "late.csv").exists()
-    assert provider("resource", "withdraw", resource_id, "--reason", "停办", "--json").json["state"] == "withdrawn"
-    provider("resource", "draft", "not-there.json").failed(1, "not-there.json")
-    file = _csv(provider, f"{uuid4()}.csv", range(1, 3))
-    until(lambda: provider("push", resource_id, file).code == 1, 30, "a withdrawn resource takes batches")
-
-
 def test_a_demand_finds_what_is_published_and_becomes_a_request(requester: Person, resource_id: str) -> None:
     columns = "责任部门统一社会信用代码,名称,内容,状态,完成期限"
     file = requester.folder / "demands.csv"
@@ -431,3 +420,15 @@ def test_a_demand_finds_what_is_published_and_becomes_a_request(requester: Perso
     assert (asked["state"], asked["demand_id"], asked["scenario"]) == ("under_review", demand["demand_id"], "命令行台账核对")
     assert requester("offer", "list", "--json").json == []
     requester("offer", "accept", UNKNOWN, "--approved-by", "主任").failed(1, "404")
+
+
+def test_the_end_of_a_grant_and_of_a_resource(
+    authority: Person, provider: Person, requester: Person, resource_id: str, grant_id: str
+) -> None:
+    assert provider("grant", "terminate", grant_id, "--reason", "用毕", "--json").json["state"] == "terminated"
+    requester("pull", grant_id, "late.csv").failed(1, "403")
+    assert not (requester.folder / "late.csv").exists()
+    assert provider("resource", "withdraw", resource_id, "--reason", "停办", "--json").json["state"] == "withdrawn"
+    provider("resource", "draft", "not-there.json").failed(1, "not-there.json")
+    file = _csv(provider, f"{uuid4()}.csv", range(1, 3))
+    until(lambda: provider("push", resource_id, file).code == 1, 30, "a withdrawn resource takes batches")
