@@ -8,7 +8,7 @@ import pytest
 from dxmesh_clocks.policy import regulation
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.db import utc_now
-from dxmesh_schemas.catalog import SharingType
+from dxmesh_schemas.catalog import DataItem, DataType, SharingType
 from dxmesh_schemas.exchange import DispatchOrdered, GrantActivated, RequestGranted, RequestSubmitted
 from dxmesh_schemas.exchange_sharing import (
     GrantDisposed,
@@ -61,6 +61,24 @@ async def test_only_rows_of_the_filter_leave_and_hidden_values_do_not(exchange: 
     assert [one.item for one in order.views[0].masks] == ["name", "since"]
     [activated] = await said(exchange, GrantActivated)
     assert (activated.purpose, activated.provider, activated.terms.where[0].item) == ("核对居住街道", exchange.provider, "code")
+
+
+async def test_a_table_that_has_not_the_filters_item_yet_shows_nothing_and_a_masked_item_it_lacks_is_empty(exchange: Any) -> None:
+    first = await exchange.publish()
+    await exchange.accepted(first.resource_id)
+    await exchange.fold()
+    closed = DataItem(code="closed", name="撤销日期", data_type=DataType.DATE)
+    resource = await exchange.publish(resource_id=first.resource_id, version=2, items=(*first.items, closed))
+    masked = await exchange.granted(resource, terms={"masks": [{"item": "closed", "mask": "date", "to": "year"}]})
+    assert [row["closed"] for row in (await rows(exchange, masked["grant_id"])).json()["items"]] == [None, None, None]
+    since = {"item": "closed", "op": "period", "first": "2020-01-01"}
+    filtered = await exchange.granted(resource, terms={"where": [since]})
+    behind = await rows(exchange, filtered["grant_id"])
+    assert (behind.status_code, slug(behind)) == (503, "table-behind")
+    await exchange.accepted(resource.resource_id, "code,name,closed\n330602009,迪荡街道,2021-07-01\n".encode())
+    await exchange.fold()
+    assert [row["code"] for row in (await rows(exchange, filtered["grant_id"])).json()["items"]] == ["330602009"]
+    assert (await rows(exchange, masked["grant_id"])).json()["items"][-1]["closed"] == "2021-01-01"
 
 
 async def test_equal_filters_share_a_topic_and_pseudonyms_are_a_grants_own(exchange: Any) -> None:

@@ -1,5 +1,6 @@
 """A table of the department's database: rows are read in their order, laid down in a file, sent, and only then counted as read."""
 
+import asyncio
 import hashlib
 import importlib
 import json
@@ -74,7 +75,7 @@ class Database:
             finally:
                 await engine.dispose()
 
-        return importlib.import_module("asyncio").run(run())  # type: ignore[no-any-return]
+        return asyncio.run(run())
 
 
 def described(database: Database, source: TableSource, connection: Any) -> Any:

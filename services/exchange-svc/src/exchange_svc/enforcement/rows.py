@@ -46,7 +46,9 @@ def mask(frame: pl.DataFrame, view: Enforced, keys: TokenKeys, *, besides: Seque
 
     besides: items that are masked already.
     """
-    todo = [one for one in view.masks if one.item in frame.columns and one.item not in besides]
+    # a column without any value has nothing to hide, and in a table that lacks the item it is of no type a mask would take
+    valued = {name for name in frame.columns if frame[name].null_count() < frame.height}
+    todo = [one for one in view.masks if one.item in valued and one.item not in besides]
     key = keys(view.scope) if any(isinstance(one, Pseudonym) for one in todo) else b""
     return frame.with_columns(masked(one, frame.schema[one.item], key).alias(one.item) for one in todo) if todo else frame
 

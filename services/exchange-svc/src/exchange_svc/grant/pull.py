@@ -65,6 +65,14 @@ def etag(readable: Readable, *asked: object) -> str:
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
+def _passes(view: ViewSnapshot, held: pl.Schema) -> pl.Expr:
+    """Return the mask of the rows that leave. Raises: TableBehind (503) when the version's columns are not those of the filter."""
+    try:
+        return passes(view.where, held)
+    except (KeyError, ValueError) as behind:
+        raise TableBehind("the table is not yet in the form of the version in force; try again in a few seconds") from behind
+
+
 async def page(
     objects: ObjectStore, key: bytes, tokens: TokenKeys, readable: Readable, *, limit: int, cursor: str | None
 ) -> tuple[pl.DataFrame, str | None]:
@@ -90,10 +98,8 @@ async def page(
             after=after,
             limit=limit + 1,
             columns=readable.items,
-            where=partial(passes, view.where) if view.where else None,
+            where=partial(_passes, view) if view.where else None,
         )
-    except (KeyError, ValueError) as behind:  # its columns are those of an earlier version, by which the filter cannot be told
-        raise TableBehind("the table is not yet in the form of the version in force; try again in a few seconds") from behind
     except (NotFound, FileNotFoundError) as gone:
         raise TableVersionGone(f"version {version} of the table is kept no longer; begin again without a cursor", version=version) from gone
     following = None
