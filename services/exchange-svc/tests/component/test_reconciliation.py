@@ -1,5 +1,6 @@
 """Accounts of providers and requesters held against this node's, cases of differences, and feeds that are late."""
 
+import asyncio
 import hashlib
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from dxmesh_runtime.testing import deliver
 from dxmesh_schemas.catalog import UpdateCycle
 from dxmesh_schemas.exchange import DeliveryCompleted
 from dxmesh_schemas.exchange_reconciliation import ReconciliationDiffered, ReconciliationSettled
+from dxmesh_schemas.quality import Outcome
 from exchange_svc.batch.store import Batch
 from exchange_svc.delivery import consumers as deliveries
 
@@ -106,6 +108,46 @@ async def test_a_requester_finds_what_was_delivered_by_its_grant(exchange: Any) 
     assert (settled.side, str(settled.grant_id), settled.explanation) == ("requester", grant["grant_id"], "读取组重置后已补读")
 
 
+async def test_a_window_holds_what_came_in_it_and_nothing_before_or_after(exchange: Any) -> None:
+    resource = await exchange.publish()
+    grant = await exchange.granted(resource)
+    [one, _] = await sent(exchange, resource)
+    event = DeliveryCompleted(
+        resource_id=resource.resource_id,
+        batch_id=UUID(one["batch_id"]),
+        sequence=1,
+        view_id=UUID(grant["view_id"]),
+        topic=grant["topic"],
+        ranges=(),
+        accepted_count=1,
+        delivered_count=1,
+        sha256="1" * 64,
+        completed_at=utc_now(),
+    )
+    await deliver(exchange.sessions, deliveries.HANDLERS, event, consumer="exchange-delivery")
+    since = utc_now()
+    spans = (
+        (since - timedelta(hours=1), since, 2, 1),
+        (since - timedelta(hours=2), since - timedelta(hours=1), 0, 0),
+        (since, utc_now(), 0, 0),
+    )
+    for first, last, batches, delivered in spans:
+        params = {"since": first.isoformat(), "until": last.isoformat()}
+        for path, count in ((f"resources/{resource.resource_id}", batches), (f"grants/{grant['grant_id']}", delivered)):
+            shown = await exchange.client.get(f"/v1/{path}/reconciliation", params=params, headers=exchange.authority)
+            assert shown.json()["account"]["batch_count"] == count, (path, params)
+
+
+async def test_two_accounts_of_one_window_at_once_open_one_case(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await sent(exchange, resource)
+    path, span = f"resources/{resource.resource_id}", window()
+    answers = await asyncio.gather(*(tell(exchange, path, exchange.provider, span, []) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["case_id"] for answer in answers}) == 1
+    assert len(await said(exchange, ReconciliationDiffered)) == 1
+
+
 async def test_anothers_account_and_a_wrong_window_are_refused(exchange: Any) -> None:
     resource = await exchange.publish()
     grant = await exchange.granted(resource)
@@ -141,6 +183,8 @@ async def test_feeds_behind_their_cycle_are_listed_the_longest_behind_first(exch
         old = update(Batch).where(Batch.batch_id == UUID(batch["batch_id"]))
         await tx.execute(old.values(assessed_at=now - timedelta(days=10)))
     await exchange.accepted(fresh.resource_id, BODIES[0])
+    refused = await exchange.pushed(never.resource_id, BODIES[0])
+    await exchange.deliver(await exchange.assessment(refused["batch_id"], Outcome.REJECT))
     headers = exchange.steward(exchange.provider)
     first = (await exchange.client.get("/v1/reports/late-feeds", params={"limit": 1}, headers=headers)).json()
     rest = (await exchange.client.get("/v1/reports/late-feeds", params={"cursor": first["next_cursor"]}, headers=headers)).json()

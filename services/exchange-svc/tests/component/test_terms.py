@@ -22,6 +22,7 @@ from dxmesh_schemas.exchange_sharing import (
     RequestWithdrawn,
 )
 from exchange_svc.grant import commands as grants
+from exchange_svc.grant import store as grant_store
 
 CONDITIONAL = {"sharing_type": SharingType.CONDITIONAL, "sharing_condition": "仅限老年人服务"}
 FU_SHAN = {"item": "code", "op": "in", "values": ["330602002", "330602003"]}
@@ -101,12 +102,12 @@ async def test_a_provider_grants_less_than_was_asked_for_and_hides_what_is_of_a_
     base = await exchange.publish(**CONDITIONAL)
     items = (base.items[0], base.items[1].model_copy(update={"data_level": 3}), *base.items[2:])
     resource = await exchange.publish(**CONDITIONAL, resource_id=base.resource_id, version=2, items=items)
-    request = (await exchange.ask(resource, terms={"modes": ["pull", "topic"]})).json()
+    request = (await exchange.ask(resource, items=["code", "name", "since"], terms={"modes": ["pull", "topic"]})).json()
     path, answer = f"requests/{request['request_id']}/decision", {"outcome": "granted", "approved_by": "局长"}
     plain = await post(exchange, path, exchange.provider, **answer)
     assert (plain.status_code, slug(plain), [e["pointer"] for e in plain.json()["errors"]]) == (422, "terms-invalid", ["/masks"])
-    beyond = await post(exchange, path, exchange.provider, **answer, items=["code", "other"])
-    assert beyond.status_code == 422
+    beyond = await post(exchange, path, exchange.provider, **answer, items=["code", "people"])
+    assert (beyond.status_code, [e["pointer"] for e in beyond.json()["errors"]]) == (422, ["/items"])
     less = {"items": ["code", "name"], "terms": {"modes": ["pull"], "masks": [{"item": "name", "mask": "drop"}]}}
     granted = await post(exchange, path, exchange.provider, **answer, **less)
     assert (granted.status_code, granted.json()["items"]) == (201, ["code", "name"]), granted.text
@@ -209,8 +210,9 @@ async def test_a_suspended_grant_reads_nothing_and_misses_nothing(exchange: Any)
     assert (await post(exchange, f"{path}/suspension", exchange.requester, reason="x")).status_code == 404
     yesterday = (day_of(utc_now()) - timedelta(days=2)).isoformat()
     assert (await post(exchange, f"{path}/suspension", exchange.provider, reason="x", remedy_until=yesterday)).status_code == 422
-    suspended = await post(exchange, f"{path}/suspension", None, reason="调用超出用途")
-    assert (suspended.status_code, suspended.json()["state"]) == (201, "suspended")
+    tomorrow = (day_of(utc_now()) + timedelta(days=1)).isoformat()
+    suspended = await post(exchange, f"{path}/suspension", None, reason="调用超出用途", remedy_until=tomorrow)
+    assert (suspended.status_code, suspended.json()["state"], suspended.json()["remedy_until"]) == (201, "suspended", tomorrow)
     refused = await rows(exchange, grant_id)
     assert (refused.status_code, slug(refused)) == (403, "grant-suspended")
     assert "调用超出用途" in refused.json()["detail"]
@@ -236,6 +238,8 @@ async def test_an_expired_grant_is_told_once_its_view_closes_and_its_data_is_dis
         async with exchange.sessions.begin() as tx:
             assert await grants.expire_due(tx, regulation(), now=utc_now()) == count
     assert len(await said(exchange, GrantExpired)) == 1
+    async with exchange.sessions() as tx:
+        assert await grant_store.list_open_views(tx, [resource.resource_id]) == {}
     before = len(await said(exchange, DispatchOrdered))
     await exchange.accepted(resource.resource_id, b"code,name\n4,d\n")
     assert len(await said(exchange, DispatchOrdered)) == before
