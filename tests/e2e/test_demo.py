@@ -43,7 +43,8 @@ def test_the_demo_ends_well_and_its_numbers_agree(demo: tuple[Path, dict[str, st
     assert numbers["rows_received"] == numbers["rows_accepted"] + numbers["rows_quarantined"] + numbers["rows_rejected"]
     assert (numbers["rows_quarantined"], numbers["rows_rejected"]) == (5, 60)
     assert numbers["rows_delivered"] == numbers["rows_read_by_subscriber"] == 41352 + 95
-    assert numbers["rows_lent"] == 6
+    assert numbers["rows_lent"] == numbers["rows_posted"] == 6
+    assert numbers["webhook_answers"] == "500, 204"
     assert numbers["rows_opened"] == 2978 + 41352
     assert numbers["receipt_verified"]
     assert numbers["tampered_receipt_refused"]

@@ -78,6 +78,13 @@ def test_a_service_is_told_our_addresses_unless_real_ones_are_given(tmp_path: Pa
     )
 
 
+def test_webhooks_of_this_machine_are_allowed_unless_other_networks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUBSCRIPTIONS__ALLOWED_NETWORKS", raising=False)
+    assert json.loads(told("exchange-svc", Home(tmp_path))["SUBSCRIPTIONS__ALLOWED_NETWORKS"]) == ["127.0.0.1/32"]
+    monkeypatch.setenv("SUBSCRIPTIONS__ALLOWED_NETWORKS", "[]")
+    assert told("exchange-svc", Home(tmp_path))["SUBSCRIPTIONS__ALLOWED_NETWORKS"] == "[]"
+
+
 def test_only_the_catalog_is_told_the_first_credentials(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert told("catalog-svc", home)["BOOTSTRAP__CLIENT_SECRET"] == "secret"

@@ -86,7 +86,7 @@ def _show(terminal: Console, numbers: dict[str, Any], *, down: bool) -> None:
     table = Table(title="What happened", title_justify="left", show_header=False)
     for name, value in numbers.items():
         if name != "urls":
-            shown = ("yes" if value else "no") if isinstance(value, bool) else f"{value:,}"
+            shown = ("yes" if value else "no") if isinstance(value, bool) else value if isinstance(value, str) else f"{value:,}"
             table.add_row(name.replace("_", " "), shown)
     terminal.print(table)
     if down:

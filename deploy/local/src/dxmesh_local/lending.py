@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from dxmesh_client import Client, ProblemAnswer, publication
+from dxmesh_local.posting import receiving, stopped, subscribe
 from dxmesh_local.reading import as_reader, read_topic
 from dxmesh_local.story import APPROVER, SYSTEM, Story, dxmesh, find_or_make, known, table_sequence, until
 
@@ -14,7 +15,7 @@ _AREA = "3306"
 
 
 def lend(authority: Client, provider: Client, requester: Client, story: Story) -> None:
-    """Publish a conditional resource, grant a part of it behind a filter and masks, read it, and end the grant."""
+    """Publish a conditional resource, grant a part of it behind a filter and masks, read it in three ways, and end the grant."""
     story.say("5. A list that is shared on condition: granted for one city, with codes as pseudonyms, and taken back")
     resource_id = _published(authority, provider, story)
     file = story.examples / "divisions" / "areas.csv"
@@ -39,10 +40,13 @@ def lend(authority: Client, provider: Client, requester: Client, story: Story) -
     )
     pulled = list(requester.rows(grant_id))
     story.require(sorted(map(str, pulled)) == sorted(map(str, rows)), "the page shows other rows than the topic")
-    reason = {"reason": "核对完成"}
-    provider.call("POST", f"{provider.profile.exchange}/v1/grants/{grant_id}/termination", json=reason)
-    story.require(_is_over(requester, grant_id), "the grant is over, and yet rows were shown")
-    story.say("   the grant was ended; its rows are shown no more")
+    with receiving(story) as receiver:
+        subscribe(requester, grant_id, receiver, rows, story)
+        reason = {"reason": "核对完成"}
+        provider.call("POST", f"{provider.profile.exchange}/v1/grants/{grant_id}/termination", json=reason)
+        story.require(_is_over(requester, grant_id), "the grant is over, and yet rows were shown")
+        stopped(requester, grant_id, receiver, story)
+    story.say("   the grant was ended: its rows are shown and posted no more")
     story.numbers |= {"rows_lent": len(rows)}
 
 

@@ -166,6 +166,7 @@ def environment(
         told["OBJECT_STORE__URL"] = elsewhere.object_store or (home.root / "objects").as_uri()
     if service.name == "exchange-svc":
         told["STAGING__FOLDER"] = str(home.root / "staging")
+        told["SUBSCRIPTIONS__ALLOWED_NETWORKS"] = os.environ.get("SUBSCRIPTIONS__ALLOWED_NETWORKS") or json.dumps([f"{HOST}/32"])
     if service.name == "quality-svc":
         told["CHECKING__FOLDER"] = str(home.root / "checking")
     if service.name == "audit-svc":
