@@ -81,7 +81,7 @@ def ordered(batch_id, count, views=VIEWS):
     )
 
 
-def delivered(batch_id, count, view=VIEWS[0], *, of=None, withheld=0, filtered=0):
+def delivered(batch_id, count, view=VIEWS[0], *, of=None, withheld=0, filtered=0, vanished=0):
     return DeliveryCompleted(
         resource_id=RESOURCE,
         batch_id=batch_id,
@@ -93,6 +93,7 @@ def delivered(batch_id, count, view=VIEWS[0], *, of=None, withheld=0, filtered=0
         delivered_count=count,
         withheld_count=withheld,
         filtered_count=filtered,
+        vanished_count=vanished,
         sha256="x",
         completed_at=NOW,
     )
@@ -109,6 +110,7 @@ ZERO = dict.fromkeys(
         "delivered",
         "withheld",
         "filtered",
+        "vanished",
         "in_flight",
         "unbalanced_batches",
     ),
@@ -180,11 +182,12 @@ async def test_any_order_of_arrival_gives_the_same_ledger(log, client, auditor):
 async def test_rows_that_are_withheld_from_a_coming_version_add_up(log, client, auditor):
     batch = uuid7()
     await log.record(received(batch, 9), accepted(batch, 9), ordered(batch, 9), delivered(batch, 9))
-    await log.record(delivered(batch, 7, VIEWS[1], of=9, withheld=1, filtered=1))
-    expected = {"received": 9, "accepted": 9, "ordered": 18, "delivered": 16, "withheld": 1, "filtered": 1, "balanced": True}
-    assert await totals(client, auditor) == ZERO | expected
+    await log.record(delivered(batch, 7, VIEWS[1], of=9, withheld=1, filtered=1, vanished=4))
+    expected = {"received": 9, "accepted": 9, "ordered": 18, "delivered": 16, "withheld": 1, "filtered": 1, "vanished": 4}
+    assert await totals(client, auditor) == ZERO | expected | {"balanced": True}
     found = (await client.get(f"/v1/ledger/batches/{batch}", headers=auditor)).json()
-    assert [(one["delivered_count"], one["withheld_count"]) for one in found["deliveries"]] == [(9, 0), (7, 1)]
+    counts = [(one["delivered_count"], one["withheld_count"], one["vanished_count"]) for one in found["deliveries"]]
+    assert counts == [(9, 0, 0), (7, 1, 4)], "what vanished is told beside the rows, and no part of the sum"
     assert found["balanced"] is True
 
 

@@ -24,6 +24,7 @@ def completed(**more) -> DeliveryCompleted:
         "ranges": ((0, 5, 9), (2, 0, 4)),
         "accepted_count": 10,
         "delivered_count": 10,
+        "vanished_count": 2,
         "sha256": "ab" * 32,
         "completed_at": AT,
     }
@@ -39,7 +40,8 @@ async def test_a_delivery_is_kept_as_its_event_tells_it(fresh_database):
         rows = await store.list_of_batch(tx, first.batch_id)
     assert [row.view_id for row in rows] == [first.view_id, second.view_id]
     assert rows[0].ranges == [[0, 5, 9], [2, 0, 4]]
-    assert (rows[0].accepted_count, rows[0].delivered_count, rows[0].sha256, rows[0].completed_at) == (10, 10, "ab" * 32, AT)
+    assert (rows[0].accepted_count, rows[0].delivered_count, rows[0].vanished_count) == (10, 10, 2)
+    assert (rows[0].sha256, rows[0].completed_at) == ("ab" * 32, AT)
     await database.close()
 
 

@@ -86,11 +86,16 @@ async def test_a_requester_finds_what_was_delivered_by_its_grant(exchange: Any) 
             ranges=(),
             accepted_count=batch["row_count"],
             delivered_count=batch["row_count"],
+            vanished_count=number,  # a reader counts them as records of the batch
             sha256=f"{number}" * 64,
             completed_at=utc_now(),
         )
         await deliver(exchange.sessions, deliveries.HANDLERS, event, consumer="exchange-delivery")
-        got.append({"batch_id": batch["batch_id"], "row_count": batch["row_count"], "sha256": f"{number}" * 64})
+        got.append({"batch_id": batch["batch_id"], "row_count": batch["row_count"] + number, "sha256": f"{number}" * 64})
+    [told] = (await exchange.client.get(f"/v1/batches/{other['batch_id']}/deliveries", headers=exchange.steward(exchange.provider))).json()[
+        "items"
+    ]
+    assert told["vanished_count"] == 2
     path, span = f"grants/{grant['grant_id']}", window()
     assert (await tell(exchange, path, exchange.requester, span, got)).json()["difference_count"] == 0
     short = (await tell(exchange, path, exchange.requester, span, got[:1])).json()

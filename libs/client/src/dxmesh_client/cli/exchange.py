@@ -107,7 +107,8 @@ def batch_deliveries(batch_id: UUID) -> None:
     """List where a batch was delivered to."""
     with Client() as client:
         page = client.page(f"{client.profile.exchange}/v1/batches/{batch_id}/deliveries")
-        show_all(page.items, ["view_id", "topic", "accepted_count", "delivered_count", "withheld_count", "filtered_count", "completed_at"])
+        counts = ["accepted_count", "delivered_count", "withheld_count", "filtered_count", "vanished_count"]
+        show_all(page.items, ["view_id", "topic", *counts, "completed_at"])
 
 
 @request.command("submit")

@@ -88,6 +88,7 @@ async def on_delivered(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
             "delivered_count": event.delivered_count,
             "withheld_count": event.withheld_count,
             "filtered_count": event.filtered_count,
+            "vanished_count": event.vanished_count,
             "completed_at": event.completed_at,
         }
         for event in events

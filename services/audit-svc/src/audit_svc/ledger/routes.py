@@ -18,7 +18,10 @@ _READERS = ("auditor", "authority", "operator")
 
 
 class LedgerOut(BaseModel):
-    """Rows by what became of them; balanced when every batch and every delivery adds up."""
+    """Rows by what became of them; balanced when every batch and every delivery adds up.
+
+    vanished: deletions told beside the rows of snapshots; they are nobody's rows, and enter no sum.
+    """
 
     received: int
     accepted: int
@@ -29,6 +32,7 @@ class LedgerOut(BaseModel):
     delivered: int
     withheld: int
     filtered: int
+    vanished: int
     in_flight: int
     balanced: bool
     unbalanced_batches: int
@@ -43,6 +47,7 @@ class DeliveryLedgerOut(BaseModel):
     delivered_count: int | None
     withheld_count: int | None
     filtered_count: int | None
+    vanished_count: int | None
     in_flight_count: int
     ordered_at: datetime | None
     completed_at: datetime | None
@@ -102,6 +107,7 @@ async def get_batch(batch_id: UUID, who: Who, tx: Tx) -> BatchLedgerOut:
                 delivered_count=delivery.delivered_count,
                 withheld_count=delivery.withheld_count,
                 filtered_count=delivery.filtered_count,
+                vanished_count=delivery.vanished_count,
                 in_flight_count=domain.in_flight(delivery),
                 ordered_at=delivery.ordered_at,
                 completed_at=delivery.completed_at,

@@ -43,6 +43,7 @@ class LedgerDelivery(Base):
     delivered_count: Mapped[int | None]
     withheld_count: Mapped[int | None]  # rows of an earlier version that do not fit the view's
     filtered_count: Mapped[int | None]  # rows the grants' filter does not let out
+    vanished_count: Mapped[int | None]  # keys readers were told are gone, beside the batch's rows
     ordered_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 
@@ -60,6 +61,7 @@ class Totals:
     delivered: int
     withheld: int
     filtered: int
+    vanished: int
     in_flight: int
     unbalanced_batches: int
 
@@ -147,12 +149,13 @@ async def get_totals(tx: AsyncSession, *, provider_id: UUID | None = None) -> To
             _sum(LedgerDelivery.delivered_count),
             _sum(LedgerDelivery.withheld_count),
             _sum(LedgerDelivery.filtered_count),
+            _sum(LedgerDelivery.vanished_count),
             _sum(case((LedgerDelivery.delivered_count.is_(None), LedgerDelivery.ordered_count), else_=0)),
         )
         .select_from(_DELIVERIES)
         .where(_of(provider_id))
     )
-    ordered, delivered, withheld, filtered, in_flight = (await tx.execute(deliveries)).one()
+    ordered, delivered, withheld, filtered, vanished, in_flight = (await tx.execute(deliveries)).one()
     return Totals(
         received=int(received),
         accepted=int(accepted),
@@ -163,6 +166,7 @@ async def get_totals(tx: AsyncSession, *, provider_id: UUID | None = None) -> To
         delivered=int(delivered),
         withheld=int(withheld),
         filtered=int(filtered),
+        vanished=int(vanished),
         in_flight=int(in_flight),
         unbalanced_batches=len(await list_unbalanced(tx, provider_id=provider_id)),
     )

@@ -76,6 +76,7 @@ class DeliveryOut(BaseModel):
     delivered_count: int
     withheld_count: int = Field(description="rows that cannot be brought into the version the view is for")
     filtered_count: int = Field(description="rows that the view's filter does not let out")
+    vanished_count: int = Field(description="records beside the batch's rows: keys that readers had and a snapshot has no more")
     misfits: list[Misfit] = Field(description="why: a row counts once for each item that does not fit")
     sha256: str
     completed_at: datetime

@@ -29,6 +29,7 @@ class Delivery(Base):
     withheld_count: Mapped[int] = mapped_column(server_default="0")
     misfits: Mapped[list[Any]] = mapped_column(server_default="[]")
     filtered_count: Mapped[int] = mapped_column(server_default="0")
+    vanished_count: Mapped[int] = mapped_column(server_default="0")
     sha256: Mapped[str]
     completed_at: Mapped[datetime]
 

@@ -65,8 +65,11 @@ async def list_received(tx: AsyncSession, resource_id: UUID, since: datetime, un
 
 
 async def list_delivered(tx: AsyncSession, view_id: UUID, since: datetime, until: datetime) -> list[Entry]:
-    """Return the deliveries to a view completed in a window, at most one more than may be reconciled."""
-    query = select(Delivery.batch_id, Delivery.delivered_count, Delivery.sha256).where(
+    """Return the deliveries to a view completed in a window, at most one more than may be reconciled.
+
+    Their rows are the records of the batch, as its reader counts them: also those of keys that a snapshot has no more.
+    """
+    query = select(Delivery.batch_id, Delivery.delivered_count + Delivery.vanished_count, Delivery.sha256).where(
         Delivery.view_id == view_id, Delivery.completed_at >= since, Delivery.completed_at < until
     )
     rows = await tx.execute(query.limit(MOST_BATCHES + 1))
