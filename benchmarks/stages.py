@@ -22,10 +22,10 @@ from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ViewSnapshot
 from dxmesh_schemas.exchange_terms import Comparison, Keep, Pseudonym
 from dxmesh_tabular import table
 from dxmesh_tabular.batchfile import store_batch
+from dxmesh_tabular.json_rows import row_json
 from dxmesh_tabular.media import MediaType
 from dxmesh_tabular.store import ObjectStore
 from dxmesh_tabular.table import FoldInput
-from dxmesh_tabular.writing import row_json
 from exchange_svc.delivery.domain import Unit
 from exchange_svc.delivery.members import Changes, Following, Members, Memberships
 from exchange_svc.delivery.outflow import Parcel, Tally, parcels

@@ -114,22 +114,6 @@ def test_json_is_valid_with_no_rows_and_with_many(tmp_path: Path) -> None:
         assert len(json.loads(out.getvalue())) == sum(frame.height for frame in frames)
 
 
-def test_a_row_as_json_has_exact_numbers_iso_times_and_nulls() -> None:
-    assert writing.row_json(FRAME, ITEMS).to_list() == [
-        '{"id":"007,\\"x\\"","amount":12345678901234567890.10,"count":4611686018427387904,"ratio":0.1,"born":"2020-02-29",'
-        '"at":"2020-01-02T03:04:05.600Z","ok":true}',
-        '{"id":"=1+1\\n中㘵","amount":-0.05,"count":-1,"ratio":1e+300,"born":"1899-01-01","at":"2020-01-02T03:04:05Z","ok":false}',
-        '{"id":null,"amount":null,"count":null,"ratio":null,"born":null,"at":null,"ok":null}',
-    ]
-
-
-def test_a_row_as_json_has_the_items_asked_for_and_no_system_columns() -> None:
-    assert writing.row_json(FRAME.head(1), [ITEMS[4], ITEMS[0]]).to_list() == ['{"born":"2020-02-29","id":"007,\\"x\\""}']
-    assert [json.loads(row, parse_float=Decimal).keys() for row in writing.row_json(FRAME)] == [{item.code: 0 for item in ITEMS}.keys()] * 3
-    assert writing.row_json(FRAME.clear(), ITEMS).to_list() == []
-    assert writing.row_json(FRAME.head(1), [ITEMS[1]]).to_list() == ['{"amount":12345678901234567890.10}']
-
-
 def test_a_sheet_holds_text_as_text_and_titles_when_given(tmp_path: Path) -> None:
     path = tmp_path / "out.xlsx"
     writing.write_xlsx([FRAME.drop("row_")], path, titles=[item.name for item in ITEMS])

@@ -1,6 +1,5 @@
-"""Frames out to files, one after another, in bounded memory: CSV, NDJSON, JSON array, Parquet, XLSX, and a row as JSON text."""
+"""Frames out to files, one after another, in bounded memory: CSV, NDJSON, JSON array, Parquet, XLSX."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -12,9 +11,8 @@ import polars as pl
 import xlsxwriter
 from polars.io.plugins import register_io_source
 
-from dxmesh_schemas.catalog import DataItem
 from dxmesh_schemas.problem import TooLarge
-from dxmesh_tabular.items import ROW, SEQUENCE
+from dxmesh_tabular.json_rows import instants, json_texts
 
 Sink = Path | IO[bytes]
 ROW_GROUP_ROWS = 1 << 17
@@ -34,30 +32,30 @@ def write_csv(frames: Iterable[pl.DataFrame], sink: Sink, *, bom: bool = False, 
         for place, frame in enumerate(frames):
             if bom and place == 0:
                 out.write(_BOM)
-            plain = frame.with_columns(_texts(frame.schema))
+            plain = frame.with_columns(instants(frame.schema))
             plain.write_csv(out, include_header=header and place == 0, line_terminator="\r\n")
             rows += frame.height
     return rows
 
 
 def write_ndjson(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
-    """Write one JSON object a line (see `row_json`) and return the row count."""
+    """Write one JSON object a line (see `json_rows.row_json`) and return the row count."""
     rows = 0
     with _opened(sink) as out:
         for frame in frames:
-            _write_lines(_json_texts(frame), out, "\n")
+            _write_lines(json_texts(frame), out, "\n")
             rows += frame.height
     return rows
 
 
 def write_json(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
-    """Write one JSON array, an object a line (see `row_json`), and return the row count."""
+    """Write one JSON array, an object a line (see `json_rows.row_json`), and return the row count."""
     rows = 0
     with _opened(sink) as out:
         out.write(b"[")
         for frame in frames:
             if frame.height:
-                texts = _json_texts(frame)
+                texts = json_texts(frame)
                 out.write(b",\n" if rows else b"\n")
                 _write_lines(texts.head(-1), out, ",\n")
                 out.write(texts[-1].encode())
@@ -141,53 +139,9 @@ def write_xlsx(frames: Iterable[pl.DataFrame], sink: Sink, *, titles: Sequence[s
     return rows
 
 
-def row_json(frame: pl.DataFrame, items: Sequence[DataItem] | None = None) -> pl.Series:
-    """Return each row as one JSON object in text, of the items given (None: every column that is no system column).
-
-    Nulls are kept as null; dates are ISO 8601, instants ISO 8601 in UTC with Z; exact numbers are JSON numbers with all their
-    digits; text is not escaped beyond what JSON demands.
-    """
-    names = [item.code for item in items] if items is not None else [name for name in frame.columns if name not in (ROW, SEQUENCE)]
-    return _json_texts(frame.select(names))
-
-
-def _json_texts(frame: pl.DataFrame) -> pl.Series:
-    exact = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
-    plain = frame.lazy().with_columns(_texts(frame.schema))
-    if not exact:
-        return plain.select(pl.struct(pl.all()).struct.json_encode().alias("json")).collect()["json"]
-    return plain.select(_members(frame.schema).alias("json")).collect()["json"]
-
-
 def _write_lines(texts: pl.Series, out: IO[bytes], end: str) -> None:
     """Write texts as they are, each with the end behind it, without making Python strings of them."""
     texts.to_frame().write_csv(out, include_header=False, quote_style="never", line_terminator=end)
-
-
-def _members(schema: pl.Schema) -> pl.Expr:
-    """Build the object from runs of columns that polars encodes, and exact numbers, which it would put in quotes."""
-    parts: list[pl.Expr] = []
-    run: list[str] = []
-
-    def close_run() -> None:
-        if run:
-            parts.append(pl.struct(run).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}"))
-            run.clear()
-
-    for name, kind in schema.items():
-        if isinstance(kind, pl.Decimal):
-            close_run()
-            parts.append(pl.lit(json.dumps(name, ensure_ascii=False) + ":") + pl.col(name).cast(pl.String).fill_null("null"))
-        else:
-            run.append(name)
-    close_run()
-    return pl.concat_str(pl.lit("{"), pl.concat_str(parts, separator=","), pl.lit("}"))
-
-
-def _texts(schema: pl.Schema) -> list[pl.Expr]:
-    """Return instants as ISO 8601 text in UTC; polars writes an offset where a Z is wanted."""
-    zoned = [name for name, kind in schema.items() if isinstance(kind, pl.Datetime)]
-    return [pl.col(name).dt.convert_time_zone("UTC").dt.to_string("%Y-%m-%dT%H:%M:%S%.fZ") for name in zoned]
 
 
 def _sheet_cells(frame: pl.DataFrame) -> pl.DataFrame:
@@ -195,7 +149,7 @@ def _sheet_cells(frame: pl.DataFrame) -> pl.DataFrame:
     exact = [pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
     wide = [pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if kind.is_integer() and _any(frame, _too_wide(name))]
     old = [pl.col(name).dt.to_string("%Y-%m-%d") for name, kind in frame.schema.items() if kind == pl.Date and _any(frame, _too_old(name))]
-    return frame.with_columns(*_texts(frame.schema), *exact, *wide, *old)
+    return frame.with_columns(*instants(frame.schema), *exact, *wide, *old)
 
 
 def _any(frame: pl.DataFrame, condition: pl.Expr) -> bool:

@@ -12,7 +12,8 @@ from fastapi.concurrency import iterate_in_threadpool, run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from dxmesh_schemas.problem import Invalid
-from dxmesh_tabular.writing import row_json, write_csv, write_parquet
+from dxmesh_tabular.json_rows import row_json
+from dxmesh_tabular.writing import write_csv, write_parquet
 
 NEXT_CURSOR = "Next-Cursor"
 ROW_COUNT = "Row-Count"
@@ -91,10 +92,10 @@ def render(frame: pl.DataFrame, form: Format, next_cursor: str | None) -> bytes:
     sink = io.BytesIO()
     match form:
         case Format.JSON:
-            rows = ",".join(_objects(frame))
+            rows = ",".join(row_json(frame))
             return f'{{"items":[{rows}],"next_cursor":{json.dumps(next_cursor)}}}'.encode()
         case Format.NDJSON:
-            return "".join(f"{row}\n" for row in _objects(frame)).encode()
+            return "".join(f"{row}\n" for row in row_json(frame)).encode()
         case Format.CSV:
             write_csv([frame], sink)
         case Format.PARQUET:
@@ -102,7 +103,3 @@ def render(frame: pl.DataFrame, form: Format, next_cursor: str | None) -> bytes:
         case Format.ARROW:
             frame.write_ipc_stream(sink, compat_level=pl.CompatLevel.oldest())  # readers of every age know its types
     return sink.getvalue()
-
-
-def _objects(frame: pl.DataFrame) -> pl.Series:
-    return row_json(frame) if frame.width else pl.Series(["{}"] * frame.height, dtype=pl.String)

@@ -19,7 +19,7 @@ from dxmesh_schemas.catalog import DataItem, DataType, ItemFormat, OpenType, Org
 from dxmesh_schemas.exchange import ViewSnapshot
 from dxmesh_schemas.exchange_terms import Condition, Mask
 from dxmesh_tabular.items import polars_type
-from dxmesh_tabular.writing import row_json
+from dxmesh_tabular.json_rows import row_json
 from exchange_svc.enforcement.rows import enforce, mask, passing, token_keys
 from exchange_svc.enforcement.rules import mask_faults, where_faults
 from exchange_svc.enforcement.schema import of_view

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular.items import ROW
+from dxmesh_tabular.json_rows import row_json
 from dxmesh_tabular.store import ObjectStore, sha256_of
-from dxmesh_tabular.writing import row_json
 from exchange_svc.delivery.domain import Unit
 from exchange_svc.delivery.errors import RowsDamaged, RowsMissing
 from exchange_svc.delivery.record_batch import Piece

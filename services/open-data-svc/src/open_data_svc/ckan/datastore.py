@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 
 from dxmesh_schemas.catalog import DataType
-from dxmesh_tabular import writing
+from dxmesh_tabular.json_rows import row_json
 from dxmesh_tabular.store import ObjectStore
 from open_data_svc.ckan.errors import ValidationError
 from open_data_svc.dataset import files
@@ -91,7 +91,7 @@ def records(frame: pl.DataFrame, form: str) -> orjson.Fragment | str:
     """Return a page's rows as JSON objects, JSON lists, CSV or TSV; values look as they do in the JSON files."""
     if form in ("csv", "tsv"):
         return frame.write_csv(separator="\t" if form == "tsv" else ",", include_header=False)
-    objects = writing.row_json(frame)
+    objects = row_json(frame)
     if form == "lists":
         return orjson.Fragment(orjson.dumps([list(orjson.loads(row).values()) for row in objects]))
     return orjson.Fragment("[" + ",".join(objects) + "]")

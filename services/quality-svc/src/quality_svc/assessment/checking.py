@@ -11,7 +11,7 @@ import polars as pl
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot
 from dxmesh_schemas.quality import RuleResult
 from dxmesh_tabular.items import REFUSED_SCHEMA, ROW, polars_type
-from dxmesh_tabular.writing import row_json
+from dxmesh_tabular.json_rows import row_json
 from quality_svc.assessment.columns import CHUNK_LINES, CHUNK_ROWS, chunks, merged, write
 from quality_svc.rule import expressions
 from quality_svc.rule.domain import AT_INTAKE, DIMENSIONS, Rule, RuleKind
