@@ -1,4 +1,4 @@
-"""How the deadlines of sharing stand: answers, deliveries, disposals, remedies and disputes (政务数据共享条例 Art. 21, 22, 27, 28)."""
+"""How the deadlines of sharing stand: answers, deliveries, corrections, disposals, remedies, disputes (政务数据共享条例)."""
 
 from datetime import date, datetime
 from typing import ClassVar, Literal
@@ -17,7 +17,9 @@ class DeadlineEvent(Event):
     KEY: ClassVar[str] = "clock_id"
     SOURCE: ClassVar[str] = "/exchange-svc"
     clock_id: UUID
-    rule: str = Field(description="request_unconditional, request_conditional, delivery, disposal, remedy, dispute_negotiation, …_decision")
+    rule: str = Field(
+        description="request_unconditional, request_conditional, delivery, correction, disposal, remedy, dispute_negotiation, …_decision"
+    )
     source: str = Field(description="the article that sets the deadline")
     responsible: Literal["provider", "requester", "authority"]
     organization: OrganizationRef = Field(description="who owes it; where the data authority does, the provider it is about")
@@ -26,6 +28,7 @@ class DeadlineEvent(Event):
     request_id: UUID
     grant_id: UUID | None = None
     dispute_id: UUID | None = None
+    correction_id: UUID | None = None
     reason: str
     started_on: date = Field(description="not counted (民法典 Art. 201)")
     days: int = Field(description="working days, without extension and pauses")

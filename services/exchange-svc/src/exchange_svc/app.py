@@ -22,6 +22,7 @@ from exchange_svc.batch.staging import Staging
 from exchange_svc.channel import routes as channels
 from exchange_svc.channel.domain import Server
 from exchange_svc.clock import routes as clocks
+from exchange_svc.correction import routes as corrections
 from exchange_svc.demand import routes as demands
 from exchange_svc.dispute import routes as disputes
 from exchange_svc.enforcement.rows import token_keys
@@ -138,6 +139,7 @@ def create_app(settings: Settings) -> FastAPI:
             grants.router,
             apis.router,
             clocks.router,
+            corrections.router,
             disputes.router,
             readers.router,
             results.router,

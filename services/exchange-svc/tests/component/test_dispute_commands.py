@@ -1,4 +1,4 @@
-"""The command line of deadlines and disputes, against a service that listens."""
+"""The command line of deadlines, disputes and corrections, against a service that listens."""
 
 import asyncio
 import base64
@@ -67,3 +67,36 @@ async def test_a_dispute_goes_its_way_from_the_command_line(exchange: Any, cli: 
     assert (await cli("requester", "request", "show", request["request_id"]))["items"] == ["code"]
     with pytest.raises(ClientError, match="settled"):
         await cli("requester", "dispute", "withdraw", one, "--reason", "x")
+
+
+async def test_a_doubt_is_filed_and_answered_from_the_command_line(exchange: Any, cli: Any) -> None:
+    resource = await exchange.publish()
+    batch = await exchange.accepted(resource.resource_id)
+    grant = await exchange.granted(resource)
+    row = f"{batch['batch_id']}:2"
+    filed = await cli(
+        "requester",
+        "correction",
+        "file",
+        grant["grant_id"],
+        "--record",
+        "code=330602001",
+        "--record",
+        row,
+        "--item",
+        "name",
+        "--reason",
+        "x",
+    )
+    assert filed["records"] == [
+        {"key": {"code": "330602001"}, "batch_id": None, "row": None},
+        {"key": None, "batch_id": batch["batch_id"], "row": 2},
+    ]
+    with pytest.raises(ClientError, match="batch that brings the corrected records"):
+        await cli("provider", "correction", "answer", filed["correction_id"], "corrected", "--approved-by", "主任")
+    await cli("provider", "correction", "answer", filed["correction_id"], "rejected", "--approved-by", "主任", "--reason", "与批复一致")
+    [shown] = await cli("requester", "correction", "list", "--state", "rejected")
+    assert shown["answer"] == "与批复一致"
+    assert (await cli("requester", "correction", "show", filed["correction_id"]))["state"] == "rejected"
+    again = await cli("requester", "correction", "file", grant["grant_id"], "--record", row, "--reason", "x")
+    assert (await cli("requester", "correction", "withdraw", again["correction_id"], "--reason", "x"))["state"] == "withdrawn"

@@ -16,6 +16,7 @@ from dxmesh_client.cli import (
     bulk,
     catalog,
     codes,
+    correction,
     dispute,
     duty,
     exchange,
@@ -71,6 +72,7 @@ app.add_typer(exchange.request, name="request")
 app.add_typer(grant.grant, name="grant")
 app.command()(dispute.clocks)
 app.add_typer(dispute.dispute, name="dispute")
+app.add_typer(correction.correction, name="correction")
 app.add_typer(api.api, name="api")
 app.add_typer(wanting.demand, name="demand")
 app.add_typer(wanting.offer, name="offer")

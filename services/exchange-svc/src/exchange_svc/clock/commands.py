@@ -24,7 +24,7 @@ async def start(tx: AsyncSession, policy: Policy, owed: Owed, *, now: datetime, 
 
     until: the last day, where it was named; without, the policy's days are counted.
     """
-    if await store.lock_owed(tx, owed.request_id, owed.rule):
+    if await store.lock_owed(tx, owed.request_id, owed.rule, correction_id=owed.correction_id):
         return None
     rule, today = policy.rule(owed.rule), day_of(now)
     if until is not None:
@@ -40,6 +40,7 @@ async def start(tx: AsyncSession, policy: Policy, owed: Owed, *, now: datetime, 
         resource_id=owed.resource_id,
         grant_id=owed.grant_id,
         dispute_id=owed.dispute_id,
+        correction_id=owed.correction_id,
         reason=owed.reason,
         started_at=now,
         started_on=today,
@@ -52,9 +53,9 @@ async def start(tx: AsyncSession, policy: Policy, owed: Owed, *, now: datetime, 
     return row
 
 
-async def meet(tx: AsyncSession, request_id: UUID, *rules: RuleName, by: str, now: datetime) -> None:
+async def meet(tx: AsyncSession, request_id: UUID, *rules: RuleName, correction_id: UUID | None = None, by: str, now: datetime) -> None:
     """End the clocks of what is done now, in time or late."""
-    for row in await store.lock_owed(tx, request_id, *rules):
+    for row in await store.lock_owed(tx, request_id, *rules, correction_id=correction_id):
         _meet(row, by=by, now=now)
     await tx.flush()
 
@@ -72,9 +73,9 @@ def _meet(row: store.Clock, *, by: str, now: datetime) -> None:
     row.show(ended, now=now)
 
 
-async def stop(tx: AsyncSession, request_id: UUID, *rules: RuleName, reason: str, now: datetime) -> None:
+async def stop(tx: AsyncSession, request_id: UUID, *rules: RuleName, correction_id: UUID | None = None, reason: str, now: datetime) -> None:
     """End the clocks of what is not owed any more; one that was missed by then stays missed."""
-    for row in await store.lock_owed(tx, request_id, *rules):
+    for row in await store.lock_owed(tx, request_id, *rules, correction_id=correction_id):
         deadline = row.deadline
         row.stopped_at, row.stopped_reason = now, reason
         row.show(deadline if row.paused_on is None else deadline.resume(day_of(now)), now=now)
@@ -153,6 +154,7 @@ def _tell(row: store.Clock, resource_name: str, telling: Telling, *, now: dateti
         "request_id": row.request_id,
         "grant_id": row.grant_id,
         "dispute_id": row.dispute_id,
+        "correction_id": row.correction_id,
         "reason": row.reason,
     }
     return [

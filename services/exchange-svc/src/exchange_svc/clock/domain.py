@@ -1,4 +1,4 @@
-"""Rules of clocks: how one stands, what is to be told of it next, and to whom (政务数据共享条例 Art. 21, 22, 27, 28)."""
+"""Rules of clocks: how one stands, what is to be told of it next, and to whom (政务数据共享条例 Art. 21, 22, 26-28)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,6 +60,7 @@ class Owed:
     reason: str
     grant_id: UUID | None = None
     dispute_id: UUID | None = None
+    correction_id: UUID | None = None
 
 
 def answer_rule(sharing: SharingType) -> RuleName:

@@ -34,6 +34,7 @@ class ClockOut(BaseModel):
     request_id: UUID
     grant_id: UUID | None
     dispute_id: UUID | None
+    correction_id: UUID | None
     reason: str
     standing: Standing
     started_on: date = Field(description="not counted")

@@ -31,12 +31,13 @@ class Clock(Base):
 
     __tablename__ = "clock"
     __table_args__ = (
-        Index("uq_clock_owed", "request_id", "rule", unique=True, postgresql_where=text(_OWED)),
+        Index("uq_clock_owed", text("coalesce(correction_id, request_id)"), "rule", unique=True, postgresql_where=text(_OWED)),
         Index("ix_clock_request", "request_id"),
         Index("ix_clock_organization", "organization_id", "missed_at", "clock_id"),
         Index("ix_clock_missed", "missed_at", "clock_id"),
         Index("ix_clock_next", "next_at", postgresql_where=text("next_at IS NOT NULL")),
         Index("ix_clock_dispute", "dispute_id", postgresql_where=text("dispute_id IS NOT NULL")),
+        Index("ix_clock_correction", "correction_id", postgresql_where=text("correction_id IS NOT NULL")),
         Index("ix_clock_delivery", "resource_id", postgresql_where=text(f"rule = 'delivery' AND {_OWED}")),
         Index("ix_clock_assumed", "clock_id", postgresql_where=text(f"assumed_years <> '[]'::jsonb AND {_OWED}")),
     )
@@ -50,6 +51,7 @@ class Clock(Base):
     resource_id: Mapped[UUID]
     grant_id: Mapped[UUID | None]
     dispute_id: Mapped[UUID | None]
+    correction_id: Mapped[UUID | None]
     reason: Mapped[str]
     started_at: Mapped[datetime]
     started_on: Mapped[date]
@@ -125,9 +127,11 @@ _ENDED = func.coalesce(Clock.met_at, Clock.stopped_at)
 _NAME = Resource.snapshot["name"].astext
 
 
-async def lock_owed(tx: AsyncSession, request_id: UUID, *rules: RuleName) -> Sequence[Clock]:
-    """Return what is owed for a request by these rules, locked."""
+async def lock_owed(tx: AsyncSession, request_id: UUID, *rules: RuleName, correction_id: UUID | None = None) -> Sequence[Clock]:
+    """Return what is owed for a request by these rules, or for one of its corrections; locked."""
     query = select(Clock).where(_IS_OWED, Clock.request_id == request_id, Clock.rule.in_(rules)).order_by(Clock.clock_id)
+    if correction_id is not None:
+        query = query.where(Clock.correction_id == correction_id)
     return (await tx.scalars(query.with_for_update().execution_options(populate_existing=True))).all()
 
 
@@ -165,6 +169,12 @@ async def last_of_disputes(tx: AsyncSession, dispute_ids: Collection[UUID]) -> M
     """Return the newest clock of each dispute."""
     query = select(Clock).where(Clock.dispute_id.in_(dispute_ids)).order_by(Clock.clock_id)
     return {clock.dispute_id: clock for clock in await tx.scalars(query) if clock.dispute_id is not None} if dispute_ids else {}
+
+
+async def of_corrections(tx: AsyncSession, correction_ids: Collection[UUID]) -> Mapping[UUID, Clock]:
+    """Return the clock of each correction request."""
+    query = select(Clock).where(Clock.correction_id.in_(correction_ids))
+    return {clock.correction_id: clock for clock in await tx.scalars(query) if clock.correction_id is not None} if correction_ids else {}
 
 
 def _stands(standing: Standing, now: datetime) -> ColumnElement[bool]:
