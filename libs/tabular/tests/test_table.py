@@ -13,6 +13,7 @@ from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.problem import Conflict, Invalid, NotFound
 from dxmesh_tabular import table, table_files
 from dxmesh_tabular.items import schema
+from dxmesh_tabular.lookup import Lookup
 from dxmesh_tabular.store import ObjectStore
 
 RESOURCE = UUID("0190a000-0000-7000-8000-000000000001")
@@ -233,7 +234,7 @@ def test_pages_walk_over_every_row_once_in_order(store: ObjectStore, batches: Ba
     seen: list[tuple[object, ...]] = []
     after = None
     while True:
-        page = table.page(store, table.table_key(RESOURCE), version=state.version, after=after, limit=4, columns=("Id", "later"))
+        page = Lookup(store, max_bytes=0).page(table.table_key(RESOURCE), state.version, after=after, limit=4, columns=("Id", "later"))
         if not page.height:
             break
         assert page.height <= 4
@@ -254,9 +255,10 @@ def test_pages_are_in_order_also_where_files_are_not(store: ObjectStore, batches
         frame = pl.DataFrame([(1, number, str(number), None) for number in numbers], schema=columns, orient="row")
         added = table_files.write(store, folder, [frame])
         table_files.exchange(opened, added, (), CommitProperties(max_commit_retries=0))
-    first = table.page(store, folder, version=opened.version(), after=None, limit=3, columns=("Id",))
+    lookup = Lookup(store, max_bytes=1 << 20)
+    first = lookup.page(folder, opened.version(), after=None, limit=3, columns=("Id",))
     assert first["Id"].to_list() == ["1", "2", "3"]
-    assert table.page(store, folder, version=opened.version(), after=(1, 3), limit=3, columns=("Id",))["Id"].to_list() == ["4", "5", "6"]
+    assert lookup.page(folder, opened.version(), after=(1, 3), limit=3, columns=("Id",))["Id"].to_list() == ["4", "5", "6"]
 
 
 def test_a_resource_without_a_table_has_no_state(store: ObjectStore) -> None:

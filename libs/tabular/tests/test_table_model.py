@@ -15,6 +15,7 @@ from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.exchange import BatchKind
 from dxmesh_tabular import table, table_files, table_upkeep
 from dxmesh_tabular.items import schema
+from dxmesh_tabular.lookup import Lookup
 from dxmesh_tabular.store import ObjectStore
 
 RESOURCE = UUID(int=11)
@@ -108,8 +109,11 @@ def test_a_table_is_what_its_batches_make_of_a_list_and_so_is_a_rebuilt_one(
 @given(
     batches=st.lists(st.tuples(st.sampled_from([BatchKind.APPEND, BatchKind.UPSERT]), st.lists(row, max_size=6)), min_size=1, max_size=6),
     limit=st.integers(1, 9),
+    kept_bytes=st.sampled_from([0, 200, 1 << 20]),
 )
-def test_pages_are_the_sorted_rows_cut_whatever_files_they_are_in(batches: list[tuple[BatchKind, list[Row]]], limit: int) -> None:
+def test_pages_are_the_sorted_rows_cut_whatever_files_they_are_in(
+    batches: list[tuple[BatchKind, list[Row]]], limit: int, kept_bytes: int
+) -> None:
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(table_files, "FILE_ROWS", 3)
         store = ObjectStore.open((Path(name) / "store").as_uri())
@@ -117,9 +121,10 @@ def test_pages_are_the_sorted_rows_cut_whatever_files_they_are_in(batches: list[
         for sequence, (kind, rows) in enumerate(batches, 1):
             state = table.fold(store, RESOURCE, ITEMS, KEY, [put(store, Path(name), sequence, kind, rows)])
         seen: list[tuple[Any, ...]] = []
+        lookup = Lookup(store, max_bytes=kept_bytes)
         while True:
             after = seen[-1][:2] if seen else None
-            page = table.page(store, folder, version=state.version, after=after, limit=limit, columns=("id", "part", "name", "amount"))
+            page = lookup.page(folder, state.version, after=after, limit=limit, columns=("id", "part", "name", "amount"))
             seen += page.rows()
             if page.height < limit:
                 break

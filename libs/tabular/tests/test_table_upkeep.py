@@ -15,6 +15,7 @@ from dxmesh_schemas.exchange import BatchKind
 from dxmesh_schemas.problem import Conflict, NotFound
 from dxmesh_tabular import table, table_files, table_upkeep
 from dxmesh_tabular.items import schema
+from dxmesh_tabular.lookup import Lookup
 from dxmesh_tabular.store import ObjectStore
 
 RESOURCE = UUID(int=12)
@@ -143,7 +144,7 @@ def test_a_version_is_readable_until_its_time_is_over_and_gone_then(one: Table) 
     with pytest.raises((NotFound, FileNotFoundError)):
         one.names(old.version)
     with pytest.raises((NotFound, FileNotFoundError)):
-        table.page(one.store, FOLDER, version=old.version, after=None, limit=1, columns=("name",))
+        Lookup(one.store, max_bytes=0).page(FOLDER, old.version, after=None, limit=1, columns=("name",))
     assert one.names() == ["new"]
 
 

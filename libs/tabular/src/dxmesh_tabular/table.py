@@ -1,6 +1,6 @@
-"""A resource's Delta Lake table: accepted batches folded in, each exactly once, and rows read back at any version in a fixed order."""
+"""A resource's Delta Lake table: accepted batches folded in, each exactly once, and rows read back at any version."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,8 +19,6 @@ from dxmesh_tabular import table_files as files
 from dxmesh_tabular.items import ROW, SEQUENCE, polars_type
 from dxmesh_tabular.store import ObjectStore
 
-_MOST_VERSIONS = 256
-_versions: dict[tuple[str, int], tuple[pl.Schema, list[files.DataFile]]] = {}
 _CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "50", "delta.enableExpiredLogCleanup": "false"}
 
 
@@ -104,54 +102,6 @@ def scan(store: ObjectStore, key: str, *, version: int | None = None) -> pl.Lazy
     `sequence_` and `row_` name a row; sort by both for a fixed order. Raises: NotFound (404) if there is no such table or version.
     """
     return pl.scan_delta(at_version(store, key, version))
-
-
-def page(
-    store: ObjectStore,
-    key: str,
-    *,
-    version: int,
-    after: tuple[int, int] | None,
-    limit: int,
-    columns: Sequence[str],
-    where: Callable[[pl.Schema], pl.Expr] | None = None,
-) -> pl.DataFrame:
-    """Return the next rows of a table's version in their fixed order: at most `limit` behind `after` = (sequence_, row_).
-
-    The frame has `sequence_`, `row_` and the named columns; columns the version lacks are null text. where: makes the mask of the rows
-    wanted from the version's columns. Files are read in the order of their rows until the page is full, so a page of a large table
-    costs no more than one of a small one. Raises: NotFound (404).
-    """
-    held, listed = _listed(store, key, version)
-    schema = pl.Schema({SEQUENCE: held[SEQUENCE], ROW: held[ROW], **{name: held.get(name, pl.String()) for name in columns}})
-    chosen = [pl.col(name) if name in held else pl.lit(None, pl.String).alias(name) for name in columns]
-    found = pl.DataFrame(schema=schema)
-    for file in listed:
-        if found.height == limit and file.first > found.select(SEQUENCE, ROW).row(-1):
-            break
-        if after is not None and file.last <= after:
-            continue
-        rows = files.read(store, key, file.path, held)
-        if after is not None:
-            sequence, row = after
-            rows = rows.filter((pl.col(SEQUENCE) > sequence) | ((pl.col(SEQUENCE) == sequence) & (pl.col(ROW) > row)))
-        if where is not None:
-            rows = rows.filter(where(held))
-        nearest = rows.select(SEQUENCE, ROW, *chosen).sort(SEQUENCE, ROW).head(limit).collect()
-        found = pl.concat([found, nearest]).sort(SEQUENCE, ROW).head(limit)
-    return found
-
-
-def _listed(store: ObjectStore, key: str, version: int) -> tuple[pl.Schema, list[files.DataFile]]:
-    """Return the columns and files of a version; a version never changes, so those asked for of late are kept in memory."""
-    place = (store.uri(key), version)
-    if (kept := _versions.get(place)) is None:
-        table = at_version(store, key, version)
-        kept = files.columns(table), files.list_files(table)
-        if len(_versions) >= _MOST_VERSIONS:
-            _versions.clear()
-        _versions[place] = kept
-    return kept
 
 
 def _pending(batches: Sequence[FoldInput], held: int) -> list[FoldInput]:

@@ -69,6 +69,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
     async def state(database: Database) -> AsyncIterator[dict[str, Any]]:
         key = signing.load_key(settings.signing.key_file)
         objects = ObjectStore.open(settings.object_store.url)
+        lookup = Lookup(objects, max_bytes=settings.apis.lookup_bytes)
         staging = Staging.open(settings.staging.folder)
         intake = Intake(
             database,
@@ -100,9 +101,10 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 ),
                 "upload_max_bytes": settings.limits.body_max_bytes,
                 "objects": objects,
+                "lookup": lookup,
                 "verifier": Verifier(
                     objects,
-                    Lookup(objects, max_bytes=settings.apis.lookup_bytes),
+                    lookup,
                     questions_max=settings.apis.questions_max,
                     count_floor=settings.apis.count_floor,
                     counts_per_day=settings.apis.counts_per_day,

@@ -18,6 +18,7 @@ from dxmesh_tabular.writing import write_csv, write_parquet
 NEXT_CURSOR = "Next-Cursor"
 ROW_COUNT = "Row-Count"
 _PIECE_ROWS = 10_000
+_SHORT_ROWS = 1_000
 
 
 class Format(StrEnum):
@@ -83,7 +84,10 @@ async def answer(
     if form is Format.NDJSON and frame.height > _PIECE_ROWS:
         pieces = (render(piece, form, None) for piece in frame.iter_slices(_PIECE_ROWS))
         return StreamingResponse(iterate_in_threadpool(pieces), media_type=MEDIA_TYPES[form], headers=headers)
-    content = await run_in_threadpool(render, frame, form, next_cursor)
+    if frame.height <= _SHORT_ROWS:  # made sooner than another thread has begun
+        content = render(frame, form, next_cursor)
+    else:
+        content = await run_in_threadpool(render, frame, form, next_cursor)
     return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
 
 

@@ -1,6 +1,7 @@
 """Shared APIs: who may call them, how often, what is counted, and what is told of it."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from dxmesh_runtime.settings import DatabaseSettings
 from dxmesh_schemas.catalog import SystemState
 from dxmesh_schemas.catalog_events import SystemChanged, SystemRegistered
 from dxmesh_schemas.exchange_usage import ApiUsed
+from dxmesh_schemas.problem import Problem
 from exchange_svc.api import commands, domain, store
 from exchange_svc.api.settings import ApiSettings
 from exchange_svc.api.worker import roll_up_due
@@ -121,16 +123,57 @@ async def test_refused_calls_are_counted_apart_with_their_grant(exchange: Any) -
     assert counts == {grant_id: (0, 1), other: (0, 1)}
 
 
-async def test_an_answer_stays_here_when_the_grant_ends_while_it_is_made(exchange: Any) -> None:
-    _, grant_id = await shared(exchange)
-    async with exchange.sessions() as tx:
-        by = SimpleNamespace(organization_id=exchange.requester.organization_id, subject="client")
-        begun = await commands.begin(tx, UUID(grant_id), domain.Api.PULL, system_id=None, by=by, now=utc_now())
-        await commands.admit(tx, begun, now=utc_now())
-    await exchange.expire(grant_id)
-    async with exchange.sessions.begin() as tx:
-        with pytest.raises(Exception, match="the grant was good until"):
-            await commands.count(tx, begun, refused=None, now=utc_now())
+@pytest.mark.parametrize(
+    ("change", "body", "refusal"),
+    [
+        ("expiry", None, "the grant was good until"),
+        ("suspension", {"reason": "misuse"}, "the grant is suspended: misuse"),
+        ("termination", {"reason": "over"}, "the grant was terminated: over"),
+        ("terms", {"reason": "less", "approved_by": "head", "terms": {"modes": ["topic"]}}, "not for pull"),
+        ("terms", {"reason": "less", "approved_by": "head", "items": ["code"]}, None),
+    ],
+)
+async def test_an_answer_stays_here_when_the_grant_changed_while_it_was_made(exchange: Any, change: str, body: Any, refusal: Any) -> None:
+    _, grant_id = await shared(exchange, modes=["pull", "topic"])
+    by = SimpleNamespace(organization_id=exchange.requester.organization_id, subject="client")
+    database = connect(DatabaseSettings(url=exchange.url))
+    async with database.autocommit.connect() as connection:
+        begun = await commands.begin(connection, UUID(grant_id), domain.Api.PULL, system_id=None, by=by, now=utc_now())
+        await commands.admit(connection, begun, now=utc_now())
+        if change == "expiry":
+            await exchange.expire(grant_id)
+        else:
+            url = f"/v1/grants/{grant_id}/{change}"
+            changed = await exchange.client.post(url, json=body, headers=exchange.steward(exchange.provider))
+            assert changed.status_code == 201, changed.text
+        with pytest.raises(Problem, match=refusal) if refusal else nullcontext():
+            await commands.count(connection, begun, refused=None, now=utc_now())
+    await database.close()
+    assert [row["call_count"] for row in await usage(exchange)] == ([] if refusal else [1])
+
+
+async def test_what_changes_is_seen_by_the_next_call(exchange: Any) -> None:
+    resource, grant_id = await shared(exchange)
+    whole = (await call(exchange, grant_id)).json()["items"]
+    body = {"reason": "less", "approved_by": "head", "items": ["code", "people"], "terms": {"where": []}}
+    where = [{"item": "people", "op": "ge", "value": 60000}]
+    steward = exchange.steward(exchange.provider)
+    for change, seen in (
+        ({"items": ["code", "people"]}, [{"code": row["code"], "people": row["people"]} for row in whole]),
+        ({"items": ["code", "people"], "terms": {"where": where}}, [{"code": "330602001", "people": 81234}]),
+    ):
+        answer = await exchange.client.post(f"/v1/grants/{grant_id}/terms", json=body | change, headers=steward)
+        assert answer.status_code == 201, answer.text
+        assert (await call(exchange, grant_id)).json()["items"] == seen
+    await exchange.publish(resource_id=resource.resource_id, version=2, items=resource.items[:1])
+    assert (await call(exchange, grant_id)).json()["items"] == []
+    await exchange.publish(resource_id=resource.resource_id, version=3, items=resource.items[:3])
+    await exchange.accepted(resource.resource_id, b"code,name,people\n9,x,70000\n", params={"kind": "upsert"})
+    await exchange.fold()
+    assert [row["code"] for row in (await call(exchange, grant_id)).json()["items"]] == ["330602001", "9"]
+    for way in ("suspension", "resumption"):
+        await exchange.client.post(f"/v1/grants/{grant_id}/{way}", json={"reason": "x"}, headers=steward)
+        assert (await call(exchange, grant_id)).status_code == (403 if way == "suspension" else 200)
 
 
 async def test_a_grant_for_systems_is_for_these_only(exchange: Any) -> None:

@@ -107,16 +107,19 @@ def forget(folder: Path) -> None:
 
 async def test_a_version_that_is_kept_no_longer_is_gone(exchange: Any) -> None:
     resource = await exchange.publish()
-    await exchange.accepted(resource.resource_id, rows(range(10)))
-    await exchange.fold()
+    for numbers in (range(10), range(10, 20)):
+        await exchange.accepted(resource.resource_id, rows(numbers))
+        await exchange.fold()
     grant_id = (await exchange.granted(resource))["grant_id"]
     cursor = (await read(exchange, grant_id, limit=4)).json()["next_cursor"]
     folder = Path(exchange.objects.uri(f"tables/{resource.resource_id}"))
     forget(folder)
-    answer = await read(exchange, grant_id, cursor=cursor)
+    held = (await read(exchange, grant_id, cursor=cursor, limit=5)).json()  # of the file in memory
+    assert [row["code"] for row in held["items"]] == ["4", "5", "6", "7", "8"]
+    answer = await read(exchange, grant_id, cursor=held["next_cursor"])
     assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (410, "table-version-gone")
     shutil.rmtree(folder)
-    assert (await read(exchange, grant_id, cursor=cursor)).status_code == 410
+    assert (await read(exchange, grant_id, cursor=held["next_cursor"])).status_code == 410
 
 
 async def test_before_anything_was_folded_there_are_no_rows(exchange: Any) -> None:

@@ -5,16 +5,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_schemas.exchange_usage import ApiUsed
-from exchange_svc.api import domain, store
+from exchange_svc.api import domain, standing, store
+from exchange_svc.api.standing import Standing
 from exchange_svc.grant import domain as grants
-from exchange_svc.grant import store as grant_store
 from exchange_svc.grant.errors import GrantNotFound
-from exchange_svc.grant.store import Grant, View
+from exchange_svc.grant.pull import Readable
+from exchange_svc.grant.store import Grant
 
 _HOUR = timedelta(hours=1)
 _MOST_CALLS = 50_000
@@ -23,10 +24,9 @@ _MOST_HOURS = 1_000
 
 @dataclass
 class Call:
-    """A call of a grant's holder, as it is counted."""
+    """A call of a grant's holder, as it is counted; what it stands on is as it was when that was looked at last."""
 
-    grant: Grant
-    view: View
+    standing: Standing
     api: domain.Api
     system_id: UUID | None
     subject: str
@@ -34,26 +34,38 @@ class Call:
     row_count: int = 0
     question_count: int = 0
 
+    @property
+    def grant(self) -> Grant:
+        """Return the grant it is made by."""
+        return self.standing.grant
 
-async def begin(tx: AsyncSession, grant_id: UUID, api: domain.Api, *, system_id: UUID | None, by: Principal, now: datetime) -> Call:
+    @property
+    def readable(self) -> Readable:
+        """Return what it may read."""
+        return self.standing.readable
+
+
+async def begin(
+    connection: AsyncConnection, grant_id: UUID, api: domain.Api, *, system_id: UUID | None, by: Principal, now: datetime
+) -> Call:
     """Return the call of a grant's holder, not yet let in. Raises: GrantNotFound (404) for anyone else."""
-    grant, view = await grant_store.get(tx, grant_id)
-    if by.organization_id != grant.requester_id:
+    found = await standing.find(connection, grant_id, system_id=system_id)
+    if found is None or by.organization_id != found.grant.requester_id:
         raise GrantNotFound(f"grant {grant_id} does not exist, or you may not read by it")
-    return Call(grant, view, api, system_id, by.subject, now)
+    return Call(found, api, system_id, by.subject, now)
 
 
-async def admit(tx: AsyncSession, call: Call, *, now: datetime) -> None:
+async def admit(connection: AsyncConnection, call: Call, *, now: datetime) -> None:
     """Let a call in that the grant's state, terms and rate allow.
 
     Raises: GrantOver, GrantIsSuspended, ModeNotGranted, SystemNotAdmitted (403), RateExceeded (429).
     """
     terms = call.grant.read_terms
     check(call, now=now)
-    is_own = call.system_id is not None and await store.is_system_of(tx, call.system_id, call.grant.requester_id)
+    is_own = call.standing.system_of == call.grant.requester_id
     domain.check_system(call.system_id, is_own=is_own, admitted=terms.systems)
     limit = terms.calls_per_minute
-    if limit is not None and not await store.take(tx, call.grant.grant_id, minute=domain.minute_of(now), limit=limit):
+    if limit is not None and not await store.take(connection, call.grant.grant_id, minute=domain.minute_of(now), limit=limit):
         raise domain.rate_exceeded(limit, now)
 
 
@@ -69,31 +81,32 @@ def check(call: Call, *, now: datetime) -> None:
     grants.check_mode(call.api.mode, grant.read_terms)
 
 
-async def count(tx: AsyncSession, call: Call, *, refused: str | None, now: datetime) -> None:
+async def count(connection: AsyncConnection, call: Call, *, refused: str | None, now: datetime) -> None:
     """Count a call before its answer leaves; an answer is let out only if the grant still allows it.
+
+    The call is entered if the grant's row is the one it was let in by: from the moment it was suspended or ended, none is.
 
     Raises: GrantOver, GrantIsSuspended, ModeNotGranted (403) when that ended meanwhile.
     Source: 政务数据共享条例 Art. 29 (use is recorded).
     """
-    if refused is None:
-        call.grant, _ = await grant_store.get(tx, call.grant.grant_id)
+    entry = {
+        "api": call.api,
+        "system_id": call.system_id,
+        "subject": call.subject,
+        "refused": refused,
+        "row_count": call.row_count if refused is None else 0,
+        "question_count": call.question_count if refused is None else 0,
+        "called_at": call.called_at,
+    }
+    if refused is not None:
+        await store.enter(connection, call.grant.grant_id, entry, mark=None)
+        return
+    check(call, now=now)
+    while not await store.enter(connection, call.grant.grant_id, entry, mark=call.standing.mark):
+        found = await standing.find(connection, call.grant.grant_id, system_id=call.system_id)
+        assert found is not None, "grants are kept"
+        call.standing = found
         check(call, now=now)
-    grant = call.grant
-    tx.add(
-        store.ApiCall(
-            grant_id=grant.grant_id,
-            api=call.api,
-            resource_id=grant.resource_id,
-            provider_id=grant.provider_id,
-            requester_id=grant.requester_id,
-            system_id=call.system_id,
-            subject=call.subject,
-            refused=refused,
-            row_count=call.row_count if refused is None else 0,
-            question_count=call.question_count if refused is None else 0,
-            called_at=call.called_at,
-        )
-    )
 
 
 async def roll_up(tx: AsyncSession) -> bool:

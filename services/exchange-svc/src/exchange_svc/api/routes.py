@@ -223,11 +223,11 @@ async def verify(grant_id: UUID, body: QuestionsIn, request: Request, who: Who, 
     """Answer questions about persons, firms or things with yes or no; each names one by the business key or an identifier."""
     verifier: Verifier = request.state.verifier
     asked = [question.conditions for question in body.questions]
-    async with calling(request.state.sessions, grant_id, domain.Api.VERIFY, system_id=system_id, by=who) as admitted:
-        verifier.check(admitted.readable, asked, about_one=True)
-        answers = await verifier.answer(admitted.readable, asked)
-        admitted.call.question_count = len(asked)
-    return AnswersOut(answers=answers, sequence=admitted.readable.sequence)
+    async with calling(request.state.database, grant_id, domain.Api.VERIFY, system_id=system_id, by=who) as call:
+        verifier.check(call.readable, asked, about_one=True)
+        answers = await verifier.answer(call.readable, asked)
+        call.question_count = len(asked)
+    return AnswersOut(answers=answers, sequence=call.readable.sequence)
 
 
 @router.post("/grants/{grant_id}/count", responses=problems(*CALL_PROBLEMS, QuestionInvalid, CountsUsedUp, TableVersionGone))
@@ -235,13 +235,13 @@ async def count(grant_id: UUID, body: QuestionsIn, request: Request, who: Who, s
     """Count rows; a group that is too small, or leaves out too few, or differs by too few from another count, is not told."""
     verifier: Verifier = request.state.verifier
     asked = [question.conditions for question in body.questions]
-    async with calling(request.state.sessions, grant_id, domain.Api.VERIFY, system_id=system_id, by=who) as admitted:
-        verifier.check(admitted.readable, asked, about_one=False)
-        total, counts = await verifier.counts(admitted.readable, asked)
+    async with calling(request.state.database, grant_id, domain.Api.VERIFY, system_id=system_id, by=who) as call:
+        verifier.check(call.readable, asked, about_one=False)
+        total, counts = await verifier.counts(call.readable, asked)
         async with request.state.sessions.begin() as tx:
             now = utc_now()
             judged = await verifying.judged(tx, verifier, grant_id, asked, total, counts, today=day_of(now), now=now)
-        admitted.call.question_count = len(asked)
+        call.question_count = len(asked)
     told = [CountOut(count=None if one.withheld else one.count, withheld=one.withheld) for one in judged]
     return CountsOut(counts=told, floor=verifier.count_floor)
 
@@ -270,16 +270,16 @@ async def list_rows(
     """
     form = formats.choose(format, accept, tuple(formats.Format))
     state = request.state
-    async with calling(state.sessions, grant_id, domain.Api.PULL, system_id=system_id, by=who) as admitted:
-        readable = admitted.readable
+    async with calling(state.database, grant_id, domain.Api.PULL, system_id=system_id, by=who) as call:
+        readable = call.readable
         etag = pull.etag(readable, cursor, limit, form)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
         if cursor is None and (going_on := changes.cursor_of_table(state.cursor_key, readable)) is not None:
             headers["Changes-Cursor"] = going_on
         if is_known(if_none_match, etag):
             return Response(status_code=304, headers=headers)
-        frame, following = await pull.page(state.objects, state.cursor_key, state.token_keys, readable, limit=limit, cursor=cursor)
-        admitted.call.row_count = frame.height
+        frame, following = await pull.page(state.lookup, state.cursor_key, state.token_keys, readable, limit=limit, cursor=cursor)
+        call.row_count = frame.height
     return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}", more=headers)
 
 
@@ -303,9 +303,9 @@ async def list_changes(
     was no more.
     """
     state = request.state
-    async with calling(state.sessions, grant_id, domain.Api.PULL, system_id=system_id, by=who) as admitted:
+    async with calling(state.database, grant_id, domain.Api.PULL, system_id=system_id, by=who) as call:
         found, following, is_end = await changes.page(
-            state.sessions, state.settings.kafka, state.cursor_key, admitted.readable, cursor=cursor, limit=limit
+            state.sessions, state.settings.kafka, state.cursor_key, call.readable, cursor=cursor, limit=limit
         )
-        admitted.call.row_count = len(found)
+        call.row_count = len(found)
     return ChangesOut(items=[ChangeOut(**one) for one in found], next_cursor=following, is_end=is_end)

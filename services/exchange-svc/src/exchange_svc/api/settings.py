@@ -16,4 +16,6 @@ class ApiSettings(Group):
     questions_max: int = Field(default=100, ge=1, le=1000, description="questions of one call to verify")
     count_floor: int = Field(default=10, ge=2, description="groups with fewer rows are not counted out, nor what comes as near to another")
     counts_per_day: int = Field(default=100, ge=1, le=10_000, description="different counts that a grant may ask for in a day")
-    lookup_bytes: int = Field(default=256 * 1024**2, ge=0, description="memory of a process for sorted copies of what is asked about")
+    lookup_bytes: int = Field(
+        default=256 * 1024**2, ge=0, description="memory of a process for sorted copies of tables' files that are read"
+    )

@@ -1,17 +1,16 @@
 """The api_call, api_hour and api_rate tables: each call, what became of it by the hour, and the calls of a minute."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Identity, Index, delete, func, select, text
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from exchange_svc.api.questions import Counted, Withheld
-from exchange_svc.catalog.store import System
 from exchange_svc.rows import Base
 
 
@@ -81,6 +80,14 @@ class ApiCount(Base):
     withheld: Mapped[str | None]
 
 
+_ENTER = text("""
+    INSERT INTO api_call (grant_id, api, resource_id, provider_id, requester_id, system_id, subject, refused,
+                          row_count, question_count, called_at)
+    SELECT grant_id, :api, resource_id, provider_id, requester_id, CAST(:system_id AS uuid), :subject, CAST(:refused AS text),
+           :row_count, :question_count, :called_at
+    FROM "grant" WHERE grant_id = :grant_id AND (CAST(:mark AS text) IS NULL OR xmin::text = :mark)
+    RETURNING call_id
+""")
 _TAKE = text("""
     INSERT INTO api_rate AS held (grant_id, minute, used) VALUES (:grant_id, :minute, 1)
     ON CONFLICT (grant_id) DO UPDATE
@@ -133,15 +140,14 @@ COUNT_LOCK = 0x64786163
 """The advisory lock, together with a grant, of who asks for counts."""
 
 
-async def take(tx: AsyncSession, grant_id: UUID, *, minute: datetime, limit: int) -> bool:
+async def enter(connection: AsyncConnection, grant_id: UUID, entry: Mapping[str, Any], *, mark: str | None) -> bool:
+    """Enter a call by a grant; with a mark, only if the grant's row still has it. Return whether it was entered."""
+    return (await connection.execute(_ENTER, {**entry, "grant_id": grant_id, "mark": mark})).first() is not None
+
+
+async def take(tx: AsyncConnection | AsyncSession, grant_id: UUID, *, minute: datetime, limit: int) -> bool:
     """Use one call of a minute; return whether there was one left. A process whose clock is behind uses those of the minute begun."""
     return (await tx.execute(_TAKE, {"grant_id": grant_id, "minute": minute, "most": limit})).first() is not None
-
-
-async def is_system_of(tx: AsyncSession, system_id: UUID, organization_id: UUID) -> bool:
-    """Say whether a system in service is an organization's."""
-    found = await tx.get(System, system_id)
-    return found is not None and found.organization_id == organization_id and not found.is_retired
 
 
 async def roll_up(tx: AsyncSession, *, most: int) -> int:

@@ -1,6 +1,7 @@
 """Row filters as expressions over columns: a row of which a condition cannot be told does not leave."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, DecimalException
 
@@ -18,6 +19,17 @@ def passes(where: Sequence[Condition], schema: pl.Schema) -> pl.Expr:
     schema: the columns, each item of a condition among them. Raises: ValueError for a value that is not one of its column's type.
     """
     return pl.all_horizontal(pl.lit(value=True), *(_holds(one, schema[one.item]).fill_null(value=False) for one in where))
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A row filter as what makes the mask for a table's columns; equal filters are equal."""
+
+    where: tuple[Condition, ...]
+
+    def __call__(self, held: pl.Schema) -> pl.Expr:
+        """Return the mask. Raises: KeyError for an item that is no column, ValueError for a value that is not one of its column's type."""
+        return passes(self.where, held)
 
 
 def _holds(condition: Condition, kind: pl.DataType) -> pl.Expr:

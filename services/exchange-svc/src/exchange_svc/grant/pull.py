@@ -3,22 +3,20 @@
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_schemas.catalog import DataItem
+from dxmesh_schemas.catalog import DataItem, ResourceSnapshot
 from dxmesh_schemas.exchange import ViewSnapshot
 from dxmesh_schemas.problem import NotFound
-from dxmesh_tabular import table
 from dxmesh_tabular.items import ROW, SEQUENCE
-from dxmesh_tabular.store import ObjectStore
+from dxmesh_tabular.lookup import Lookup
 from exchange_svc import sealed_cursor
 from exchange_svc.catalog import store as catalog
-from exchange_svc.enforcement.filters import passes
+from exchange_svc.enforcement.filters import Passing
 from exchange_svc.enforcement.rows import TokenKeys, mask
 from exchange_svc.grant import domain, store
 from exchange_svc.grant.errors import TableBehind, TableVersionGone
@@ -49,13 +47,18 @@ class Readable:
 
 async def open_view(tx: AsyncSession, grant: store.Grant, view: store.View) -> Readable:
     """Say what is read by a grant now; whether it may be is for the caller to check."""
-    resource = (await catalog.get_resource(tx, grant.resource_id)).read()
+    readable = without_table(grant, view, (await catalog.get_resource(tx, grant.resource_id)).read())
+    newest = await tables.find(tx, grant.resource_id)
+    if readable.view is None or newest is None or newest.sequence == 0:
+        return readable
+    return replace(readable, table_key=newest.table_key, version=newest.version, sequence=newest.sequence)
+
+
+def without_table(grant: store.Grant, view: store.View, resource: ResourceSnapshot) -> Readable:
+    """Say what is read by a grant under a version of its resource, as if nothing was folded yet."""
     told = domain.snapshot(view.open_view, resource)
     granted = tuple(item for code in domain.leaving_items(view.items, resource) if (item := resource.item(code)) is not None)
-    newest = await tables.find(tx, grant.resource_id)
-    if told is None or newest is None or newest.sequence == 0:
-        return Readable(grant.grant_id, granted, resource.key, told, None, 0)
-    return Readable(grant.grant_id, granted, resource.key, told, newest.table_key, newest.version, newest.sequence)
+    return Readable(grant.grant_id, granted, resource.key, told, None, 0)
 
 
 def etag(readable: Readable, *asked: object) -> str:
@@ -65,16 +68,8 @@ def etag(readable: Readable, *asked: object) -> str:
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-def _passes(view: ViewSnapshot, held: pl.Schema) -> pl.Expr:
-    """Return the mask of the rows that leave. Raises: TableBehind (503) when the version's columns are not those of the filter."""
-    try:
-        return passes(view.where, held)
-    except (KeyError, ValueError) as behind:
-        raise TableBehind("the table is not yet in the form of the version in force; try again in a few seconds") from behind
-
-
 async def page(
-    objects: ObjectStore, key: bytes, tokens: TokenKeys, readable: Readable, *, limit: int, cursor: str | None
+    lookup: Lookup, key: bytes, tokens: TokenKeys, readable: Readable, *, limit: int, cursor: str | None
 ) -> tuple[pl.DataFrame, str | None]:
     """Return the rows behind a cursor, at most `limit`, and the next cursor; pages of one reading are of one table version.
 
@@ -86,25 +81,30 @@ async def page(
     if cursor is not None:
         version, *place = sealed_cursor.unseal(key, scope, cursor)
         after = (place[0], place[1])
-    view = readable.view
-    if readable.table_key is None or view is None:
-        return pl.DataFrame(schema=dict.fromkeys(readable.items, pl.String)), None
+    view, folder, items = readable.view, readable.table_key, readable.items
+    if folder is None or view is None:
+        return pl.DataFrame(schema=dict.fromkeys(items, pl.String)), None
+    where = Passing(view.where) if view.where else None
+
+    def read() -> tuple[pl.DataFrame, str | None]:
+        if where is not None:
+            _check_form(where, lookup.schema(folder, version))
+        frame = lookup.page(folder, version, after=after, limit=limit + 1, columns=items, where=where)
+        following = None
+        if frame.height > limit:
+            frame = frame.head(limit)
+            following = sealed_cursor.seal(key, scope, version, frame[SEQUENCE][-1], frame[ROW][-1])
+        return mask(frame.select(items), view, tokens), following
+
     try:
-        frame = await asyncio.to_thread(
-            table.page,
-            objects,
-            readable.table_key,
-            version=version,
-            after=after,
-            limit=limit + 1,
-            columns=readable.items,
-            where=partial(_passes, view) if view.where else None,
-        )
+        return await asyncio.to_thread(read)
     except (NotFound, FileNotFoundError) as gone:
         raise TableVersionGone(f"version {version} of the table is kept no longer; begin again without a cursor", version=version) from gone
-    following = None
-    if frame.height > limit:
-        frame = frame.head(limit)
-        following = sealed_cursor.seal(key, scope, version, frame[SEQUENCE][-1], frame[ROW][-1])
-    shown = await asyncio.to_thread(mask, frame.select(readable.items), view, tokens)
-    return shown, following
+
+
+def _check_form(where: Passing, held: pl.Schema) -> None:
+    """Let rows be filtered whose columns are those of the filter. Raises: TableBehind (503)."""
+    try:
+        where(held)
+    except (KeyError, ValueError) as behind:
+        raise TableBehind("the table is not yet in the form of the version in force; try again in a few seconds") from behind

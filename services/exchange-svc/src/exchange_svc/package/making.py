@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,11 +10,11 @@ import orjson
 import polars as pl
 
 from dxmesh_schemas.exchange import ObjectRef
-from dxmesh_tabular import table
 from dxmesh_tabular.items import ROW, SEQUENCE, polars_type
+from dxmesh_tabular.lookup import Lookup
 from dxmesh_tabular.store import ObjectStore, sha256_of
 from dxmesh_tabular.writing import write_csv, write_parquet
-from exchange_svc.enforcement.filters import passes
+from exchange_svc.enforcement.filters import Passing
 from exchange_svc.enforcement.rows import TokenKeys, mask
 from exchange_svc.grant.pull import Readable
 
@@ -58,17 +57,11 @@ def make(
 
 def _frames(objects: ObjectStore, readable: Readable, schema: pl.Schema, tokens: TokenKeys) -> Iterator[pl.DataFrame]:
     """Yield the rows in their fixed order, filtered and masked; one empty frame at least."""
+    lookup = Lookup(objects, max_bytes=0)
     view, after, any_yet = readable.view, None, False
     while readable.table_key is not None and view is not None:
-        frame = table.page(
-            objects,
-            readable.table_key,
-            version=readable.version,
-            after=after,
-            limit=PAGE_ROWS,
-            columns=readable.items,
-            where=partial(passes, view.where) if view.where else None,
-        )
+        where = Passing(view.where) if view.where else None
+        frame = lookup.page(readable.table_key, readable.version, after=after, limit=PAGE_ROWS, columns=readable.items, where=where)
         if frame.height or not any_yet:
             yield mask(frame.select(pl.col(name).cast(kind) for name, kind in schema.items()), view, tokens)
             any_yet = True

@@ -40,11 +40,11 @@ async def ask(
     """
     form = formats.choose(None, accept, _FORMATS)
     state = request.state
-    async with calling(state.sessions, grant_id, Api.PULL, system_id=system_id, by=who) as admitted:
-        readable = admitted.readable
+    async with calling(state.database, grant_id, Api.PULL, system_id=system_id, by=who) as call:
+        readable = call.readable
         async with state.sessions() as tx:
-            mount = await catalog.find_mount(tx, admitted.call.grant.resource_id)
-            resource = (await catalog.get_resource(tx, admitted.call.grant.resource_id)).read()
+            mount = await catalog.find_mount(tx, call.grant.resource_id)
+            resource = (await catalog.get_resource(tx, call.grant.resource_id)).read()
         if mount is None or mount.kind != "proxy" or mount.address is None or mount.confirmed_at is None:
             raise NotProxied(
                 f"{resource.name} has no interface at {resource.provider.name} that the data authority has confirmed; "
@@ -59,5 +59,5 @@ async def ask(
         frame = (
             enforce(frame, view, state.token_keys).select(readable.items) if view and frame.height else frame.head(0).select(readable.items)
         )
-        admitted.call.row_count = frame.height
+        call.row_count = frame.height
     return await formats.answer(frame, form, next_cursor=None, name=f"grant-{grant_id}")

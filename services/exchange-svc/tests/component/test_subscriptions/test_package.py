@@ -161,14 +161,14 @@ async def test_a_large_table_is_written_page_by_page(node: Any, workshop: Worksh
     await exchange.fold()
     _, made = await filed(node, resource)
     pages = []
-    read = making.table.page
+    read = making.Lookup.page
 
     def noted(*given: Any, **options: Any) -> pl.DataFrame:
         pages.append(read(*given, **options))
         return pages[-1]
 
     monkeypatch.setattr(making, "PAGE_ROWS", 300)
-    monkeypatch.setattr(making.table, "page", noted)
+    monkeypatch.setattr(making.Lookup, "page", noted)
     package = await packed(node, workshop, made)
     assert [page.height for page in pages] == [300, 300, 300, 100]
     with zipfile.ZipFile(io.BytesIO((await node.get(package["link"])).content)) as archive:
