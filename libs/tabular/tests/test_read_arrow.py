@@ -3,15 +3,20 @@
 import io
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 
 from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.problem import Invalid, Problem, TooLarge, Unreadable
 from dxmesh_tabular import read_arrow
 from dxmesh_tabular.media import MediaType
+from dxmesh_tabular.reading import read
 
 EIGHT = datetime(2020, 1, 2, 8, tzinfo=UTC)
 KINDS = [MediaType.PARQUET, MediaType.ARROW_STREAM, MediaType.ARROW_FILE]
@@ -152,3 +157,81 @@ def test_a_row_group_that_inflates_too_far_is_too_large(reader: Any, monkeypatch
     monkeypatch.setattr(read_arrow, "MAX_GROUP_BYTES", 1000)
     with pytest.raises(TooLarge):
         reader(body, [item("C")], MediaType.PARQUET)
+
+
+def written(table: pa.Table, media: MediaType, **options: Any) -> bytes:
+    out = io.BytesIO()
+    if media is MediaType.PARQUET:
+        pyarrow.parquet.write_table(table, out, **options)
+        return out.getvalue()
+    opened = pyarrow.ipc.new_stream if media is MediaType.ARROW_STREAM else pyarrow.ipc.new_file
+    with opened(out, table.schema, options=pyarrow.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
+def shared(text: str, rows: int) -> pa.Table:
+    """Rows that all name one text, which lies in the file once."""
+    return pa.table({"v": pa.DictionaryArray.from_arrays(pa.array([0, None] * (rows // 2), pa.int32()), pa.array([text]))})
+
+
+@pytest.mark.parametrize("media", KINDS)
+def test_a_text_that_many_rows_share_is_made_a_few_rows_at_a_time(tmp_path: Path, media: MediaType) -> None:
+    path = tmp_path / "sent"
+    path.write_bytes(written(shared("x" * (4 << 20), 64), media, compression="zstd"))
+    assert path.stat().st_size < 100_000
+    chunks = list(read(path, media, [item("C")]))
+    assert max(chunk.rows.estimated_size() for chunk in chunks) < 80 << 20
+    assert [row for chunk in chunks for row in chunk.rows["row_"]] == list(range(1, 65))
+    assert sum(chunk.rows["v"].null_count() for chunk in chunks) == 32
+
+
+@pytest.mark.parametrize("media", KINDS)
+def test_texts_that_come_to_too_much_together_are_too_large(reader: Any, media: MediaType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_arrow, "MAX_TEXT_BYTES", 1 << 20)
+    with pytest.raises(TooLarge, match="share"):
+        reader(written(shared("x" * 10_000, 1_000), media), [item("C")], media)
+
+
+def test_texts_that_repeat_the_beginning_of_the_one_before_are_read_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_arrow, "MAX_GROUP_BYTES", 1 << 20)
+    path = tmp_path / "sent"
+    table = pa.table({"v": ["x" * 100_000] * 100})
+    path.write_bytes(written(table, MediaType.PARQUET, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY"))
+    chunks = list(read(path, MediaType.PARQUET, [item("C")]))
+    assert sum(chunk.rows.height for chunk in chunks) == 100
+    assert max(chunk.rows.height for chunk in chunks) <= 10
+
+
+@pytest.mark.parametrize("media", [MediaType.ARROW_STREAM, MediaType.ARROW_FILE])
+def test_a_record_batch_that_inflates_too_far_is_too_large_before_it_is_inflated(
+    reader: Any, media: MediaType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_arrow, "MAX_GROUP_BYTES", 1 << 20)
+    body = written(pa.table({"v": pa.array([0] * 200_000, pa.int64())}), media, compression="zstd")
+    assert len(body) < 1 << 14
+    with pytest.raises(TooLarge, match="inflates to 1600"):
+        reader(body, [item("I")], media)
+
+
+@pytest.mark.parametrize("media", [MediaType.ARROW_STREAM, MediaType.ARROW_FILE])
+def test_rows_of_nothing_are_counted_before_they_are_read(reader: Any, media: MediaType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_arrow, "MAX_ROWS", 100)
+    with pytest.raises(TooLarge):
+        reader(written(pa.table({"v": pa.nulls(101)}), media), [item("C")], media)
+
+
+@pytest.mark.parametrize("media", [MediaType.ARROW_STREAM, MediaType.ARROW_FILE])
+def test_a_batch_that_points_beside_itself_is_unreadable(reader: Any, media: MediaType) -> None:
+    body = written(pa.table({"v": ["abcde", "fg"]}), media)
+    ends = (0).to_bytes(4, "little") + (5).to_bytes(4, "little") + (7).to_bytes(4, "little")
+    assert body.count(ends) == 1
+    with pytest.raises(Unreadable):
+        reader(body.replace(ends, ends[:8] + (1 << 30).to_bytes(4, "little")), [item("C")], media)
+
+
+@pytest.mark.parametrize("media", [MediaType.ARROW_STREAM, MediaType.ARROW_FILE])
+def test_a_column_of_a_type_that_polars_has_not_is_invalid(reader: Any, media: MediaType) -> None:
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([3], pa.int32()), pa.array(["x"]))
+    with pytest.raises(Invalid):
+        reader(written(pa.table({"v": runs}), media), [item("C")], media)
