@@ -105,6 +105,11 @@ class ViewSnapshot(Snapshot):
     where: Conditions = Field(default=(), description="only rows for which all of these hold leave")
     masks: Masks = Field(default=(), description="what is shown in place of an item's value")
     scope: UUID | None = Field(default=None, description="whose pseudonyms they are: the grant's")
+    former_where: Conditions | None = Field(
+        default=None,
+        description="of an earlier batch, where changed terms take rows back: the filter until then. Rows that met it and do not meet"
+        " `where` leave as deletions",
+    )
 
 
 class DispatchOrdered(Event):

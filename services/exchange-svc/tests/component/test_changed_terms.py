@@ -79,14 +79,31 @@ async def test_a_change_joins_the_equal_view_and_leaves_other_readers_theirs(exc
     resource = await exchange.publish()
     await exchange.accepted(resource.resource_id)
     mine, other = await exchange.granted(resource), await exchange.granted(resource, by=exchange.stranger)
-    narrow = await exchange.granted(resource, by=exchange.stranger, terms={"where": [ONE]})
+    short = await exchange.granted(resource, by=exchange.stranger, items=["code", "name"])
     before = len(await said(exchange, DispatchOrdered))
-    moved = (await change(exchange, mine["grant_id"], terms={"where": [ONE]})).json()
-    assert (moved["view_id"], moved["topic"]) == (narrow["view_id"], narrow["topic"])
-    assert await open_views(exchange, resource) == {narrow["view_id"], other["view_id"]}
+    moved = (await change(exchange, mine["grant_id"], items=["code", "name"])).json()
+    assert (moved["view_id"], moved["topic"]) == (short["view_id"], short["topic"])
+    assert await open_views(exchange, resource) == {short["view_id"], other["view_id"]}
     assert len(await said(exchange, DispatchOrdered)) == before
     back = (await change(exchange, mine["grant_id"])).json()
     assert (back["view_id"], back["terms"]["where"]) == (other["view_id"], [])
+
+
+async def test_rows_are_taken_back_on_a_topic_that_nobody_else_reads(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id)
+    mine, narrow = await exchange.granted(resource), await exchange.granted(resource, by=exchange.stranger, terms={"where": [ONE]})
+    moved = (await change(exchange, mine["grant_id"], terms={"where": [ONE]})).json()
+    assert moved["view_id"] not in (mine["view_id"], narrow["view_id"]), "others would be told of keys that they never had"
+    [order] = [one for one in await said(exchange, DispatchOrdered) if str(one.views[0].view_id) == moved["view_id"]]
+    assert order.views[0].former_where == ()
+    await exchange.accepted(resource.resource_id, b"code,name\n4,d\n")
+    last = (await said(exchange, DispatchOrdered))[-1]
+    assert [view.former_where for view in last.views] == [None, None], "only what was there before is taken back"
+    wider = (await change(exchange, mine["grant_id"])).json()
+    assert wider["terms"]["where"] == []
+    [order] = [one for one in await said(exchange, DispatchOrdered) if str(one.views[0].view_id) == wider["view_id"]][:1]
+    assert order.views[0].former_where is None, "what was taken back comes again"
 
 
 async def test_terms_that_let_out_the_same_rows_keep_the_view(exchange: Any) -> None:
@@ -102,7 +119,9 @@ async def test_no_earlier_batch_comes_again_where_none_is_asked_for(exchange: An
     resource = await exchange.publish()
     await exchange.accepted(resource.resource_id)
     grant = await exchange.granted(resource)
-    await change(exchange, grant["grant_id"], terms={"where": [ONE]}, backfill={"since": "none"})
+    refused = await change(exchange, grant["grant_id"], terms={"where": [ONE]}, backfill={"since": "none"})
+    assert pointers(refused) == ["/backfill"], "what is taken back could not be told"
+    assert (await change(exchange, grant["grant_id"], items=["code"], backfill={"since": "none"})).status_code == 201
     assert len(await said(exchange, DispatchOrdered)) == 1
 
 

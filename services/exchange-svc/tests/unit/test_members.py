@@ -239,6 +239,36 @@ def test_a_reader_ends_with_the_passing_rows_of_the_table_and_saw_no_other_key(
     assert {key for key, _, _ in seen.records} <= passed
 
 
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    batches=st.lists(BATCH, min_size=1, max_size=6),
+    former_where=st.sampled_from([(), (Prefix(item="code", op="prefix", values=("3300", "3301", "3302")),)]),
+    read=st.integers(0, 40),
+    chunk=st.sampled_from([2, 24_576]),
+)
+def test_a_reader_of_wider_terms_who_goes_on_by_the_new_topic_ends_with_what_passes(
+    tmp_path_factory: pytest.TempPathFactory, batches: list, former_where: tuple, read: int, chunk: int
+) -> None:
+    former, now = (topic(tmp_path_factory.mktemp("members")) for _ in range(2))
+    former.view = former.view.model_copy(update={"where": former_where})
+    now.view = now.view.model_copy(update={"former_where": former_where})
+    table: dict[str, int | None] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outflow, "CHUNK_ROWS", chunk)
+        for kind, rows in batches:
+            batch = (kind, _possible(kind, rows, table))
+            table = table_after(table, [batch])
+            former.deliver(batch)
+            now.deliver(batch)
+    had = {key: value for key, value, _ in former.records[:read]}
+    had |= {key: value for key, value, _ in now.records}
+    told = {key: json.loads(value) for key, value in had.items() if value is not None}
+    assert told == shown(now.view, list(table.items()))
+    entitled = {code for kind, rows in batches if kind is not BatchKind.DELETE for code, _ in rows if not former_where or code < "3303"}
+    adults = {code for _, rows in batches for code, age in rows if age is not None and age >= 18}
+    assert {key for key, _, _ in now.records} <= entitled | adults, "no key of which neither filter let anything out"
+
+
 def _possible(kind: BatchKind, rows: list[Row], table: dict[str, int | None]) -> list[Row]:
     """Return rows as they are accepted: an appended key is new, and a snapshot has each once."""
     if kind is BatchKind.APPEND:

@@ -25,15 +25,18 @@ def leaving(
     """Return what leaves of rows of units like this one, so many of each, and how many of each leave.
 
     Without a filter every row leaves. With one, a row that does not pass leaves as a deletion if it takes the place of one that readers
-    have, and not at all otherwise: not even its key is told. Of a view without a key nobody can be told what is gone.
+    have, and not at all otherwise: not even its key is told. Of a view without a key nobody can be told what is gone. Where changed terms
+    take rows back, readers have by the former view what its filter let out.
     """
-    view = unit.view
+    view, formerly = unit.view, None
     if not view.where:
         return mask(frame, view, keys), list(counts)
     if deletes(unit):  # such a batch may have keys alone
         passed = pl.repeat(value=False, n=len(frame), dtype=pl.Boolean, eager=True)
     else:
         passed = frame.select(passes(view.where, frame.schema).alias("passed")).to_series()
+        if view.former_where is not None:
+            formerly = frame.select(passes(view.former_where, frame.schema).alias("formerly")).to_series()
     if (owners := owners_of(counts)) is not None:
         frame = frame.with_columns(owners.alias(_UNIT))
     if following is None:
@@ -41,7 +44,7 @@ def leaving(
     else:
         frame = mask(frame, view, keys, besides=[item for item in view.items if item not in view.key])
         key = key_text(frame, view.key)
-        lost = following.losing(key, passed, unit.dispatch.kind, unit.dispatch.sequence)
+        lost = following.losing(key, passed, unit.dispatch.kind, unit.dispatch.sequence, formerly)
         left = frame.with_columns(key.alias(KEY), lost.alias(GONE)).filter(passed | lost)
         shown = mask(left, view, keys, besides=view.key)
     left_of = counts_of(shown.get_column(_UNIT, default=None), len(shown), len(counts))

@@ -128,10 +128,11 @@ class Following:
     _recent: list[Run] = field(default_factory=list)
     _seen: list[pl.Series] = field(default_factory=list)
 
-    def losing(self, keys: pl.Series, passed: pl.Series, kind: BatchKind, sequence: int) -> pl.Series:
+    def losing(self, keys: pl.Series, passed: pl.Series, kind: BatchKind, sequence: int, formerly: pl.Series | None = None) -> pl.Series:
         """Note rows, in order, and say by which of them readers lose a key they have: it does not pass and takes its place.
 
-        keys: the text of each row's record key. passed: whether the row leaves; of a batch that deletes none does.
+        keys: the text of each row's record key. passed: whether the row leaves; of a batch that deletes none does. formerly: whether
+        readers had it of a view that this one takes rows back from.
         """
         self.sequence = sequence
         marks = marks_of(keys)
@@ -147,6 +148,8 @@ class Following:
             rows = pl.DataFrame({"mark": marks, "passed": passed, "before": before})
             had = pl.col("passed").shift(1).over("mark").fill_null(pl.col("before"))
             lost = rows.select(had & ~pl.col("passed")).to_series() & known
+        if formerly is not None:
+            lost = lost | (formerly & ~passed & keys.is_not_null())
         changes = pl.DataFrame({"key": keys, "held": passed, "mark": marks, "before": before}).filter(known)
         changes = changes.unique(subset="mark", keep="last", maintain_order=True).filter(pl.col("held") != pl.col("before"))
         self._note(changes)

@@ -180,7 +180,8 @@ def _fitting(store: ObjectStore, tally: Tally) -> Iterator[pl.DataFrame]:
         return
     with opened(store, unit.dispatch.rows) as path:
         if not view.into:
-            yield from chunks(path, list(dict.fromkeys([*view.items, *view.key])))
+            asked = [one.item for one in view.former_where or ()]
+            yield from chunks(path, list(dict.fromkeys([*view.items, *view.key, *asked])))
             return
         for frame in chunks(path, view.items):
             fitting, misfits = bring(frame, unit)

@@ -1,7 +1,7 @@
 """Other terms for a grant in force: what is left of what was asked for, compiled to another view where rows or values change."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from exchange_svc.clock.store import CHANNEL
 from exchange_svc.grant import commands, domain, store
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.notice import commands as notices
+from exchange_svc.package import store as packages
 from exchange_svc.request import domain as requests
 from exchange_svc.request import store as request_store
 
@@ -44,6 +45,8 @@ async def change_terms(
     """Change what a grant in force lets out, by its provider: never more than was asked for.
 
     Rows come by a new view from the next batch on if the items, the filter or a mask change; the former view closes with its last reader.
+    What a narrower filter takes back is deleted for this grant's readers at the beginning of the new topic, which is theirs alone; packages
+    made before end.
     Raises: GrantNotFound (404), GrantNotActive (409), ResourceWithdrawn (409), ItemsUnknown (422), NotShared (403), UseUntilPast,
     TermsInvalid (422).
     Emits: exchange.grant.terms_changed.v1; exchange.dispatch.ordered.v1 for each earlier batch when a view opens, and as
@@ -60,8 +63,8 @@ async def change_terms(
         raise ResourceWithdrawn(f"resource {found.resource_id} was withdrawn; end the grant instead")
     resource = row.read()
     request = await request_store.get(tx, found.request_id)
-    items, terms = _left(request, resource, change, now=now)
     before = await store.get_view(tx, found.view_id)
+    items, terms = _left(request, resource, before.open_view, change, now=now)
     view, opened = await _view(tx, found, before, resource, items, terms, public_url=public_url, now=now)
     found.view_id, found.terms = view.view_id, terms.model_dump(mode="json")
     found.use_until = change.use_until or request.use_until
@@ -82,14 +85,18 @@ async def change_terms(
     )
     await outbox.add(tx, changed, now=now)
     if opened:
-        await commands.backfill(tx, found.resource_id, [view.open_view], since=change.backfill, now=now)
+        open_view = view.open_view
+        if domain.takes_back(before.open_view, terms) and domain.naming(before.open_view, resource) == domain.naming(open_view, resource):
+            open_view = replace(open_view, former_where=before.open_view.where)
+        await commands.backfill(tx, found.resource_id, [open_view], since=change.backfill, now=now)
     if view is not before:
+        await packages.end_made(tx, found.grant_id, now=now)
         await notices.follow(tx, found, now=now)
     return found, view
 
 
 def _left(
-    request: request_store.SharingRequest, resource: ResourceSnapshot, change: Change, *, now: datetime
+    request: request_store.SharingRequest, resource: ResourceSnapshot, before: domain.OpenView, change: Change, *, now: datetime
 ) -> tuple[Sequence[str], Terms]:
     """Return the items and terms that a change leaves of what was granted."""
     wanted = [code for code in request.items if resource.item(code) is not None] if change.items is None else change.items
@@ -100,6 +107,8 @@ def _left(
     requests.check_use_until(change.use_until or request.use_until, now)
     terms = requests.narrowed(request.read_terms, change.terms)
     requests.check_terms(terms, items)
+    if domain.takes_back(before, terms) and change.backfill != commands.ALL:
+        requests.refuse([("/backfill", "a filter that takes rows back is told by earlier batches, all of them: leave backfill out")])
     requests.refuse([*requests.unmasked_faults(terms, items, change.unmasked)])
     return [item.code for item in items], terms
 
@@ -118,9 +127,11 @@ async def _view(
     """Return the view of the terms, and whether it was opened for them; the one there is where the same rows leave as clear."""
     if domain.lets_out_the_same(before.open_view, items, terms):
         return before, False
-    sharing = requests.sharing_of(resource, [item for item in resource.items if item.code in items])
+    sharing = SharingType(requests.sharing_of(resource, [item for item in resource.items if item.code in items]))
+    if domain.takes_back(before.open_view, terms):
+        sharing = SharingType.CONDITIONAL  # readers of a shared topic would be told of keys that they never had
     identity = domain.view_identity(items, terms, sharing, grant.grant_id)
     if before.identity == identity:  # a grant's own view has its name from the grant: it closes before another has the name
         before.closed_at = now
         await tx.flush()
-    return await commands.join(tx, resource, items, terms, SharingType(sharing), grant.grant_id, public_url=public_url, now=now)
+    return await commands.join(tx, resource, items, terms, sharing, grant.grant_id, public_url=public_url, now=now)

@@ -41,6 +41,7 @@ class OpenView:
 
     form: the announced version that batches of earlier ones are brought into; None for a view that takes each batch as it is.
     scope: whose pseudonyms they are; None for a view without. schema_base: where the view's own schema is, if it has masks.
+    former_where: while earlier batches come again for changed terms that take rows back, the filter until then.
     """
 
     view_id: UUID
@@ -52,6 +53,7 @@ class OpenView:
     masks: tuple[Mask, ...] = ()
     scope: UUID | None = None
     schema_base: str | None = None
+    former_where: tuple[Condition, ...] | None = None
 
 
 def state_at(stored: State, use_until: datetime | None, now: datetime) -> State:
@@ -132,6 +134,19 @@ def lets_out_the_same(view: OpenView, items: Sequence[str], terms: Terms) -> boo
     return (list(view.items), _sorted(view.where), _sorted(view.masks)) == (list(items), _sorted(terms.where), _sorted(terms.masks))
 
 
+def takes_back(view: OpenView, terms: Terms) -> bool:
+    """Say whether rows that a view let out may be outside these terms: they have a condition that the view had not."""
+    return not set(_sorted(terms.where)) <= set(_sorted(view.where))
+
+
+def naming(view: OpenView, told: ResourceSnapshot) -> list[tuple[str, Mask | None]]:
+    """Return what the keys of a view's records are made of: each key item with its mask; nothing of a view whose records have none."""
+    masks = {one.item: one for one in fitting_masks(view.masks, told)}
+    if not set(told.key) <= set(leaving_items(view.items, told)) or not names_rows(told.key, list(masks.values())):
+        return []
+    return [(code, masks.get(code)) for code in told.key]
+
+
 def schema_base(public_url: str, view_id: UUID, masks: Sequence[Mask]) -> str | None:
     """Return where the schema of a view's rows is, without its version; None where what leaves is what the resource's schema says."""
     return f"{public_url}/v1/views/{view_id}/schema.json" if masks else None
@@ -199,7 +214,13 @@ def snapshot(view: OpenView, resource: ResourceSnapshot) -> ViewSnapshot | None:
         where=view.where,
         masks=masks,
         scope=view.scope if has_pseudonyms(masks) else None,
+        former_where=_former_where(view, resource) if key else None,
     )
+
+
+def _former_where(view: OpenView, resource: ResourceSnapshot) -> tuple[Condition, ...] | None:
+    """Return the filter of before, where rows of this version could meet it."""
+    return None if view.former_where is None or any(where_faults(view.former_where, resource.items)) else view.former_where
 
 
 def fitting_masks(masks: Sequence[Mask], resource: ResourceSnapshot) -> tuple[Mask, ...]:

@@ -182,6 +182,21 @@ async def get_view(tx: AsyncSession, view_id: UUID) -> View:
     return await tx.get_one(View, view_id)
 
 
+async def get_view_of(tx: AsyncSession, topic: str) -> View:
+    """Return the view of a topic."""
+    return (await tx.scalars(select(View).where(View.topic == topic))).one()
+
+
+async def comes_of(tx: AsyncSession, topic: str, view: View) -> bool:
+    """Say whether a view took the place of a topic's by new versions alone, so that what is on the topic is within the same terms."""
+    before = await get_view_of(tx, topic)
+    while before.view_id != view.view_id:
+        if before.successor_id is None:
+            return False
+        before = await get_view(tx, before.successor_id)
+    return True
+
+
 async def find_view(tx: AsyncSession, view_id: UUID) -> View | None:
     """Return a view, open or closed, if there is one."""
     return await tx.get(View, view_id)

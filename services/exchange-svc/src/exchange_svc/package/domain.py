@@ -26,6 +26,6 @@ def check_fetchable(state: State, *, expires_at: datetime | None, downloads_left
     if state is State.WAITING:
         raise PackageWaiting("the package is being made; try again in a few seconds")
     if state is State.DELETED or (expires_at is not None and expires_at <= now):
-        raise PackageGone("the package's term is over; ask for another")
+        raise PackageGone("the package's term is over, or the grant's terms are others since it was made; ask for another")
     if downloads_left < 1:
         raise PackageGone("the package was fetched as often as it may be; ask for another")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, func, or_, select, text
+from sqlalchemy import ForeignKey, Index, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -77,6 +77,12 @@ async def list_scheduled(tx: AsyncSession) -> Sequence[tuple[Subscription, datet
     query = select(Subscription, last).where(Subscription.mode == Mode.FILE, Subscription.state == subscriptions.State.ACTIVE, scheduled)
     rows = await tx.execute(query.order_by(Subscription.subscription_id).with_for_update(of=Subscription, skip_locked=True))
     return [(row[0], row[1]) for row in rows]
+
+
+async def end_made(tx: AsyncSession, grant_id: UUID, *, now: datetime) -> None:
+    """End the term of a grant's packages: they hold what other terms let out."""
+    made = (Package.grant_id == grant_id) & (Package.state == State.READY) & (Package.expires_at > now)
+    await tx.execute(update(Package).where(made).values(expires_at=now).execution_options(synchronize_session=False))
 
 
 async def has_waiting(tx: AsyncSession, subscription_id: UUID) -> bool:

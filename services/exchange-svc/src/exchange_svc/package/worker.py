@@ -17,6 +17,7 @@ from exchange_svc.catalog import store as catalog
 from exchange_svc.enforcement.rows import TokenKeys
 from exchange_svc.grant import pull
 from exchange_svc.grant import store as grant_store
+from exchange_svc.grant.errors import TableBehind
 from exchange_svc.grant.store import Grant
 from exchange_svc.package import commands, store
 from exchange_svc.package.domain import State
@@ -82,7 +83,8 @@ class Workshop:
         return True
 
     async def _make(self, tx: Any, package: Package, row: Subscription, grant: Grant) -> None:
-        readable = await pull.open_view(tx, grant, await grant_store.get_view(tx, grant.view_id))
+        view = await grant_store.get_view(tx, grant.view_id)
+        readable = await pull.open_view(tx, grant, view)
         resource = (await catalog.get_resource(tx, grant.resource_id)).read()
         now = utc_now()
         expires_at = commands.term_of(row, now)
@@ -104,4 +106,7 @@ class Workshop:
         }
         key, form = f"packages/{package.package_id}.zip", row.settings["form"]
         ref = await asyncio.to_thread(make, self.objects, self.folder, key, readable, form, told, tokens=self.tokens, sign=self.sign)
+        await tx.refresh(grant, with_for_update=True)
+        if grant.view_id != view.view_id:
+            raise TableBehind("the grant's terms are others since this package was begun; it is made anew")
         await commands.made(tx, package, row, grant, ref, table_version=readable.version, expires_at=expires_at, now=now)

@@ -51,6 +51,10 @@ SELECT array_agg(a.attname) AS names FROM pg_index i JOIN pg_attribute a ON a.at
 WHERE i.indrelid = $1::oid AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate GROUP BY i.indexrelid
 """
 
+_NAMED = """
+SELECT attname AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = ANY ($2::text[]) AND NOT attisdropped
+"""
+
 
 class _Named(ssl.SSLContext):
     """A context that checks the certificate for the host's name, though the connection goes to the address that was looked at."""
@@ -155,6 +159,7 @@ async def keep(
     shape: Shape,
     rows: Sequence[Row],
     *,
+    emptied: Sequence[str],
     subscription_id: UUID,
     epoch: int,
     before: Place | None,
@@ -162,13 +167,15 @@ async def keep(
 ) -> bool:
     """Bring rows to the table and move its place on, both or neither; false when another worker was there first.
 
-    before: the place as the table said it; None when it said none for this epoch.
+    before: the place as the table said it; None when it said none for this epoch. emptied: columns whose items are granted no more.
     """
     places = f"{domain.quoted(target.schema_name)}.{domain.PLACE}"
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('dxmesh ' || $1, 0))", str(subscription_id))
         if await place_of(connection, target, subscription_id, epoch) != before:
             return False
+        if named := [row["name"] for row in await connection.fetch(_NAMED, domain.full(target), list(emptied))]:
+            await connection.execute(domain.empty(target, named))
         await connection.execute(f"CREATE TEMP TABLE {domain.ROWS} (value text, gone boolean) ON COMMIT DROP")
         await connection.copy_records_to_table(domain.ROWS, records=domain.copied(rows, shape.key), columns=["value", "gone"])
         await connection.execute(domain.apply(target, shape.columns, shape.key))

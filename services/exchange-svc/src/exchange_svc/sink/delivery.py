@@ -1,5 +1,6 @@
 """Keeping a subscription's rows in the requester's table: its own place says how far it is, so each row takes effect once."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -9,6 +10,7 @@ from dxmesh_schemas.problem import Problem
 from exchange_svc.catalog import store as catalog
 from exchange_svc.destinations import DestinationUnknown
 from exchange_svc.grant import domain as grants
+from exchange_svc.grant import store as grant_store
 from exchange_svc.secrets import unseal
 from exchange_svc.sink import database, domain
 from exchange_svc.sink.database import AWAY, Shape
@@ -60,8 +62,10 @@ class Table:
         except asyncpg.PostgresError as refused:
             raise await self._failed(refused, is_theirs=True) from refused
         place = before or row.read_place
+        emptied: Sequence[str] = ()
         if place.topic not in ("", standing.view.topic):  # the new topic has everything in the new form, which the table has by now
-            if not shape.key:
+            emptied, is_same_key = await self._beside(standing, place.topic)
+            if not shape.key or not is_same_key:
                 raise await self._cannot_tell("the grant's rows come in another form")
             place = Place()
         rows, at, behind = await self._topic.next(standing, place)
@@ -76,7 +80,15 @@ class Table:
             raise await self._cannot_tell("the topic was made anew")
         try:
             kept = await database.keep(
-                connection, target, shape, rows, subscription_id=row.subscription_id, epoch=row.epoch, before=before, behind=behind
+                connection,
+                target,
+                shape,
+                rows,
+                emptied=emptied,
+                subscription_id=row.subscription_id,
+                epoch=row.epoch,
+                before=before,
+                behind=behind,
             )
         except AWAY as away:
             raise await self._failed(away) from away
@@ -106,6 +118,14 @@ class Table:
             await database.prepare(self._connection, target, shape, may_create=bool(standing.subscription.settings["create"]))
             self._shape = (now, shape)
         return self._connection, self._shape[1]
+
+    async def _beside(self, standing: Standing, topic: str) -> tuple[list[str], bool]:
+        """Return the items that rows of a former topic had beside those of now, and whether its keys named rows as those of now do."""
+        async with self._means.sessions() as tx:
+            resource = (await catalog.get_resource(tx, standing.grant.resource_id)).read()
+            former = await grant_store.get_view_of(tx, topic)
+        before, now = former.open_view, standing.view.open_view
+        return [item for item in before.items if item not in now.items], grants.naming(before, resource) == grants.naming(now, resource)
 
     async def _cannot_tell(self, why: str) -> DestinationFailed:
         """Let go of everything: rows without a key that come again would be there twice."""

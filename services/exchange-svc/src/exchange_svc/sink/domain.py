@@ -175,6 +175,11 @@ def apply(target: Target, columns: Sequence[Column], key: Sequence[str]) -> str:
     return f"{rows}, {gone} {insert} {conflict}"
 
 
+def empty(target: Target, names: Sequence[str]) -> str:
+    """Return the statement that takes the values of columns out of a table."""
+    return f"UPDATE {full(target)} SET " + ", ".join(f"{quoted(name)} = DEFAULT" for name in names)
+
+
 def copied(rows: Sequence[Row], key: Sequence[str]) -> list[tuple[str, bool]]:
     """Return (row as JSON, whether it is deleted): the last of each key; without a key every row, and no deletions, which name none."""
     if not key:

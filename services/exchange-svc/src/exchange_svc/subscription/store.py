@@ -69,7 +69,9 @@ class Standing:
 
 
 def _readable(now: datetime) -> ColumnElement[bool]:
-    return and_(Grant.state.in_(READABLE), or_(Grant.use_until.is_(None), Grant.use_until > now))
+    """Return the condition under which a grant may be read by its subscription's way: terms that change may leave it out."""
+    is_granted = or_(Grant.terms["modes"].is_(None), Grant.terms["modes"].contains(func.to_jsonb(Subscription.mode)))
+    return and_(Grant.state.in_(READABLE), or_(Grant.use_until.is_(None), Grant.use_until > now), is_granted)
 
 
 async def list_due(tx: AsyncSession, *, now: datetime) -> Sequence[UUID]:

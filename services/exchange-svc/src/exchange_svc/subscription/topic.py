@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from exchange_svc.grant import store as grants
 from exchange_svc.subscription import commands
 from exchange_svc.subscription.courier import Means
 from exchange_svc.subscription.domain import Place, Row
@@ -30,11 +31,15 @@ class Topic:
     async def reader(self, standing: Standing, place: Place) -> tuple[Reader, Place]:
         """Return a reader that stands at a place, and that place with every partition of its topic.
 
-        A grant that moved has its old topic read to the end first; the new one, which has everything in the new form, from its beginning.
+        A grant that moved to a new version has its old topic read to the end first; the new one, which has everything in the new form,
+        from its beginning. Under other terms nothing of the old topic leaves any more.
         A topic that was made anew, by a broker that lost its disk, is read from its beginning: the same rows by the same names.
         Raises: TopicAbsent, KafkaError, OSError.
         """
         row, topic = standing.subscription, place.topic or standing.view.topic
+        if not await self.may_leave(standing, topic):
+            log.info("subscription.terms_changed", subscription_id=str(row.subscription_id), topic=standing.view.topic)
+            place, topic = Place(), standing.view.topic
         if self._reader is not None and self._reader.topic == topic and self._at == (row.epoch, place):
             if topic == standing.view.topic or not await self._reader.drained():
                 return self._reader, place
@@ -54,6 +59,13 @@ class Topic:
             opened = await self._reader.begin(Place(), None)
         self._at = (row.epoch, opened)
         return self._reader, opened
+
+    async def may_leave(self, standing: Standing, topic: str) -> bool:
+        """Say whether what is on a topic is within the grant's terms as they are now."""
+        if topic == standing.view.topic:
+            return True
+        async with self._means.sessions() as tx:
+            return await grants.comes_of(tx, topic, standing.view)
 
     async def next(self, standing: Standing, place: Place) -> tuple[list[Row], Place, Place]:
         """Return the next rows, the place before them and the one behind them; none after a moment without any.

@@ -48,7 +48,9 @@ class Webhook:
         subscription_id = standing.subscription.subscription_id
         async with self._means.sessions() as tx:
             waiting = await store.find_waiting(tx, subscription_id)
-        if waiting is not None and waiting.epoch != standing.subscription.epoch:
+        if waiting is not None and (
+            waiting.epoch != standing.subscription.epoch or not await self._topic.may_leave(standing, waiting.topic)
+        ):
             async with self._means.sessions.begin() as tx:
                 await store.abandon_waiting(tx, subscription_id, now=utc_now())
             waiting = None
