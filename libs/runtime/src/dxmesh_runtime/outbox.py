@@ -38,6 +38,8 @@ outbox = Table(
 ENTRY = ("event_id", "event_type", "source", "topic", "key", "subject", "traceparent", "payload", "created_at")
 """The columns of a row as it is written; the relay fills in the others."""
 
+_WRITE = insert(outbox)
+
 
 class EventTooLarge(TooLarge):
     """An event's payload is beyond what a record may hold."""
@@ -63,7 +65,7 @@ async def add_all(tx: AsyncSession, events: Sequence[Event], *, now: datetime, s
 async def write(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows made by `entry`, in their order, with one statement; each may belong to a trace of its own."""
     if rows:
-        await tx.execute(insert(outbox), rows)
+        await tx.execute(_WRITE, rows)
 
 
 def entry(event: Event, *, now: datetime, subject: str | None = None) -> tuple[Meta, dict[str, Any]]:

@@ -142,9 +142,11 @@ class Relay:
             rows = await self._pending()
             if rows:
                 await self._publish(producer, rows)
-                if len(rows) < _BATCH:
-                    await asyncio.sleep(begun + self._pace_seconds - time.monotonic())
-                continue
+                if len(rows) == _BATCH:
+                    continue
+                await asyncio.sleep(begun + self._pace_seconds - time.monotonic())
+                if self._wake.is_set():  # who writes a row says so; else all were seen
+                    continue
             telemetry.outbox_pending.set(0)
             telemetry.outbox_age_seconds.set(0)
             # wait_for would swallow a cancellation that comes with an event

@@ -1,9 +1,11 @@
 """What becomes of assessed batches: sequence, ledger, events, and what is no assessment of ours."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select
 
 from dxmesh_runtime.db import uuid7
 from dxmesh_runtime.testing import deliver, incoming
@@ -11,6 +13,8 @@ from dxmesh_schemas.exchange import BatchAccepted, BatchRejected, DispatchOrdere
 from dxmesh_schemas.problem import Problem
 from dxmesh_schemas.quality import Outcome
 from exchange_svc.batch import consumers
+from exchange_svc.grant.store import list_open_rows
+from exchange_svc.reader.store import CHANNEL as READERS
 
 
 async def get(exchange: Any, batch_id: str) -> dict[str, Any]:
@@ -143,3 +147,26 @@ async def test_a_good_batch_has_no_bad_rows(exchange: Any) -> None:
     batch = await exchange.accepted(resource.resource_id)
     url = f"/v1/batches/{batch['batch_id']}/quarantine"
     assert (await exchange.client.get(url, headers=exchange.steward(exchange.provider))).json() == {"items": [], "next_cursor": None}
+
+
+async def test_a_batch_closes_the_views_nobody_uses_and_wakes_nobody_while_all_are_used(exchange: Any) -> None:
+    resource = await exchange.publish()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    await exchange.accepted(resource.resource_id)
+    heard: list[str] = []
+    async with exchange.sessions() as tx:
+        raw = (await (await tx.connection()).get_raw_connection()).driver_connection
+        await raw.add_listener(READERS, lambda *said: heard.append(said[-1]))
+        await exchange.accepted(resource.resource_id)
+        async with exchange.sessions.begin() as other:
+            await other.execute(select(func.pg_notify(READERS, "end")))
+        async with asyncio.timeout(10):
+            while not heard:
+                await raw.execute("SELECT 1")
+        assert heard == ["end"]
+    await exchange.expire(grant_id)
+    await exchange.accepted(resource.resource_id)
+    async with exchange.sessions() as tx:
+        assert not await list_open_rows(tx, resource.resource_id)
+    orders = [event for event in await exchange.outbox() if isinstance(event, DispatchOrdered)]
+    assert [order.sequence for order in orders] == [1, 2]

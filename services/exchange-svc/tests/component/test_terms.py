@@ -239,7 +239,7 @@ async def test_an_expired_grant_is_told_once_its_view_closes_and_its_data_is_dis
             assert await grants.expire_due(tx, regulation(), now=utc_now()) == count
     assert len(await said(exchange, GrantExpired)) == 1
     async with exchange.sessions() as tx:
-        assert await grant_store.list_open_views(tx, [resource.resource_id]) == {}
+        assert not await grant_store.list_open_rows(tx, resource.resource_id)
     before = len(await said(exchange, DispatchOrdered))
     await exchange.accepted(resource.resource_id, b"code,name\n4,d\n")
     assert len(await said(exchange, DispatchOrdered)) == before

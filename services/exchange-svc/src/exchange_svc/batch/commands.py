@@ -142,8 +142,7 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
     """
     resources = await catalog.lock_resources(tx, {event.resource_id for event, _ in assessments})
     rows = await store.find_all(tx, {event.batch_id for event, _ in assessments})
-    await views.close_unused_views(tx, resources.keys(), now=now)
-    open_views = defaultdict(list, await views.list_open_views(tx, resources.keys()))
+    open_views = defaultdict(list, await views.list_used_views(tx, resources.keys(), now=now))
     versions = await catalog.list_versions(tx, {(row.resource_id, row.resource_version) for row in rows.values()})
     first_batches: set[UUID] = set()
     said: list[tuple[Meta, list[Event]]] = []  # with the trace of the push it goes on in

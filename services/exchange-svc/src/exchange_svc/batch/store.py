@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Insert, UniqueConstraint, bindparam, exists, select, tuple_
+from sqlalchemy import ARRAY, Index, Insert, UniqueConstraint, Uuid, any_, bindparam, exists, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -88,6 +88,8 @@ _TARGET = select(
     exists().where(Batch.batch_id == bindparam("batch_id")).label("is_known"),
 ).where(Resource.resource_id == bindparam("resource_id"))
 
+_AS_IT_IS = select(Batch).where(Batch.batch_id == any_(bindparam("batch_ids", type_=ARRAY(Uuid)))).execution_options(populate_existing=True)
+
 
 def _entering() -> Insert:
     """Return one statement that inserts a batch, and its event if the batch was inserted: a push costs no more than this round trip."""
@@ -128,8 +130,7 @@ async def get(tx: AsyncSession, batch_id: UUID) -> Batch:
 
 async def find_all(tx: AsyncSession, batch_ids: Collection[UUID]) -> dict[UUID, Batch]:
     """Return those of the batches that exist, as they are now in the database."""
-    query = select(Batch).where(Batch.batch_id.in_(batch_ids)).execution_options(populate_existing=True)
-    return {row.batch_id: row for row in await tx.scalars(query)}
+    return {row.batch_id: row for row in await tx.scalars(_AS_IT_IS, {"batch_ids": list(batch_ids)})}
 
 
 async def list_of_resource(

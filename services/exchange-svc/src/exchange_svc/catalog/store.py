@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, select, tuple_, update
+from sqlalchemy import ARRAY, Index, Uuid, any_, bindparam, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -137,6 +137,14 @@ _PUT_IN_FORCE = _ENTRY.on_conflict_do_update(
     where=Resource.version < _ENTRY.excluded.version,
 )
 
+_LOCK = (
+    select(Resource)
+    .where(Resource.resource_id == any_(bindparam("resource_ids", type_=ARRAY(Uuid))))
+    .order_by(Resource.resource_id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
 
 async def put_resources(tx: AsyncSession, snapshots: Sequence[ResourceSnapshot]) -> None:
     """Enter versions of resources; the version in force never goes back."""
@@ -189,9 +197,7 @@ async def get_resource(tx: AsyncSession, resource_id: UUID, *, lock: bool = Fals
 
 async def lock_resources(tx: AsyncSession, resource_ids: Collection[UUID]) -> dict[UUID, Resource]:
     """Lock the rows of several resources, in the order of their ids so that two lockers never wait for each other."""
-    query = select(Resource).where(Resource.resource_id.in_(resource_ids)).order_by(Resource.resource_id).with_for_update()
-    query = query.execution_options(populate_existing=True)
-    return {row.resource_id: row for row in await tx.scalars(query)}
+    return {row.resource_id: row for row in await tx.scalars(_LOCK, {"resource_ids": list(resource_ids)})}
 
 
 async def get_version(connection: AsyncConnection, resource_id: UUID, version: int) -> ResourceSnapshot:

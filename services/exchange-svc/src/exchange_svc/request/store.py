@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, Uuid, and_, column, func, or_, select, text, tuple_, update, values
+from sqlalchemy import ARRAY, DateTime, Index, Uuid, and_, bindparam, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -128,10 +128,15 @@ async def find_first_data(tx: AsyncSession, view_id: UUID) -> datetime | None:
     return (await tx.scalars(query)).one()
 
 
+_FIRST_DATA = text(
+    "UPDATE sharing_request SET first_data_at = first.at FROM unnest(:view_ids, :moments) AS first(view_id, at) "
+    "WHERE sharing_request.first_view_id = first.view_id AND sharing_request.first_data_at IS NULL"
+).bindparams(bindparam("view_ids", type_=ARRAY(Uuid)), bindparam("moments", type_=ARRAY(DateTime(timezone=True))))
+
+
 async def note_first_data(tx: AsyncSession, views: Mapping[UUID, datetime]) -> None:
     """Note when rows first came on views, for the requests that wait for them; one statement, as there may be hundreds."""
     if not views:
         return
-    first = values(column("view_id", Uuid), column("at", DateTime(timezone=True)), name="first").data(sorted(views.items()))
-    waiting = (SharingRequest.first_view_id == first.c.view_id) & SharingRequest.first_data_at.is_(None)
-    await tx.execute(update(SharingRequest).where(waiting).values(first_data_at=first.c.at).execution_options(synchronize_session=False))
+    view_ids, moments = zip(*sorted(views.items()), strict=True)
+    await tx.execute(_FIRST_DATA, {"view_ids": list(view_ids), "moments": list(moments)})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -32,6 +32,20 @@ class ResourceTable(Base):
     tended_at: Mapped[datetime]
 
 
+# made once: every batch asks them
+_LOCK = (
+    select(ResourceTable)
+    .where(ResourceTable.resource_id == bindparam("resource_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_WAITING = (
+    select(Batch)
+    .where(Batch.resource_id == bindparam("resource_id"), Batch.sequence > bindparam("after"), Batch.sequence <= bindparam("up_to"))
+    .order_by(Batch.sequence)
+)
+
+
 async def find(tx: AsyncSession, resource_id: UUID) -> ResourceTable | None:
     """Return a resource's table, if a batch was ever folded."""
     return await tx.get(ResourceTable, resource_id)
@@ -39,17 +53,17 @@ async def find(tx: AsyncSession, resource_id: UUID) -> ResourceTable | None:
 
 async def lock(tx: AsyncSession, resource_id: UUID, *, table_key: str, now: datetime) -> ResourceTable:
     """Return a resource's table locked, at sequence 0 when it is new; until the transaction ends nobody else folds into it."""
+    if (row := (await tx.scalars(_LOCK, {"resource_id": resource_id})).one_or_none()) is not None:
+        return row
     numbers = {"version": -1, "sequence": 0, "row_count": 0, "told_version": -1, "tended_version": -1}
     fresh = {"table_key": table_key, "advanced_at": now, "tended_at": now, **numbers}
     await tx.execute(insert(ResourceTable).values(resource_id=resource_id, **fresh).on_conflict_do_nothing())
-    query = select(ResourceTable).where(ResourceTable.resource_id == resource_id).with_for_update()
-    return (await tx.scalars(query.execution_options(populate_existing=True))).one()
+    return (await tx.scalars(_LOCK, {"resource_id": resource_id})).one()
 
 
 async def list_waiting(tx: AsyncSession, resource_id: UUID, *, after: int, up_to: int) -> Sequence[Batch]:
     """Return the accepted batches with a sequence above `after` and at most `up_to`, in the order of their acceptance."""
-    query = select(Batch).where(Batch.resource_id == resource_id, Batch.sequence > after, Batch.sequence <= up_to)
-    return (await tx.scalars(query.order_by(Batch.sequence))).all()
+    return (await tx.scalars(_WAITING, {"resource_id": resource_id, "after": after, "up_to": up_to})).all()
 
 
 async def list_due(tx: AsyncSession, *, commits: int, tended_before: datetime) -> Sequence[ResourceTable]:
