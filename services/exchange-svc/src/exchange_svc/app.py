@@ -28,6 +28,7 @@ from exchange_svc.dispute import routes as disputes
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant import routes as grants
 from exchange_svc.inventory import routes as inventory
+from exchange_svc.lag import routes as lag
 from exchange_svc.offer import routes as offers
 from exchange_svc.package import routes as packages
 from exchange_svc.proxy import routes as proxies
@@ -153,6 +154,7 @@ def create_app(settings: Settings) -> FastAPI:
             offers.router,
             reports.router,
             subscriptions.router,
+            lag.router,
             proxies.router,
             packages.router,
             keys,

@@ -9,6 +9,7 @@ from dxmesh_clocks.settings import PolicySettings
 from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
 from exchange_svc.api.settings import ApiSettings
 from exchange_svc.delivery.settings import DeliverySettings
+from exchange_svc.lag.settings import LagSettings
 from exchange_svc.reader.settings import ReaderSettings
 from exchange_svc.subscription.settings import SubscriptionsSettings
 from exchange_svc.table.settings import TableSettings
@@ -78,6 +79,7 @@ class Settings(ServiceSettings):
     subscriptions: SubscriptionsSettings = SubscriptionsSettings()
     table: TableSettings = TableSettings()
     apis: ApiSettings = ApiSettings()
+    lag: LagSettings = LagSettings()
 
     @property
     def public_url(self) -> str:

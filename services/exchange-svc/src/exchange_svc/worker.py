@@ -17,6 +17,7 @@ from exchange_svc.clock.worker import teller
 from exchange_svc.delivery import consumers as deliveries
 from exchange_svc.delivery.worker import run_delivery
 from exchange_svc.enforcement.rows import token_keys
+from exchange_svc.lag.worker import run_lag
 from exchange_svc.offer.worker import OFFERS
 from exchange_svc.package.worker import Workshop
 from exchange_svc.reader.worker import run_readers
@@ -83,6 +84,7 @@ async def run(settings: Settings) -> None:
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
             OFFERS.run(database),
             run_rollup(database, settings.apis),
+            run_lag(database, settings.kafka, settings.lag),
         ]
         if settings.reader.told(settings.kafka) is not None:
             own.append(run_readers(database, settings.kafka, derived(key, "readers"), settings.reader))

@@ -26,6 +26,7 @@ from dxmesh_client.cli import (
     proof,
     publication,
     reader,
+    reconciliation,
     results,
     sources,
     subscription,
@@ -79,6 +80,8 @@ app.add_typer(wanting.offer, name="offer")
 app.add_typer(reader.reader, name="reader")
 app.add_typer(subscription.subscription, name="subscription")
 app.add_typer(results.result, name="result")
+app.add_typer(reconciliation.reconciliation, name="reconciliation")
+app.command()(reconciliation.lag)
 app.command()(exchange.pull)
 app.command()(exchange.tail)
 app.command()(proof.receipt)

@@ -145,19 +145,29 @@ def changes_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A page of changes. behind: where it ends, None while nothing leaves; is_end: nothing more was there then."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+    is_end: bool
+    behind: Since | None
+
+
 async def page(
     sessions: async_sessionmaker[AsyncSession], kafka: KafkaSettings, key: bytes, readable: Readable, *, cursor: str | None, limit: int
-) -> tuple[list[dict[str, Any]], str | None, bool]:
-    """Return changes behind a cursor, the next cursor, and whether nothing more is there now. Raises: see `read_cursor`, `read`, `told`."""
+) -> Changes:
+    """Return the changes behind a cursor, at most `limit`. Raises: see `read_cursor`, `read`, `told`."""
     since = read_cursor(key, readable, cursor)
     if since is None or readable.view is None:
-        return [], cursor, True
+        return Changes([], cursor, True, None)
     async with sessions() as tx:
         since, needed = await located(tx, readable, since)
     rows, place, is_end = await read(kafka, since, needed, limit=limit)
     following = _seal(key, readable, place)
     if since.sequence is None:
-        return changes_of(rows), following, is_end
+        return Changes(changes_of(rows), following, is_end, place)
     async with sessions() as tx:
         batches = await known(tx, rows)
-    return told(rows, batches, readable.view, behind=since.sequence), following, is_end
+    return Changes(told(rows, batches, readable.view, behind=since.sequence), following, is_end, place)

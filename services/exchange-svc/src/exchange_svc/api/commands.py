@@ -9,13 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
+from dxmesh_schemas.exchange_terms import Mode
 from dxmesh_schemas.exchange_usage import ApiUsed
 from exchange_svc.api import domain, standing, store
+from exchange_svc.api.changes import Since
 from exchange_svc.api.standing import Standing
 from exchange_svc.grant import domain as grants
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.grant.pull import Readable
 from exchange_svc.grant.store import Grant
+from exchange_svc.lag import store as lag
 
 _HOUR = timedelta(hours=1)
 _MOST_CALLS = 50_000
@@ -33,6 +36,7 @@ class Call:
     called_at: datetime
     row_count: int = 0
     question_count: int = 0
+    read_to: Since | None = None  # how far the grant's rows were read, once a reading is complete
 
     @property
     def grant(self) -> Grant:
@@ -107,6 +111,10 @@ async def count(connection: AsyncConnection, call: Call, *, refused: str | None,
         assert found is not None, "grants are kept"
         call.standing = found
         check(call, now=now)
+    if call.read_to is not None:
+        name, read_to = "" if call.system_id is None else str(call.system_id), call.read_to
+        sequence, place = read_to.sequence or 0, read_to.place
+        await lag.note_read(connection, call.grant.grant_id, Mode.PULL, name, sequence=sequence, place=place, now=call.called_at)
 
 
 async def roll_up(tx: AsyncSession) -> bool:

@@ -19,12 +19,14 @@ from exchange_svc import formats
 from exchange_svc.access import sees_all
 from exchange_svc.api import changes, domain, store, verifying
 from exchange_svc.api.calls import calling
+from exchange_svc.api.changes import Since
 from exchange_svc.api.errors import ChangesAway, ChangesGone, CountsUsedUp, QuestionInvalid, RateExceeded, SystemNotAdmitted
 from exchange_svc.api.questions import Withheld
 from exchange_svc.api.verifying import Verifier
 from exchange_svc.grant import pull
 from exchange_svc.grant.domain import State
 from exchange_svc.grant.errors import GrantIsSuspended, GrantNotFound, GrantOver, ModeNotGranted, TableBehind, TableVersionGone
+from exchange_svc.subscription.domain import Place
 
 router = APIRouter(prefix="/v1", tags=["apis"])
 SystemId = Annotated[UUID | None, Header(alias=domain.HEADER, description="the system that calls; needed where the grant names systems")]
@@ -280,6 +282,8 @@ async def list_rows(
             return Response(status_code=304, headers=headers)
         frame, following = await pull.page(state.lookup, state.cursor_key, state.token_keys, readable, limit=limit, cursor=cursor)
         call.row_count = frame.height
+        if following is None and readable.view is not None:
+            call.read_to = Since(Place(topic=readable.view.topic), pull.read_to(state.cursor_key, readable, cursor))
     return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}", more=headers)
 
 
@@ -304,8 +308,6 @@ async def list_changes(
     """
     state = request.state
     async with calling(state.database, grant_id, domain.Api.PULL, system_id=system_id, by=who) as call:
-        found, following, is_end = await changes.page(
-            state.sessions, state.settings.kafka, state.cursor_key, call.readable, cursor=cursor, limit=limit
-        )
-        call.row_count = len(found)
-    return ChangesOut(items=[ChangeOut(**one) for one in found], next_cursor=following, is_end=is_end)
+        found = await changes.page(state.sessions, state.settings.kafka, state.cursor_key, call.readable, cursor=cursor, limit=limit)
+        call.row_count, call.read_to = len(found.items), found.behind
+    return ChangesOut(items=[ChangeOut(**one) for one in found.items], next_cursor=found.next_cursor, is_end=found.is_end)

@@ -1,11 +1,11 @@
-"""The delivery table: which batch is on which view's topic, and where."""
+"""The delivery and view_end tables: which batch is on which view's topic and where, and where the rows of each topic end."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Index, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,6 +18,7 @@ class Delivery(Base):
     """One batch on one view's topic; `ranges` holds [partition, first offset, last offset], `misfits` {item, row_count}."""
 
     __tablename__ = "delivery"
+    __table_args__ = (Index("ix_delivery_view", "view_id", "sequence"),)
     batch_id: Mapped[UUID] = mapped_column(primary_key=True)
     view_id: Mapped[UUID] = mapped_column(primary_key=True)
     sequence: Mapped[int]
@@ -34,6 +35,14 @@ class Delivery(Base):
     completed_at: Mapped[datetime]
 
 
+class ViewEnd(Base):
+    """The offset of the last row in each partition of a view's topic."""
+
+    __tablename__ = "view_end"
+    view_id: Mapped[UUID] = mapped_column(primary_key=True)
+    ends: Mapped[dict[str, Any]]
+
+
 _COLUMNS = [column.key for column in Delivery.__table__.columns]
 _ENTRY = insert(Delivery)
 _RECORD = _ENTRY.on_conflict_do_update(
@@ -41,6 +50,8 @@ _RECORD = _ENTRY.on_conflict_do_update(
     set_={name: _ENTRY.excluded[name] for name in _COLUMNS if name not in ("batch_id", "view_id")},
     where=Delivery.completed_at < _ENTRY.excluded.completed_at,
 )
+_END = insert(ViewEnd)
+_MOVE_END = _END.on_conflict_do_update(index_elements=["view_id"], set_={"ends": ViewEnd.ends.op("||")(_END.excluded.ends)})
 
 
 async def record(tx: AsyncSession, events: Iterable[DeliveryCompleted]) -> None:
@@ -50,6 +61,10 @@ async def record(tx: AsyncSession, events: Iterable[DeliveryCompleted]) -> None:
         return
     connection = await tx.connection()
     await connection.execute(_RECORD, [_values(event) for event in newest.values()])
+    ends: dict[UUID, dict[str, int]] = {}
+    for event in sorted(newest.values(), key=lambda one: (one.view_id, one.completed_at, one.sequence)):
+        ends.setdefault(event.view_id, {}).update({str(partition): last for partition, _, last in event.ranges})
+    await connection.execute(_MOVE_END, [{"view_id": view_id, "ends": told} for view_id, told in ends.items()])
 
 
 def _values(event: DeliveryCompleted) -> dict[str, Any]:

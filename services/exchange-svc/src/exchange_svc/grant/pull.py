@@ -9,6 +9,7 @@ from uuid import UUID
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_runtime.paging import CursorInvalid
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot
 from dxmesh_schemas.exchange import ViewSnapshot
 from dxmesh_schemas.problem import NotFound
@@ -68,6 +69,22 @@ def etag(readable: Readable, *asked: object) -> str:
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
+def _begun(key: bytes, readable: Readable, cursor: str | None) -> tuple[int, tuple[int, int] | None, int]:
+    """Return the table's version a reading is of, the row it goes on behind, and the last batch in it. Raises: CursorInvalid (422)."""
+    if cursor is None:
+        return readable.version, None, readable.sequence
+    place = sealed_cursor.unseal(key, f"rows:{readable.grant_id}", cursor)
+    if len(place) != 4:
+        raise CursorInvalid
+    version, sequence, row, begun = place
+    return version, (sequence, row), begun
+
+
+def read_to(key: bytes, readable: Readable, cursor: str | None) -> int:
+    """Return the last batch whose rows are in a reading, for its page behind a cursor. Raises: CursorInvalid (422)."""
+    return _begun(key, readable, cursor)[2]
+
+
 async def page(
     lookup: Lookup, key: bytes, tokens: TokenKeys, readable: Readable, *, limit: int, cursor: str | None
 ) -> tuple[pl.DataFrame, str | None]:
@@ -76,11 +93,7 @@ async def page(
     Frame: n_rows × items, filtered and masked as the grant says. tokens: the keys of pseudonyms.
     Raises: CursorInvalid (422), TableVersionGone (410), TableBehind (503).
     """
-    scope = f"rows:{readable.grant_id}"
-    version, after = readable.version, None
-    if cursor is not None:
-        version, *place = sealed_cursor.unseal(key, scope, cursor)
-        after = (place[0], place[1])
+    version, after, begun = _begun(key, readable, cursor)
     view, folder, items = readable.view, readable.table_key, readable.items
     if folder is None or view is None:
         return pl.DataFrame(schema=dict.fromkeys(items, pl.String)), None
@@ -93,7 +106,7 @@ async def page(
         following = None
         if frame.height > limit:
             frame = frame.head(limit)
-            following = sealed_cursor.seal(key, scope, version, frame[SEQUENCE][-1], frame[ROW][-1])
+            following = sealed_cursor.seal(key, f"rows:{readable.grant_id}", version, frame[SEQUENCE][-1], frame[ROW][-1], begun)
         return mask(frame.select(items), view, tokens), following
 
     try:

@@ -14,12 +14,15 @@ from dxmesh_schemas.exchange_subscriptions import PackageDownloaded, PackageMade
 from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.grant import domain as grants
 from exchange_svc.grant import store as grant_store
+from exchange_svc.grant.pull import Readable
 from exchange_svc.grant.store import Grant
+from exchange_svc.lag import store as lag
 from exchange_svc.package import domain, store
 from exchange_svc.package.domain import State
 from exchange_svc.package.errors import PackageNotFound, PackageWaiting
 from exchange_svc.package.store import Package
 from exchange_svc.subscription import commands as subscriptions
+from exchange_svc.subscription.domain import Place
 from exchange_svc.subscription.errors import SubscriptionState
 from exchange_svc.subscription.store import Subscription
 
@@ -66,20 +69,20 @@ async def made(
     row: Subscription,
     grant: Grant,
     ref: ObjectRef,
+    readable: Readable,
     *,
-    table_version: int,
     expires_at: datetime,
     now: datetime,
 ) -> None:
     """Note that a locked package lies in the store. Emits: exchange.package.made.v1."""
     package.state, package.failure, package.object_key, package.sha256 = State.READY, None, ref.key, ref.sha256
-    package.byte_count, package.row_count, package.table_version = ref.byte_count, ref.row_count, table_version
-    package.made_at, package.expires_at = now, expires_at
+    package.byte_count, package.row_count, package.table_version = ref.byte_count, ref.row_count, readable.version
+    package.sequence, package.made_at, package.expires_at = readable.sequence, now, expires_at
     row.row_count, row.delivered_at = row.row_count + ref.row_count, now
     await tx.flush()
     event = PackageMade(
         **_named(package, grant),
-        table_version=table_version,
+        table_version=readable.version,
         row_count=ref.row_count,
         byte_count=ref.byte_count,
         made_at=now,
@@ -102,7 +105,7 @@ async def give_out(tx: AsyncSession, package_id: UUID, *, by: Principal, address
     package = await store.find_locked(tx, package_id)
     if package is None:
         raise _missing()
-    grant, _ = await grant_store.get(tx, package.grant_id)
+    grant, view = await grant_store.get(tx, package.grant_id)
     if by.organization_id != grant.requester_id:
         raise _missing()
     subscriptions.check_readable(grant, now=now)
@@ -114,6 +117,8 @@ async def give_out(tx: AsyncSession, package_id: UUID, *, by: Principal, address
         **_named(package, grant), by=by.subject, address=address, downloads_left=package.downloads_left, downloaded_at=now
     )
     await outbox.add(tx, receipt, now=now)
+    name, sequence = str(package.subscription_id), package.sequence or 0
+    await lag.note_read(tx, package.grant_id, Mode.FILE, name, sequence=sequence, place=Place(topic=view.topic), now=now)
     return package
 
 

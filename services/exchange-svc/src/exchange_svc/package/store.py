@@ -18,7 +18,7 @@ from exchange_svc.subscription.store import Subscription
 
 
 class Package(Base):
-    """A sealed file of what a grant read at a version of the table."""
+    """A sealed file of what a grant read at a version of the table. sequence: of the last batch in it."""
 
     __tablename__ = "package"
     __table_args__ = (
@@ -35,6 +35,7 @@ class Package(Base):
     byte_count: Mapped[int | None]
     row_count: Mapped[int | None]
     table_version: Mapped[int | None]
+    sequence: Mapped[int | None]
     downloads_left: Mapped[int]
     asked_at: Mapped[datetime]
     made_at: Mapped[datetime | None]

@@ -109,4 +109,4 @@ class Workshop:
         await tx.refresh(grant, with_for_update=True)
         if grant.view_id != view.view_id:
             raise TableBehind("the grant's terms are others since this package was begun; it is made anew")
-        await commands.made(tx, package, row, grant, ref, table_version=readable.version, expires_at=expires_at, now=now)
+        await commands.made(tx, package, row, grant, ref, readable, expires_at=expires_at, now=now)

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Array,
     CompactArray,
@@ -28,6 +27,7 @@ from aiokafka.protocol.types import (
 
 from dxmesh_runtime import broker
 from dxmesh_runtime.settings import KafkaSettings
+from exchange_svc.protocol import request_class
 from exchange_svc.reader.domain import Entry
 from exchange_svc.reader.scram import Verifier
 
@@ -49,25 +49,7 @@ _ENTRY = [
 _FAULT = [("error_code", Int16), ("error_message", _TEXT)]
 
 
-def _call(name: str, key: int, version: int, request: Schema, response: Schema, *, flexible: bool = False) -> type[Any]:
-    """Return a class of requests of one version; its instances are made with the fields of `request`."""
-    answer = type(f"{name}Response", (Response,), {"API_KEY": key, "API_VERSION": version, "SCHEMA": response})
-    fields = {"API_KEY": key, "API_VERSION": version, "RESPONSE_TYPE": answer, "SCHEMA": request, "FLEXIBLE_VERSION": flexible}
-    struct: Any = type(f"{name}Struct", (RequestStruct,), fields)
-
-    class Call(Request[struct]):  # type: ignore[misc]  # aiokafka is untyped
-        API_KEY = key
-
-        def __init__(self, *values: Any) -> None:
-            self._values = values
-
-        def build(self, request_struct_class: Any) -> Any:
-            return request_struct_class(*self._values)
-
-    return Call
-
-
-_DescribeAcls = _call(
+_DescribeAcls = request_class(
     "DescribeAcls",
     29,
     1,
@@ -78,10 +60,10 @@ _DescribeAcls = _call(
         ("resources", Array(*_ENTRY[:3], ("acls", Array(*_ENTRY[3:])))),
     ),
 )
-_CreateAcls = _call(
+_CreateAcls = request_class(
     "CreateAcls", 30, 1, Schema(("creations", Array(*_ENTRY))), Schema(("throttle_time_ms", Int32), ("results", Array(*_FAULT)))
 )
-_DeleteAcls = _call(
+_DeleteAcls = request_class(
     "DeleteAcls",
     31,
     1,
@@ -90,7 +72,7 @@ _DeleteAcls = _call(
 )
 _TAGS = ("tags", TaggedFields)
 _COMPACT_FAULT = [("error_code", Int16), ("error_message", _COMPACT)]
-_DescribeUsers = _call(
+_DescribeUsers = request_class(
     "DescribeUserScramCredentials",
     50,
     0,
@@ -111,7 +93,7 @@ _DescribeUsers = _call(
     ),
     flexible=True,
 )
-_AlterUsers = _call(
+_AlterUsers = request_class(
     "AlterUserScramCredentials",
     51,
     0,

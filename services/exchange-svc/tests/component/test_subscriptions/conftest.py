@@ -232,8 +232,14 @@ class Node:
 
 
 @pytest.fixture
-async def node(exchange: Any, kafka: Kafka, tmp_path: Path) -> AsyncIterator[Node]:
-    found = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+def broker_settings(kafka: Kafka) -> KafkaSettings:
+    """Return the broker of the node; a module that needs one with users gives its own."""
+    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+
+
+@pytest.fixture
+async def node(exchange: Any, broker_settings: KafkaSettings, tmp_path: Path) -> AsyncIterator[Node]:
+    found = broker_settings
     await broker.ensure_topics(found, [DispatchOrdered.TOPIC, DeliveryCompleted.TOPIC])
     key = derived(signing.load_key(tmp_path / "node.pem"), "subscription")
     database = connect(DatabaseSettings(url=exchange.url))
