@@ -119,3 +119,14 @@ class GrantScenarioLapsed(GrantEvent):
     scenario: str = Field(description="its name")
     reason: str
     lapsed_at: datetime
+
+
+class GrantScenarioConfirmed(GrantEvent):
+    """The provider lets a grant go on whose scenario authorizes no more: it rests on the provider's own answer from now on."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.scenario_confirmed.v1"
+    scenario_id: UUID
+    scenario: str = Field(description="its name")
+    reason: str
+    confirmed_by: str
+    confirmed_at: datetime

@@ -21,6 +21,7 @@ from exchange_svc.lag.worker import run_lag
 from exchange_svc.offer.worker import OFFERS
 from exchange_svc.package.worker import Workshop
 from exchange_svc.reader.worker import run_readers
+from exchange_svc.request import waiting
 from exchange_svc.secrets import derived
 from exchange_svc.settings import Settings
 from exchange_svc.sharing_list import consumers as lists
@@ -83,6 +84,7 @@ async def run(settings: Settings) -> None:
             ).run(),
             run_upkeep(database, ObjectStore.open(settings.object_store.url), settings.table),
             OFFERS.run(database),
+            waiting.teller(settings.policy.read(), settings.public_url).run(database),
             run_rollup(database, settings.apis),
             run_lag(database, settings.kafka, settings.lag),
         ]

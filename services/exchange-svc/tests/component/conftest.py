@@ -1,5 +1,7 @@
 """The service on a real PostgreSQL with a folder as object store, two departments and the events that make them known."""
 
+import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -10,15 +12,18 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from typer.testing import CliRunner
 
+from dxmesh_client.cli import app as dxmesh
+from dxmesh_client.cli.output import Mode
 from dxmesh_runtime import signing
 from dxmesh_runtime.consumer import Handlers
 from dxmesh_runtime.db import connect, utc_now, uuid7
 from dxmesh_runtime.settings import DatabaseSettings, KafkaSettings, ObjectStoreSettings, SigningSettings
-from dxmesh_runtime.testing import Tokens, deliver, make_app, outbox_events, serving
+from dxmesh_runtime.testing import Tokens, deliver, listening, make_app, outbox_events, serving
 from dxmesh_schemas.catalog import (
     DataItem,
     DataType,
@@ -241,3 +246,30 @@ async def exchange(
             await found.deliver(event)
         yield found
     await database.close()
+
+
+@pytest.fixture
+async def cli(exchange: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """Yield the command line as one of the parties uses it; it answers with what was printed as JSON."""
+    parties = {"provider": exchange.provider.organization_id, "requester": exchange.requester.organization_id, "authority": None}
+    issuer = FastAPI()
+
+    @issuer.post("/oauth/token")
+    async def issue(request: Request) -> dict[str, Any]:
+        name = base64.b64decode(request.headers["authorization"].split()[1]).decode().partition(":")[0]
+        role = "authority" if name == "authority" else "steward"
+        return {"access_token": exchange.tokens.token(parties[name], role), "expires_in": 600}
+
+    async with listening(issuer) as issuing, listening(exchange.app) as url:
+        monkeypatch.setattr(Mode, "json", False)  # given back as it was
+
+        async def run(party: str, *arguments: str) -> Any:
+            profile = dict.fromkeys(("catalog", "quality", "open_data", "audit"), issuing) | {"exchange": url}
+            (tmp_path / "profile.json").write_text(json.dumps(profile | {"client_id": party, "client_secret": "x"}), encoding="utf-8")
+            monkeypatch.setenv("DXMESH_PROFILE", str(tmp_path / "profile.json"))
+            answer = await asyncio.to_thread(CliRunner().invoke, dxmesh, ["--json", *arguments])
+            if answer.exception is not None:
+                raise answer.exception
+            return json.loads(answer.stdout)
+
+        yield run

@@ -69,6 +69,9 @@ async def test_a_doubt_is_answered_by_the_batch_that_corrects_within_ten_working
     answer = f"corrections/{found['correction_id']}/answer"
     early = {"outcome": "corrected", "approved_by": "信息中心主任", "batch_id": batch["batch_id"]}
     assert "before the doubt" in pointers(await post(exchange, answer, exchange.provider, **early))["/batch_id"]
+    other = await exchange.accepted((await exchange.publish(name="另一资源")).resource_id)
+    foreign = early | {"batch_id": other["batch_id"]}
+    assert "no accepted batch of this resource" in pointers(await post(exchange, answer, exchange.provider, **foreign))["/batch_id"]
     pushed = await exchange.pushed(resource.resource_id, RIGHT, params={"kind": "upsert"})
     named = early | {"batch_id": pushed["batch_id"]}
     assert "wait for its acceptance" in pointers(await post(exchange, answer, exchange.provider, **named))["/batch_id"]

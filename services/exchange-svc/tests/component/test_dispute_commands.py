@@ -1,50 +1,13 @@
 """The command line of deadlines, disputes and corrections, against a service that listens."""
 
-import asyncio
-import base64
-import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
-from typer.testing import CliRunner
 
-from dxmesh_client.cli import app as dxmesh
-from dxmesh_client.cli.output import Mode
 from dxmesh_client.errors import ClientError
-from dxmesh_runtime.testing import listening
 from dxmesh_schemas.catalog import SharingType
 
 CONDITIONAL = {"sharing_type": SharingType.CONDITIONAL, "sharing_condition": "仅限老年人服务"}
-
-
-@pytest.fixture
-async def cli(exchange: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """Yield the command line as one of the parties uses it; it answers with what was printed as JSON."""
-    parties = {"provider": exchange.provider.organization_id, "requester": exchange.requester.organization_id, "authority": None}
-    issuer = FastAPI()
-
-    @issuer.post("/oauth/token")
-    async def issue(request: Request) -> dict[str, Any]:
-        name = base64.b64decode(request.headers["authorization"].split()[1]).decode().partition(":")[0]
-        role = "authority" if name == "authority" else "steward"
-        return {"access_token": exchange.tokens.token(parties[name], role), "expires_in": 600}
-
-    async with listening(issuer) as issuing, listening(exchange.app) as url:
-        monkeypatch.setattr(Mode, "json", False)  # given back as it was
-
-        async def run(party: str, *arguments: str) -> Any:
-            profile = dict.fromkeys(("catalog", "quality", "open_data", "audit"), issuing) | {"exchange": url}
-            (tmp_path / "profile.json").write_text(json.dumps(profile | {"client_id": party, "client_secret": "x"}), encoding="utf-8")
-            monkeypatch.setenv("DXMESH_PROFILE", str(tmp_path / "profile.json"))
-            answer = await asyncio.to_thread(CliRunner().invoke, dxmesh, ["--json", *arguments])
-            if answer.exception is not None:
-                raise answer.exception
-            return json.loads(answer.stdout)
-
-        yield run
 
 
 async def test_a_dispute_goes_its_way_from_the_command_line(exchange: Any, cli: Any) -> None:

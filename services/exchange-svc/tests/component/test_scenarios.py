@@ -22,7 +22,7 @@ from dxmesh_schemas.catalog_lists import (
     ScenarioTerms,
 )
 from dxmesh_schemas.exchange import GrantActivated, RequestGranted, RequestSubmitted
-from dxmesh_schemas.exchange_sharing import GrantScenarioLapsed
+from dxmesh_schemas.exchange_sharing import GrantScenarioConfirmed, GrantScenarioLapsed
 from dxmesh_schemas.exchange_terms import Drop, Narrowing
 
 CONDITIONAL = {"sharing_type": SharingType.CONDITIONAL, "sharing_condition": "仅限老年人服务"}
@@ -200,3 +200,28 @@ async def test_grants_whose_scenario_authorizes_no_more_are_told_once_and_go_on(
     [shown] = await listed(exchange, exchange.steward(exchange.provider), lapsed=True)
     assert (shown["grant_id"], shown["lapse_reason"], shown["state"]) == (granted["grant_id"], lapsed.reason, "delivering")
     assert (await ask(exchange, resource, entry)).json()["state"] == "under_review", "and it grants nothing more"
+
+
+async def test_a_provider_confirms_a_grant_whose_scenario_lapsed_once(exchange: Any) -> None:
+    resource = await exchange.publish(**CONDITIONAL)
+    entry = scenario(exchange, resource.resource_id)
+    await exchange.deliver(entry)
+    granted, over = [(await ask(exchange, resource, entry)).json()["grant_id"] for _ in range(2)]
+
+    async def confirm(grant_id: str, by: Any) -> Any:
+        body = {"approved_by": "民政局局长", "reason": "业务仍在办理"}
+        return await exchange.client.post(f"/v1/scenario-grants/{grant_id}/confirmation", json=body, headers=exchange.steward(by))
+
+    early = await confirm(granted, exchange.provider)
+    assert (early.status_code, slug(early)) == (409, "scenario-grant-stands")
+    await exchange.deliver(again(entry, approvals=(AUTHORITY,)))
+    await exchange.expire(over)
+    assert slug(await confirm(over, exchange.provider)) == "scenario-grant-stands"
+    assert [(await confirm(granted, by)).status_code for by in (exchange.requester, exchange.stranger)] == [404, 404]
+    done = await confirm(granted, exchange.provider)
+    assert (done.status_code, done.json()["confirmed_by"], done.json()["confirmation_reason"]) == (201, "民政局局长", "业务仍在办理")
+    assert slug(await confirm(granted, exchange.provider)) == "scenario-grant-stands"
+    [confirmed] = await said(exchange, GrantScenarioConfirmed)
+    assert (str(confirmed.grant_id), confirmed.scenario_id) == (granted, entry.entry_id)
+    assert [one["grant_id"] for one in await listed(exchange, exchange.authority, lapsed=True)] == [over]
+    assert [one["grant_id"] for one in await listed(exchange, exchange.authority, lapsed=False)] == [granted]

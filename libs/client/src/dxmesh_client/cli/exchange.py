@@ -120,6 +120,10 @@ def request_submit(
     approved_by: Annotated[str, typer.Option(help="the head of your unit who approved this request (Art. 20)")],
     item: Annotated[list[str] | None, typer.Option(help="an item's code; may be repeated; all without it")] = None,
     use_until: Annotated[datetime | None, typer.Option()] = None,
+    scenario_id: Annotated[UUID | None, typer.Option(help="an entry of the scenario list; approved, it grants what it covers")] = None,
+    use_purpose: Annotated[
+        str | None, typer.Option(help="ADMINISTRATIVE_BASIS, WORK_REFERENCE, DATA_CHECKING or COLLABORATION; a scenario asks for one")
+    ] = None,
     file: terms.File = None,
     where: terms.Where = None,
     mask: terms.Masks = None,
@@ -135,6 +139,10 @@ def request_submit(
             fields["items"] = item
         if use_until:
             fields["use_until"] = use_until.astimezone().isoformat()
+        if scenario_id:
+            fields["scenario_id"] = str(scenario_id)
+        if use_purpose:
+            fields["use_purpose"] = use_purpose
         show(client.request_access(resource_id, **fields, terms=told))
 
 

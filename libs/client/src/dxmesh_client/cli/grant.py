@@ -83,6 +83,24 @@ def grant_terminate(grant_id: UUID, reason: Reason) -> None:
     _post(grant_id, "termination", reason=reason)
 
 
+@grant.command("lapsed")
+def grant_lapsed(limit: Annotated[int, typer.Option(min=1, max=200)] = 50) -> None:
+    """List grants whose scenario authorizes no more and that nobody confirmed yet."""
+    with Client() as client:
+        page = client.page(f"{client.profile.exchange}/v1/scenario-grants", lapsed="true", limit=limit)
+        show_all(page.items, ["grant_id", "scenario", "state", "lapsed_at", "lapse_reason"])
+
+
+@grant.command("confirm")
+def grant_confirm(
+    grant_id: UUID, reason: Reason, approved_by: Annotated[str, typer.Option(help="the head of your unit who lets it go on")]
+) -> None:
+    """Let a grant go on whose scenario authorizes no more, as its provider."""
+    with Client() as client:
+        url = f"{client.profile.exchange}/v1/scenario-grants/{grant_id}/confirmation"
+        show(client.call("POST", url, json={"approved_by": approved_by, "reason": reason}).json())
+
+
 @grant.command("dispose")
 def grant_dispose(
     grant_id: UUID,

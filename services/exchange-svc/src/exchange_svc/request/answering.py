@@ -72,14 +72,14 @@ async def _hand_in(tx: AsyncSession, policy: Policy, row: store.SharingRequest, 
         reason = f"standing consent of {consent.approved_by} of {consent.approved_at.date().isoformat()}"
         answer = Answer(domain.Outcome.GRANTED, reason, consent.approved_by)
         await _grant(tx, policy, row, resource, answer, row.read_terms, public_url=public_url, now=now)
-    elif not await _by_scenario(tx, policy, row, resource, items, public_url=public_url, now=now):
+    elif not await by_scenario(tx, policy, row, resource, items, public_url=public_url, now=now):
         row.state = domain.advance(domain.State(row.state), domain.Step.REVIEW)
         await tx.flush()
-        await clocks.start(tx, policy, _answer_owed(row), now=now)
+        await clocks.start(tx, policy, answer_owed(row), now=now)
     return row
 
 
-async def _by_scenario(
+async def by_scenario(
     tx: AsyncSession,
     policy: Policy,
     row: store.SharingRequest,
@@ -108,7 +108,8 @@ async def _by_scenario(
     return True
 
 
-def _answer_owed(row: store.SharingRequest) -> Owed:
+def answer_owed(row: store.SharingRequest) -> Owed:
+    """Return the answer that a provider owes to a request."""
     rule, provider = answer_rule(SharingType(row.sharing_type)), row.provider_ref
     return Owed(rule, Responsible.PROVIDER, provider, row.request_id, row.resource_id, f"request of {row.requester_ref.name}")
 

@@ -1,20 +1,25 @@
 """The sharing_request table."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Index, Uuid, and_, bindparam, func, or_, select, text, tuple_
+from sqlalchemy import ARRAY, DateTime, Index, Uuid, and_, bindparam, exists, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Terms
+from exchange_svc.clock.domain import ANSWER
+from exchange_svc.clock.store import Clock
 from exchange_svc.request.domain import BEFORE_SUBMISSION, State
 from exchange_svc.request.errors import RequestNotFound
 from exchange_svc.rows import Base
+from exchange_svc.sharing_list.store import Entry
+
+_WAITING = "state IN ('under_review', 'extended') AND scenario_id IS NOT NULL"
 
 
 class SharingRequest(Base):
@@ -22,7 +27,8 @@ class SharingRequest(Base):
 
     terms: `exchange_terms.Terms` as asked for; what was granted stands with the grant. missing: what the provider asked for, once.
     extension: days, reason, asked_at; with its answer outcome, consented_by, answered_at.
-    scenario_id, demand_id: entries of the lists it rests on and comes from; scenario_note: why that scenario does not grant it.
+    scenario_id, demand_id: entries of the lists it rests on and comes from; scenario_note: why that scenario does not grant it;
+    scenario_revision, scenario_looked_on: what it was last held against while it waits.
     first_view_id: the view its grant began with; first_data_at: when rows were first there to read.
     """
 
@@ -31,6 +37,7 @@ class SharingRequest(Base):
         Index("ix_sharing_request_requester", "requester_id", "created_at", "request_id"),
         Index("ix_sharing_request_provider", "provider_id", "created_at", "request_id"),
         Index("ix_sharing_request_first_view", "first_view_id"),
+        Index("ix_sharing_request_scenario", "scenario_id", postgresql_where=text(_WAITING)),
         Index("ix_sharing_request_demand", "demand_id", postgresql_where=text("demand_id IS NOT NULL")),
     )
     request_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -47,6 +54,8 @@ class SharingRequest(Base):
     scenario_id: Mapped[UUID | None]
     use_purpose: Mapped[str | None]
     scenario_note: Mapped[str | None]
+    scenario_revision: Mapped[int | None]
+    scenario_looked_on: Mapped[date | None]
     demand_id: Mapped[UUID | None]
     use_until: Mapped[datetime | None]
     terms: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -120,6 +129,26 @@ async def list_requests(
         query = query.where(tuple_(SharingRequest.created_at, SharingRequest.request_id) < after)
     query = query.order_by(SharingRequest.created_at.desc(), SharingRequest.request_id.desc())
     return (await tx.scalars(query.limit(limit))).all()
+
+
+async def find_to_look_at(tx: AsyncSession, *, today: date) -> tuple[SharingRequest, int] | None:
+    """Return a request under review that was not held against its scenario as it is today, locked, and that scenario's revision."""
+    query = select(SharingRequest, Entry.revision).join(
+        Entry, and_(Entry.entry_id == SharingRequest.scenario_id, text("list_entry.kind = 'scenario'"))
+    )
+    changed = SharingRequest.scenario_revision.is_distinct_from(Entry.revision)
+    query = query.where(text(_WAITING), or_(changed, SharingRequest.scenario_looked_on.is_distinct_from(today)))
+    query = query.order_by(SharingRequest.request_id).limit(1).with_for_update(of=SharingRequest, skip_locked=True)
+    found = (await tx.execute(query.execution_options(populate_existing=True))).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+async def list_without_clock(tx: AsyncSession) -> Sequence[SharingRequest]:
+    """Return the requests that wait for an answer no clock was ever started for, locked; those another process holds are left to it."""
+    waiting = SharingRequest.state.in_([State.UNDER_REVIEW, State.EXTENDED, State.MATERIALS_REQUESTED])
+    has_clock = exists().where(Clock.request_id == SharingRequest.request_id, Clock.rule.in_(ANSWER))
+    query = select(SharingRequest).where(waiting, ~has_clock).order_by(SharingRequest.request_id)
+    return (await tx.scalars(query.with_for_update(of=SharingRequest, skip_locked=True))).all()
 
 
 async def find_first_data(tx: AsyncSession, view_id: UUID) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What scenarios do: answer requests that name one, and tell of grants that have lost the ground it gave them."""
+"""What scenarios do: answer requests that name one, tell of grants that lost the ground it gave them, which their providers may confirm."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -8,13 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime import outbox
+from dxmesh_runtime.auth import Principal
 from dxmesh_schemas.catalog import Level, OrganizationKind, ResourceSnapshot
 from dxmesh_schemas.catalog_lists import ListEntryEvent
 from dxmesh_schemas.event import Event
-from dxmesh_schemas.exchange_sharing import GrantScenarioLapsed
+from dxmesh_schemas.exchange_sharing import GrantScenarioConfirmed, GrantScenarioLapsed
 from exchange_svc.catalog import store as catalog
 from exchange_svc.grant.domain import IN_FORCE
+from exchange_svc.grant.store import Grant
 from exchange_svc.scenario import domain, store
+from exchange_svc.scenario.errors import ScenarioGrantNotFound
 from exchange_svc.sharing_list import store as lists
 
 
@@ -94,3 +97,33 @@ async def lapse(tx: AsyncSession, scenario_ids: Collection[UUID], *, now: dateti
     await tx.flush()
     await outbox.add_all(tx, said, now=now)
     return len(said)
+
+
+async def confirm(
+    tx: AsyncSession, grant_id: UUID, *, approved_by: str, reason: str, by: Principal, now: datetime
+) -> tuple[store.ScenarioGrant, Grant]:
+    """Let a grant go on whose scenario authorizes no more, as its provider: it rests on the provider's own answer from now on.
+
+    Raises: ScenarioGrantNotFound (404), ScenarioGrantStands (409).
+    Emits: exchange.grant.scenario_confirmed.v1.
+    Source: 政务数据共享条例 Art. 20 (an answer is approved by the head of the provider), 27.
+    """
+    row, grant = await store.get(tx, grant_id)
+    if by.own_organization != row.provider_id:
+        raise ScenarioGrantNotFound(f"grant {grant_id} was not given by a scenario, or you may not confirm it")
+    domain.check_confirmable(grant.state_at(now), lapsed_at=row.lapsed_at, confirmed_at=row.confirmed_at)
+    row.confirmed_at, row.confirmed_by, row.confirmation_reason = now, approved_by, reason
+    await tx.flush()
+    confirmed = GrantScenarioConfirmed(
+        grant_id=grant.grant_id,
+        request_id=grant.request_id,
+        resource_id=grant.resource_id,
+        requester=grant.requester_ref,
+        scenario_id=row.scenario_id,
+        scenario=row.scenario,
+        reason=reason,
+        confirmed_by=approved_by,
+        confirmed_at=now,
+    )
+    await outbox.add(tx, confirmed, now=now)
+    return row, grant

@@ -11,8 +11,10 @@ from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.catalog_lists import ListEntryEvent, ScenarioApproval, ScenarioData, ScenarioTerms
 from dxmesh_schemas.exchange_terms import Narrowing, Terms
 from exchange_svc.enforcement.rules import mask_faults, where_faults
+from exchange_svc.grant.domain import IN_FORCE, State
 from exchange_svc.grant.errors import TermsInvalid
 from exchange_svc.request.domain import narrowed, sharing_of, unmasked_faults
+from exchange_svc.scenario.errors import ScenarioGrantStands
 
 _ENDED = ("done", "cancelled")
 
@@ -165,6 +167,16 @@ def _side(approval: ScenarioApproval, provider: str) -> str:
 def approver_of(approvals: Sequence[ScenarioApproval]) -> str:
     """Return who answered: the provider's approver where there is one, else the data authority's."""
     return next((one for one in approvals if one.role == "provider"), approvals[0]).approved_by
+
+
+def check_confirmable(state: State, *, lapsed_at: datetime | None, confirmed_at: datetime | None) -> None:
+    """Let a grant in force be confirmed that has lost its scenario's ground. Raises: ScenarioGrantStands (409)."""
+    if lapsed_at is None:
+        raise ScenarioGrantStands("the grant rests on its scenario as it is; there is nothing to confirm")
+    if confirmed_at is not None:
+        raise ScenarioGrantStands(f"the grant was confirmed at {confirmed_at.isoformat()}; suspend or end it when that is no longer so")
+    if state not in IN_FORCE:
+        raise ScenarioGrantStands(f"the grant is {state}; only one in force goes on: the requester asks anew")
 
 
 def lapse_of(entry: ListEntryEvent, rested_on: Sequence[ScenarioApproval]) -> str | None:

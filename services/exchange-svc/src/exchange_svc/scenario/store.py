@@ -6,19 +6,23 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ForeignKey, Index, or_, select, text, tuple_
+from sqlalchemy import ForeignKey, Index, and_, not_, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_schemas.catalog_lists import ScenarioApproval
 from exchange_svc.grant.store import Grant
 from exchange_svc.rows import Base
+from exchange_svc.scenario.errors import ScenarioGrantNotFound
 
 _APPROVALS = TypeAdapter(tuple[ScenarioApproval, ...])
 
 
 class ScenarioGrant(Base):
-    """A grant that a scenario gave. approvals: those it rests on; lapse_reason: why it has lost that ground, once it has."""
+    """A grant that a scenario gave. approvals: those it rests on; lapse_reason: why it has lost that ground, once it has.
+
+    confirmed_by, confirmation_reason: who of its provider said that it goes on without, and why.
+    """
 
     __tablename__ = "scenario_grant"
     __table_args__ = (
@@ -37,6 +41,9 @@ class ScenarioGrant(Base):
     granted_at: Mapped[datetime]
     lapsed_at: Mapped[datetime | None]
     lapse_reason: Mapped[str | None]
+    confirmed_at: Mapped[datetime | None]
+    confirmed_by: Mapped[str | None]
+    confirmation_reason: Mapped[str | None]
 
     @property
     def read_approvals(self) -> tuple[ScenarioApproval, ...]:
@@ -52,15 +59,28 @@ async def list_resting(tx: AsyncSession, scenario_ids: Collection[UUID]) -> Sequ
     return [(row[0], row[1]) for row in rows]
 
 
+async def get(tx: AsyncSession, grant_id: UUID) -> tuple[ScenarioGrant, Grant]:
+    """Return a grant that a scenario gave, both rows locked. Raises: ScenarioGrantNotFound (404)."""
+    query = select(ScenarioGrant, Grant).join(Grant, Grant.grant_id == ScenarioGrant.grant_id).where(ScenarioGrant.grant_id == grant_id)
+    row = (await tx.execute(query.with_for_update().execution_options(populate_existing=True))).one_or_none()
+    if row is None:
+        raise ScenarioGrantNotFound(f"grant {grant_id} was not given by a scenario, or you may not see it")
+    return row[0], row[1]
+
+
 async def list_given(
     tx: AsyncSession, *, organization_id: UUID | None, is_lapsed: bool | None, limit: int, after: tuple[datetime, UUID] | None
 ) -> Sequence[tuple[ScenarioGrant, Grant]]:
-    """Return grants that scenarios gave, to or of an organization (all of them when None), newest first."""
+    """Return grants that scenarios gave, to or of an organization (all of them when None), newest first.
+
+    is_lapsed: that have lost their ground, and whose provider has not said yet that they go on without.
+    """
     query = select(ScenarioGrant, Grant).join(Grant, Grant.grant_id == ScenarioGrant.grant_id)
     if organization_id is not None:
         query = query.where(or_(ScenarioGrant.requester_id == organization_id, ScenarioGrant.provider_id == organization_id))
     if is_lapsed is not None:
-        query = query.where(ScenarioGrant.lapsed_at.is_not(None) if is_lapsed else ScenarioGrant.lapsed_at.is_(None))
+        lapsed = and_(ScenarioGrant.lapsed_at.is_not(None), ScenarioGrant.confirmed_at.is_(None))
+        query = query.where(lapsed if is_lapsed else not_(lapsed))
     if after is not None:
         query = query.where(tuple_(ScenarioGrant.granted_at, ScenarioGrant.grant_id) < after)
     rows = await tx.execute(query.order_by(ScenarioGrant.granted_at.desc(), ScenarioGrant.grant_id.desc()).limit(limit))
