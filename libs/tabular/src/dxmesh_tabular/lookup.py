@@ -101,7 +101,7 @@ class Lookup:
                 found = (found if is_behind else found.sort(SEQUENCE, ROW)).head(limit)
             elif near.height:
                 found = near
-        return found.with_columns(lacking).select(SEQUENCE, ROW, *columns) if lacking else found.select(SEQUENCE, ROW, *columns)
+        return found.with_columns(lacking).select(SEQUENCE, ROW, *columns) if lacking else found
 
     def _version(self, key: str, version: int) -> _Held:
         with self._lock:
@@ -132,7 +132,7 @@ class Lookup:
             return None
         near = rows.slice(first, bisect_right(column, value, lo=first) - first)
         rest = [pl.col(name) == pl.lit(value, schema[name]) for name, value in equal.items() if name != by]
-        return near.filter(rest).select(columns) if rest else near.select(columns)
+        return (near.filter(rest) if rest else near)[list(columns)]  # a selection by names alone needs no query
 
     def _passing(
         self, key: str, file: files.DataFile, names: Sequence[str], schema: pl.Schema, where: Where | None, *, is_whole: bool

@@ -13,6 +13,7 @@ from dxmesh_runtime.testing import deliver, incoming
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_events import ResourceEvent, ResourcePublished
 from dxmesh_schemas.exchange import BatchAccepted, BatchKind, DeliveryCompleted, GrantActivated, ObjectRef, ViewSnapshot
+from dxmesh_schemas.exchange_usage import ApiUsed
 
 SOON, GONE = date(2099, 12, 31), date(2026, 1, 1)
 
@@ -49,6 +50,22 @@ def delivery(made: dict[str, Any], *, at: datetime) -> DeliveryCompleted:
         delivered_count=1,
         sha256="0",
         completed_at=at,
+    )
+
+
+def calls(made: dict[str, Any], *, at: datetime, calls: int = 0, refused: int = 0) -> ApiUsed:
+    return ApiUsed(
+        resource_id=made["resource_id"],
+        api="pull",
+        grant_id=uuid4(),
+        provider_id=uuid4(),
+        requester=OrganizationRef(organization_id=uuid4(), uscc="x", name="x", division_code="330600"),
+        hour=at,
+        call_count=calls,
+        refused_count=refused,
+        row_count=calls,
+        question_count=0,
+        last_called_at=at,
     )
 
 
@@ -203,26 +220,29 @@ async def test_systems_of_which_nothing_comes_or_goes_are_named_those_that_never
     other = await node.organization("另一局")
     now = utc_now()
     old = now - timedelta(days=100)
-    names = ("停流", "仍流", "被读", "代理", "从未", "无资源", "退役")
+    names = ("停流", "仍流", "被读", "被调", "被拒", "代理", "从未", "无资源", "退役")
     systems = {name: await node.system(organization, name) for name in names}
     await node.system(other, "另一局的")
-    made = {name: await node.published(organization, systems[name], name=f"数据{name}") for name in names[:5]}
-    events = [batch(made[name], at=old) for name in ("停流", "仍流", "被读", "代理")]
+    made = {name: await node.published(organization, systems[name], name=f"数据{name}") for name in names[:7]}
+    events = [batch(made[name], at=old) for name in ("停流", "仍流", "被读", "被调", "被拒", "代理")]
     await deliver(node.sessions, mounts.HANDLERS, *events)
     await deliver(node.sessions, mounts.HANDLERS, batch(made["仍流"], at=now, sequence=2), delivery(made["被读"], at=now))
     await deliver(node.sessions, mounts.HANDLERS, delivery(made["被读"], at=old), delivery(made["停流"], at=old + timedelta(days=1)))
+    await deliver(node.sessions, mounts.HANDLERS, calls(made["被调"], at=now, calls=3), calls(made["被拒"], at=now, refused=2))
+    await deliver(node.sessions, mounts.HANDLERS, calls(made["被调"], at=old, calls=1))
     steward = node.steward(organization)
     proxy = f"/v1/resources/{made['代理']['resource_id']}/mount"
     await node.client.put(proxy, json={"kind": "proxy", "address": "http://10.1.2.3/x"}, headers=steward)
     assert (await node.client.post(f"{proxy}/confirmation", json={"evidence": "返回 200"}, headers=node.authority)).status_code == 200
     retired = await node.client.post(f"/v1/systems/{systems['退役']['system_id']}/retirement", json={"reason": "停用"}, headers=steward)
     assert retired.status_code == 200
-    assert (await report(node, "idle-systems", steward, days=30))["summary"] == {"days": 30, "ceased_count": 1, "never_count": 0}
+    assert (await report(node, "idle-systems", steward, days=30))["summary"] == {"days": 30, "ceased_count": 2, "never_count": 0}
     async with node.sessions.begin() as tx:  # as if all had been registered long ago
         await tx.execute(text("UPDATE system SET registered_at = now() - interval '200 days'"))
     found = await report(node, "idle-systems", steward, days=30)
-    assert found["summary"] == {"days": 30, "ceased_count": 1, "never_count": 2}
+    assert found["summary"] == {"days": 30, "ceased_count": 2, "never_count": 2}
     assert [(row["system_name"], row["flow"], row["idle_days"], row["resource_count"]) for row in found["rows"]] == [
+        ("被拒", "ceased", 100, 1),
         ("停流", "ceased", 99, 1),
         ("从未", "never", 200, 1),
         ("无资源", "never", 200, 0),

@@ -20,6 +20,7 @@ from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import UpdateCycle
 from dxmesh_schemas.catalog_events import ResourceMountChanged, ResourceStale
 from dxmesh_schemas.exchange import BatchAccepted, DeliveryCompleted
+from dxmesh_schemas.exchange_usage import ApiUsed
 from dxmesh_schemas.problem import Forbidden
 
 _TOLD_AT_ONCE = 500
@@ -152,9 +153,18 @@ async def etag(tx: AsyncSession, resource_id: UUID) -> str:
 
 async def note_deliveries(tx: AsyncSession, completed: Sequence[DeliveryCompleted]) -> None:
     """Enter when rows of resources reached a reader."""
+    await _note_outflows(tx, [(event.resource_id, event.completed_at) for event in completed])
+
+
+async def note_calls(tx: AsyncSession, used: Sequence[ApiUsed]) -> None:
+    """Enter when resources' APIs were last called; hours in which every call was refused are none in which anything went out."""
+    await _note_outflows(tx, [(event.resource_id, event.last_called_at) for event in used if event.call_count])
+
+
+async def _note_outflows(tx: AsyncSession, flows: Sequence[tuple[UUID, datetime]]) -> None:
     newest: dict[UUID, datetime] = {}
-    for event in completed:
-        newest[event.resource_id] = max(newest.get(event.resource_id, event.completed_at), event.completed_at)
+    for resource_id, at in flows:
+        newest[resource_id] = max(newest.get(resource_id, at), at)
     if newest:
         await store.note_outflows(tx, newest)
 

@@ -1,4 +1,4 @@
-"""What catalog-svc hears of exchange-svc: which resources batches were accepted for, and whose rows reached a reader."""
+"""What catalog-svc hears of exchange-svc: which resources batches were accepted for, and whose rows reached a reader or were called for."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog_svc.mount import commands
 from dxmesh_runtime.consumer import Group, Handlers, Incoming
 from dxmesh_schemas.exchange import BatchAccepted, DeliveryCompleted
+from dxmesh_schemas.exchange_usage import ApiUsed
 
 
 async def on_accepted(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
@@ -19,4 +20,9 @@ async def on_delivered(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
     await commands.note_deliveries(tx, [item.event for item in incoming if isinstance(item.event, DeliveryCompleted)])
 
 
-HANDLERS: Handlers = {BatchAccepted: Group(on_accepted), DeliveryCompleted: Group(on_delivered)}
+async def on_used(tx: AsyncSession, incoming: Sequence[Incoming]) -> None:
+    """Keep the newest answered call of each resource's APIs."""
+    await commands.note_calls(tx, [item.event for item in incoming if isinstance(item.event, ApiUsed)])
+
+
+HANDLERS: Handlers = {BatchAccepted: Group(on_accepted), DeliveryCompleted: Group(on_delivered), ApiUsed: Group(on_used)}

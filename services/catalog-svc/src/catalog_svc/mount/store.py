@@ -87,7 +87,7 @@ class Staleness(Base):
 
 
 class Outflow(Base):
-    """When a resource's rows last reached a reader, as exchange-svc told; refers to no other table, as it comes from outside."""
+    """When a resource's rows last reached or answered a reader, as exchange-svc told; refers to no other table, as it comes from outside."""
 
     __tablename__ = "resource_outflow"
     resource_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -246,7 +246,7 @@ async def note_arrivals(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> Non
 
 
 async def note_outflows(tx: AsyncSession, newest: Mapping[UUID, datetime]) -> None:
-    """Enter when rows of resources last reached a reader; what comes late changes nothing that is newer."""
+    """Enter when something of resources last went out; what comes late changes nothing that is newer."""
     rows = [{"resource_id": key, "delivered_at": at} for key, at in sorted(newest.items())]
     statement = insert(Outflow).values(rows)
     later = {"delivered_at": func.greatest(Outflow.delivered_at, statement.excluded.delivered_at)}

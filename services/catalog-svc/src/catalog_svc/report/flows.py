@@ -61,7 +61,7 @@ async def duties(tx: AsyncSession, *, of: UUID | None, today: date) -> Sequence[
 
 
 async def idle_systems(tx: AsyncSession, *, of: UUID | None, since: datetime, now: datetime) -> Sequence[dict[str, Any]]:
-    """Return the systems that are not retired of which nothing came or went since then: batches, deliveries, calls of a proxy.
+    """Return the systems that are not retired of which nothing came or went since then: batches, deliveries, calls, proxies.
 
     One of which nothing ever did is counted from its registration, and stands behind the others.
     """

@@ -107,7 +107,7 @@ async def page(
         if frame.height > limit:
             frame = frame.head(limit)
             following = sealed_cursor.seal(key, f"rows:{readable.grant_id}", version, frame[SEQUENCE][-1], frame[ROW][-1], begun)
-        return mask(frame.select(items), view, tokens), following
+        return mask(frame[list(items)], view, tokens), following
 
     try:
         return await asyncio.to_thread(read)
