@@ -87,7 +87,7 @@ class Staleness(Base):
 
 
 class Outflow(Base):
-    """When a resource's rows last reached or answered a reader, as exchange-svc told; refers to no other table, as it comes from outside."""
+    """When a resource last reached or answered a reader, as exchange-svc told; refers to no other table, as it comes from outside."""
 
     __tablename__ = "resource_outflow"
     resource_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
