@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -70,11 +70,18 @@ def choose(asked: Format | None, accept: str | None, offered: tuple[Format, ...]
 
 
 async def answer(
-    frame: pl.DataFrame, form: Format, *, next_cursor: str | None, name: str, more: Mapping[str, str] | None = None
+    frame: pl.DataFrame,
+    form: Format,
+    *,
+    next_cursor: str | None,
+    name: str,
+    more: Mapping[str, str] | None = None,
+    guard: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None = None,
 ) -> Response:
     """Answer a page of rows; the headers say how many they are (Row-Count) and where it goes on (Next-Cursor, in a JSON body too).
 
     A long page of lines is made while it leaves, so that its text is never held whole. more: headers that win over the usual ones.
+    guard: what its pieces go through, which may cut it off.
     """
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", ROW_COUNT: str(frame.height), **(more or {})}
     if next_cursor is not None:
@@ -83,7 +90,8 @@ async def answer(
         headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
     if form is Format.NDJSON and frame.height > _PIECE_ROWS:
         pieces = (render(piece, form, None) for piece in frame.iter_slices(_PIECE_ROWS))
-        return StreamingResponse(iterate_in_threadpool(pieces), media_type=MEDIA_TYPES[form], headers=headers)
+        leaving = iterate_in_threadpool(pieces)
+        return StreamingResponse(leaving if guard is None else guard(leaving), media_type=MEDIA_TYPES[form], headers=headers)
     if frame.height <= _SHORT_ROWS:  # made sooner than another thread has begun
         content = render(frame, form, next_cursor)
     else:

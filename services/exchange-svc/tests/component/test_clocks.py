@@ -19,6 +19,8 @@ from dxmesh_schemas.catalog import OrganizationRef, SharingType
 from dxmesh_schemas.exchange_deadlines import DeadlineApproaching, DeadlineEscalated, DeadlineEvent, DeadlineMissed
 from dxmesh_schemas.exchange_sharing import Disposal, GrantExpired
 from dxmesh_schemas.exchange_terms import Terms
+from exchange_svc.api.settings import ApiSettings
+from exchange_svc.api.worker import roll_up_due
 from exchange_svc.clock import commands, store
 from exchange_svc.clock.worker import teller
 from exchange_svc.grant import commands as grants
@@ -248,6 +250,47 @@ async def test_disposal_is_asked_for_when_a_grant_is_over_and_there_was_somethin
     [met] = [clock for clock in await clocks(exchange) if clock["rule"] == "disposal"]
     assert met["met_by"] == "信息中心"
     assert [event for event in await told(exchange, at(6, 1, year=2027)) if event.rule == "disposal"] == []
+
+
+async def test_a_disposal_that_is_not_filed_is_taken_further_and_one_that_is_is_kept_for_years(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id)
+    grant_id = UUID((await exchange.granted(resource))["grant_id"])
+    by = steward(exchange.requester)
+    await in_tx(exchange, lambda tx: grants.terminate(tx, POLICY, grant_id, reason="用完", by=by, now=at(11, 2)))
+    missed, officer = (await told(exchange, at(12, 1)))[-2:]
+    assert isinstance(missed, DeadlineMissed)
+    assert (missed.rule, missed.responsible, missed.organization, missed.due_on) == (
+        "disposal",
+        "requester",
+        exchange.requester,
+        date(2026, 11, 30),
+    )
+    assert isinstance(officer, DeadlineEscalated)
+    authority = (await told(exchange, at(12, 10)))[-1]
+    assert isinstance(authority, DeadlineEscalated)
+    assert (officer.level, authority.level) == ("chief_data_officer", "data_authority")
+    said = {"what": "数据库中的副本", "how": "删除并覆写", "disposed_on": "2026-11-20", "done_by": "信息中心"}
+    url = f"/v1/grants/{grant_id}/disposal"
+    for name in said:
+        lacking = {one: value for one, value in said.items() if one != name}
+        answer = await exchange.client.post(url, json=lacking, headers=exchange.steward(exchange.requester))
+        assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}"]
+    filed = Disposal(what="数据库中的副本", how="删除并覆写", disposed_on=date(2026, 11, 20), done_by="信息中心")
+    await in_tx(exchange, lambda tx: grants.dispose(tx, grant_id, filed, by=by, now=at(12, 11)))
+    [late] = [clock for clock in await clocks(exchange) if clock["rule"] == "disposal"]
+    assert (late["standing"], late["met_by"]) == ("missed", "信息中心")
+    database = connect(DatabaseSettings(url=exchange.url))
+    try:  # what the workers do as time passes takes none of it away
+        await teller(POLICY).tell_due(database, now=at(12, 31, year=2031))
+        await roll_up_due(database, ApiSettings(), now=at(12, 31, year=2031))
+    finally:
+        await database.close()
+    for headers in (exchange.steward(exchange.provider), exchange.authority):
+        kept = (await exchange.client.get(f"/v1/grants/{grant_id}", headers=headers)).json()
+        assert (kept["state"], kept["disposal"]) == ("disposed", said)
+        request = (await exchange.client.get(f"/v1/requests/{kept['request_id']}", headers=headers)).json()
+        assert (request["scenario"], request["purpose"]) == ("老年人优待证", "核对居住街道")
 
 
 async def test_the_teller_tells_of_a_grant_that_ends_and_asks_for_disposal(exchange: Any) -> None:

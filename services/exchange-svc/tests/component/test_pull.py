@@ -1,16 +1,20 @@
 """Reading a grant's rows: forms, pages at one version of the table, and who is refused."""
 
+import gzip
 import io
 import json
 import shutil
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pytest
 
 from dxmesh_runtime.db import utc_now, uuid7
+from dxmesh_runtime.testing import listening
 
 
 async def read(exchange: Any, grant_id: str, **params: Any) -> Any:
@@ -181,6 +185,36 @@ async def test_a_grant_that_is_over_reads_nothing_and_says_why(exchange: Any) ->
         answer = await read(exchange, grant_id)
         assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (403, "grant-over")
         assert word in answer.json()["detail"]
+
+
+async def test_a_reading_under_way_stops_with_the_grant_at_its_next_page_and_within_a_long_one(exchange: Any) -> None:
+    resource = await exchange.publish()
+    for first in range(0, 40_000, 10_000):  # a reader's and a sender's buffers hold less than these 12 MB
+        body = b"code,name\n" + "".join(f"{code},{'x' * 300}\n" for code in range(first, first + 10_000)).encode()
+        await exchange.accepted(resource.resource_id, gzip.compress(body, 1), headers={"Content-Encoding": "gzip"})
+    await exchange.fold()
+    grant_id = (await exchange.granted(resource))["grant_id"]
+    page = await read(exchange, grant_id, limit=2)
+    headers = exchange.steward(exchange.requester)
+    small = httpx.AsyncHTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)])
+    async with listening(exchange.app) as url, httpx.AsyncClient(transport=small, base_url=url, headers=headers, timeout=30) as reader:
+        params = {"format": "ndjson", "limit": "100000"}
+        async with reader.stream("GET", f"/v1/grants/{grant_id}/rows", params=params) as answer:
+            assert (answer.status_code, answer.headers["row-count"]) == (200, "40000")
+            pieces = answer.aiter_bytes()
+            seen = (await anext(pieces)).count(b"\n")
+
+            async def to_the_end() -> None:
+                nonlocal seen
+                async for piece in pieces:
+                    seen += piece.count(b"\n")
+
+            await exchange.client.post(f"/v1/grants/{grant_id}/termination", json={"reason": "课题结束"}, headers=headers)
+            with pytest.raises(httpx.RemoteProtocolError):
+                await to_the_end()
+    assert 0 < seen < 40_000
+    following = await read(exchange, grant_id, limit=2, cursor=page.json()["next_cursor"])
+    assert (following.status_code, following.json()["type"].rsplit("/", 1)[1]) == (403, "grant-over")
 
 
 async def test_a_large_table_is_read_whole_page_by_page(exchange: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from exchange_svc.api.verifying import Verifier
 from exchange_svc.grant import pull
 from exchange_svc.grant.domain import State
 from exchange_svc.grant.errors import GrantIsSuspended, GrantNotFound, GrantOver, ModeNotGranted, TableBehind, TableVersionGone
+from exchange_svc.grant.outgoing import while_readable
 from exchange_svc.subscription.domain import Place
 
 router = APIRouter(prefix="/v1", tags=["apis"])
@@ -284,7 +286,8 @@ async def list_rows(
         call.row_count = frame.height
         if following is None and readable.view is not None:
             call.read_to = Since(Place(topic=readable.view.topic), pull.read_to(state.cursor_key, readable, cursor))
-    return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}", more=headers)
+    guard = partial(while_readable, sessions=state.sessions, grant_id=grant_id)
+    return await formats.answer(frame, form, next_cursor=following, name=f"grant-{grant_id}", more=headers, guard=guard)
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
+from fastapi.concurrency import iterate_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -16,6 +17,7 @@ from dxmesh_runtime.paging import CursorInvalid, Limit
 from dxmesh_runtime.problems import problems
 from exchange_svc import sealed_cursor
 from exchange_svc.grant.errors import GrantIsSuspended, GrantNotFound, GrantOver, ModeNotGranted
+from exchange_svc.grant.outgoing import while_readable
 from exchange_svc.package import commands, domain, store
 from exchange_svc.package.errors import PackageGone, PackageNotFound, PackageWaiting
 from exchange_svc.subscription import commands as subscriptions
@@ -92,4 +94,5 @@ async def fetch(token: Annotated[str, Path(max_length=200)], who: Who, request: 
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return StreamingResponse(request.state.objects.stream(row.object_key), media_type="application/zip", headers=headers)
+    pieces = iterate_in_threadpool(request.state.objects.stream(row.object_key))
+    return StreamingResponse(while_readable(pieces, request.state.sessions, row.grant_id), media_type="application/zip", headers=headers)

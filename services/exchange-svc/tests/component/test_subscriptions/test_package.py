@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from dxmesh_runtime import signing
 from dxmesh_runtime.db import utc_now
 from dxmesh_schemas.exchange_subscriptions import PackageDownloaded, PackageMade
 from exchange_svc.enforcement.rows import token_keys
+from exchange_svc.grant.errors import GrantOver
+from exchange_svc.grant.outgoing import while_readable
 from exchange_svc.package import making
 from exchange_svc.package.store import Package
 from exchange_svc.package.worker import Workshop
@@ -108,6 +111,25 @@ async def test_a_download_is_counted_has_a_receipt_and_the_link_ends(node: Any, 
     }
     seen = (await node.get(made["path"] + "/packages", by=exchange.provider)).json()
     assert (seen[0]["link"], seen[0]["downloads_left"]) == (None, 0), "the provider sees that it was fetched, and cannot fetch it"
+
+
+async def test_a_link_ends_with_its_grant_and_so_does_a_download_that_is_under_way(node: Any, workshop: Workshop) -> None:
+    exchange = node.exchange
+    grant, made = await filed(node, await exchange.publish())
+    package = await packed(node, workshop, made)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield b"%d" % number * 10
+
+    leaving = while_readable(pieces(), exchange.sessions, UUID(grant["grant_id"]), look_bytes=10)
+    assert [await anext(leaving), await anext(leaving)] == [b"0" * 10, b"1" * 10]
+    assert (await node.get(package["link"])).status_code == 200
+    await node.post(f"/v1/grants/{grant['grant_id']}/termination", {"reason": "课题结束"})
+    with pytest.raises(GrantOver, match="课题结束"):
+        await anext(leaving)
+    answer = await node.get(package["link"])
+    assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (403, "grant-over")
 
 
 async def test_a_package_is_deleted_after_its_term(node: Any, workshop: Workshop) -> None:

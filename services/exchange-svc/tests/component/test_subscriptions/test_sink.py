@@ -86,6 +86,24 @@ async def test_a_table_is_made_and_kept_as_the_resource_is(node: Any, until: Any
     assert (str(place["subscription_id"]), place["row_count"]) == (made["subscription_id"], 6)
 
 
+async def test_a_table_gets_nothing_more_once_its_grant_is_over(node: Any, until: Any, theirs: Theirs) -> None:
+    exchange = node.exchange
+    resource = await exchange.publish()
+    over, witness = [await exchange.granted(resource) for _ in range(2)]
+    made = await node.subscribed(over, sink(theirs))
+    other = await node.subscribed(witness, sink(theirs, table="others"))
+    await exchange.accepted(resource.resource_id)
+    await node.flow()
+    async with node.working():
+        await until(lambda: _at(node, made, 3))
+        await node.post(f"/v1/grants/{over['grant_id']}/termination", {"reason": "课题结束"})
+        await exchange.accepted(resource.resource_id, MORE, params={"kind": "upsert"})
+        await node.flow()
+        await until(lambda: _at(node, other, 5))
+        assert (await until(lambda: _state(node, made, "ended")))["reason"] == "the grant is terminated"
+    assert (await theirs.count(), await theirs.count("others")) == (3, 4)
+
+
 async def test_credentials_are_sealed_and_never_shown(node: Any, theirs: Theirs) -> None:
     exchange = node.exchange
     grant = await exchange.granted(await exchange.publish())
