@@ -1,13 +1,14 @@
-"""What is told of the use of shared APIs."""
+"""What is told of the use of shared data: calls of APIs by the hour, and what requesters record of it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from dxmesh_schemas.catalog import OrganizationRef
+from dxmesh_schemas.catalog import OrganizationRef, Snapshot
 from dxmesh_schemas.event import Event
+from dxmesh_schemas.exchange import GrantEvent
 
 
 class ApiUsed(Event):
@@ -32,3 +33,23 @@ class ApiUsed(Event):
     question_count: int = Field(ge=0, description="questions that were answered")
     system_ids: tuple[UUID, ...] = Field(default=(), description="the requester's systems that named themselves")
     last_called_at: datetime
+
+
+class Use(Snapshot):
+    """What a requester did with shared data and what came of it (GDSR Art. 29); its scenario is the request's, its end the disposal's."""
+
+    process: str = Field(description="in which business and how it was used")
+    effect: str = Field(description="what came of it")
+    storage: str = Field(description="where copies are kept, or that there are none")
+    case_count: int | None = Field(default=None, description="cases that were handled with it")
+
+
+class GrantUseRecorded(GrantEvent):
+    """The requester recorded what it did with the data of a grant on some days; a record is not changed."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.use_recorded.v1"
+    use_id: UUID
+    first_on: date = Field(description="in China")
+    last_on: date
+    use: Use
+    recorded_at: datetime

@@ -48,6 +48,7 @@ from exchange_svc.subscription import routes as subscriptions
 from exchange_svc.subscription.opening import Opening
 from exchange_svc.upload import routes as uploads
 from exchange_svc.upload.arrivals import Arrivals
+from exchange_svc.use import routes as uses
 
 ACKNOWLEDGEMENT = "dxmesh-acknowledgement+jws"
 keys = APIRouter(tags=["keys"])
@@ -141,6 +142,7 @@ def create_app(settings: Settings) -> FastAPI:
             requests.router,
             grants.router,
             apis.router,
+            uses.router,
             clocks.router,
             corrections.router,
             disputes.router,
