@@ -99,7 +99,11 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "arrivals": arrivals,
                 "inflow": inflow,
                 "forwarder": Forwarder(
-                    staging, timeout_seconds=settings.proxy.timeout_seconds, answer_max_bytes=settings.proxy.answer_max_bytes
+                    staging,
+                    timeout_seconds=settings.proxy.timeout_seconds,
+                    answer_max_bytes=settings.proxy.answer_max_bytes,
+                    at_once=settings.proxy.at_once,
+                    allowed=settings.proxy.allowed_networks,
                 ),
                 "upload_max_bytes": settings.limits.body_max_bytes,
                 "objects": objects,

@@ -2,14 +2,21 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import httpx
 
 from dxmesh_schemas.problem import Invalid
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _RESOLVE_SECONDS = 5.0
+_RESOLVERS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="resolve")  # somebody's slow name server holds no other work up
 _CARRIES_IPV4 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"), ip_network("2001::/32"))
 
 
@@ -35,7 +42,8 @@ def is_public(address: Address) -> bool:
     address = plain(address)
     if isinstance(address, IPv6Address) and any(address in network for network in _CARRIES_IPV4):
         return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    is_site_local = isinstance(address, IPv6Address) and address.is_site_local
+    return address.is_global and not address.is_multicast and not address.is_reserved and not is_site_local
 
 
 def plain(address: Address) -> Address:
@@ -44,22 +52,64 @@ def plain(address: Address) -> Address:
     return mapped or address
 
 
+async def addresses_of(host: str, port: int) -> Sequence[Address]:
+    """Return the addresses a name has now. Raises: DestinationUnknown (422)."""
+    look = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        async with asyncio.timeout(_RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, look)
+    except (OSError, TimeoutError, UnicodeError, OverflowError) as missing:
+        raise DestinationUnknown(f"{host} has no address that this node can find: {missing or 'no answer in time'}") from missing
+    return [plain(ip_address(str(entry[4][0]).partition("%")[0])) for entry in found]
+
+
 async def resolve(host: str, port: int, allowed: Sequence[Network]) -> Address:
     """Return the address to connect to; connect to it and not to the name, which may mean another one a moment later.
 
     A name with several addresses is refused when one of them is: which one is met is the resolver's choice.
     Raises: DestinationUnknown, DestinationRefused (422).
     """
-    try:
-        async with asyncio.timeout(_RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError, UnicodeError) as missing:
-        raise DestinationUnknown(f"{host} has no address that this node can find: {missing or 'no answer in time'}") from missing
-    addresses = [ip_address(entry[4][0].partition("%")[0]) for entry in found]  # type: ignore[union-attr]  # always text
+    addresses = await addresses_of(host, port)
     for address in addresses:
         if not is_public(address) and not is_allowed(address, allowed):
             raise DestinationRefused(
-                f"{host} is {plain(address)}, of a private or special network; give a public address, or ask the node's operator to "
+                f"{host} is {address}, of a private or special network; give a public address, or ask the node's operator to "
                 "allow the network (SUBSCRIPTIONS__ALLOWED_NETWORKS)"
             )
-    return plain(addresses[0])
+    return addresses[0]
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """Return how the certificates of others are checked: by the authorities this host trusts (SSL_CERT_FILE adds an operator's own).
+
+    Made once: reading the authorities takes as long as posting a hundred messages.
+    """
+    return ssl.create_default_context()
+
+
+@asynccontextmanager
+async def asked(
+    address: Address, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None
+) -> AsyncIterator[httpx.Response]:
+    """Give the head of an answer from this very address, whatever the name means by now; the certificate has to be the name's.
+
+    Neither a redirect nor a proxy is followed, and nothing compressed is asked for. Call it within a time limit. Raises: httpx.HTTPError.
+    """
+    told = {"User-Agent": "dxmesh", "Accept-Encoding": "identity", **headers, "Host": url.netloc.decode("ascii")}
+    async with (
+        httpx.AsyncClient(verify=trust(), trust_env=False, follow_redirects=False, timeout=None) as client,
+        client.stream(
+            method,
+            url.copy_with(host=str(address)),
+            content=content,
+            headers=told,
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        ) as answer,
+    ):
+        yield answer
+
+
+def port_of(url: httpx.URL) -> int:
+    """Return the port that a web address means."""
+    return url.port or (443 if url.scheme == "https" else 80)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 
 from dxmesh_clocks.settings import PolicySettings
 from dxmesh_runtime.settings import Group, ObjectStoreSettings, ServiceSettings, SigningSettings
@@ -41,6 +41,10 @@ class ProxySettings(Group):
 
     timeout_seconds: float = Field(default=10, gt=0, description="for the whole answer of the department")
     answer_max_bytes: int = Field(default=8 * 1024**2, ge=1, description="of one answer of the department")
+    at_once: int = Field(default=16, ge=1, description="departments' answers that are waited for at a time; more wait within the timeout")
+    allowed_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="networks of this host's own (127.0.0.0/8, 169.254.0.0/16) in which interfaces may lie"
+    )
 
 
 class LimitsSettings(Group):

@@ -1,9 +1,12 @@
 """Logical access: a grant's rows asked for at the department's own interface; nothing beyond the grant leaves, and nothing stays."""
 
 import asyncio
+import gzip
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 import httpx
@@ -13,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from dxmesh_runtime.testing import listening
 from dxmesh_schemas.catalog_events import ResourceMountChanged
 from exchange_svc.batch.staging import Staging
+from exchange_svc.destinations import plain
 from exchange_svc.proxy.domain import may_lie_at
 from exchange_svc.proxy.errors import DepartmentSlow
 from exchange_svc.proxy.forward import Forwarder
@@ -127,6 +131,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
     "broken JSON": ({"answer": b'[{"code": '}, (502, "answer-unfit")),
     "an object": ({"answer": {"code": "1"}}, (502, "answer-unfit")),
     "a row of another type": ({"answer": [ROWS[0] | {"people": "many"}]}, (502, "answer-unfit")),
+    "a compressed answer": ({"answer": gzip.compress(b"[]"), "headers": {"Content-Encoding": "gzip"}}, (502, "answer-unfit")),
     "too much": ({"answer": b"[" + b" " * 9_000_000 + b"]"}, (502, "answer-unfit")),
 }
 
@@ -155,7 +160,7 @@ async def test_a_department_that_is_away_or_slow_is_told_by_name(exchange: Any, 
         answer = await ask(exchange, grant)
         assert (answer.status_code, exchange.provider.name in answer.json()["detail"]) == (status, True), address
     interface.hangs = True
-    impatient = Forwarder(cast(Staging, None), timeout_seconds=0.2, answer_max_bytes=1000)
+    impatient = Forwarder(cast(Staging, None), timeout_seconds=0.2, answer_max_bytes=1000, at_once=1, allowed=[ip_network("127.0.0.0/8")])
     with pytest.raises(DepartmentSlow, match="绍兴市民政局 did not answer within"):
         await impatient.ask(interface.url, [], (), department="绍兴市民政局")
 
@@ -165,13 +170,42 @@ async def test_a_department_that_is_away_or_slow_is_told_by_name(exchange: Any, 
     [
         ("10.1.2.3", True),
         ("192.168.1.1", True),
-        ("127.0.0.1", True),
+        ("127.0.0.1", False),
+        ("127.9.9.9", True),
+        ("::1", False),
+        ("::ffff:169.254.169.254", False),
         ("2001:db8::1", True),
         ("169.254.169.254", False),
-        ("fe80::1%eth0", False),
+        ("fe80::1", False),
         ("224.0.0.1", False),
         ("0.0.0.0", False),
     ],
 )
 def test_an_interface_may_lie_in_a_private_network_and_not_at_the_hosts_own_services(address: str, may: bool) -> None:
-    assert may_lie_at(address) is may
+    assert may_lie_at(plain(ip_address(address)), [ip_network("127.9.0.0/16")]) is may
+
+
+async def test_the_address_that_was_looked_at_is_the_one_that_is_asked(
+    exchange: Any, interface: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name server of somebody else says another address each time it is asked."""
+    looked: list[str] = []
+    answers = iter(["127.0.0.1"] + ["169.254.169.254"] * 9)
+    truly = socket.getaddrinfo
+
+    def rebinding(host: str, *rest: Any, **more: Any) -> Any:
+        if host != "streets.example":
+            return truly(host, *rest, **more)
+        looked.append(host)
+        return truly(next(answers), *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    resource = await exchange.publish()
+    grant = await exchange.granted(resource)
+    await mount(exchange, resource, interface.url.replace("127.0.0.1", "streets.example"))
+    answer = await ask(exchange, grant)
+    assert (answer.status_code, looked) == (200, ["streets.example"]), answer.text
+    (asked,) = interface.asked
+    assert asked.headers["host"].startswith("streets.example:")
+    assert slug(await ask(exchange, grant)) == (503, "department-away")
+    assert len(interface.asked) == 1

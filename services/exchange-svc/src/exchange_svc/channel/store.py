@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.catalog.store import Resource
 from exchange_svc.channel.domain import Channel
 from exchange_svc.grant import store as grants
@@ -17,7 +18,7 @@ from exchange_svc.notice import store as notices
 
 async def list_channels(tx: AsyncSession, *, organization_id: UUID | None, now: datetime) -> Sequence[Channel]:
     """Return the topics an organization's grants let it read now (all that anybody may read when None), with those that are coming."""
-    is_readable = exists().where(Grant.view_id == View.view_id, grants.is_read_by_topic(now))
+    is_readable = exists().where(Grant.view_id == View.view_id, grants.is_read_by(Mode.TOPIC, now))
     if organization_id is not None:
         is_readable = is_readable.where(Grant.requester_id == organization_id)
     query = select(View, Resource).join(Resource, Resource.resource_id == View.resource_id).where(is_readable)

@@ -81,6 +81,13 @@ def check_mode(mode: Mode, terms: Terms) -> None:
         raise ModeNotGranted(f"the grant is for {', '.join(terms.modes)}, not for {mode}; ask the provider to change its terms")
 
 
+def held_by(state: State, mode: Mode, terms: Terms) -> str | None:
+    """Say why rows do not come by a grant in a way now; None when they do."""
+    if state not in READABLE:
+        return f"the grant is {state}"
+    return None if mode in terms.modes else f"the grant is for {', '.join(terms.modes)}, not for {mode}"
+
+
 def check_suspendable(state: State, *, remedy_until: date | None, today: date) -> None:
     """Let a grant be suspended that can be read. Raises: GrantNotActive (409), TermsInvalid (422)."""
     if state not in READABLE:

@@ -13,12 +13,14 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Text,
     Uuid,
     and_,
     any_,
     bindparam,
     exists,
     func,
+    literal,
     or_,
     select,
     text,
@@ -26,10 +28,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, aliased, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
-from dxmesh_schemas.exchange_terms import Condition, Mask, Mode, Terms
+from dxmesh_schemas.exchange_terms import Condition, Mask, Terms
 from exchange_svc.grant.domain import IN_FORCE, READABLE, OpenView, State, state_at
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.rows import Base
@@ -130,10 +132,11 @@ def _is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return and_(Grant.state.in_(IN_FORCE), or_(Grant.use_until.is_(None), Grant.use_until > now))
 
 
-def is_read_by_topic(now: datetime) -> ColumnElement[bool]:
-    """Return the condition under which a grant's requester may read its view's topic now."""
-    by_topic = or_(Grant.terms["modes"].is_(None), Grant.terms.contains({"modes": [Mode.TOPIC.value]}))
-    return and_(Grant.state.in_(READABLE), or_(Grant.use_until.is_(None), Grant.use_until > now), by_topic)
+def is_read_by(mode: str | ColumnElement[str] | InstrumentedAttribute[str], now: datetime) -> ColumnElement[bool]:
+    """Return the condition under which a grant's requester may have its rows in a way now."""
+    name = literal(mode, Text) if isinstance(mode, str) else mode
+    allows = or_(Grant.terms["modes"].is_(None), Grant.terms["modes"].contains(func.to_jsonb(name)))
+    return and_(Grant.state.in_(READABLE), or_(Grant.use_until.is_(None), Grant.use_until > now), allows)
 
 
 def _has_live_grant(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:

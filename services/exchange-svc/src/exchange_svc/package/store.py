@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_schemas.exchange_terms import Mode
-from exchange_svc.grant.domain import READABLE
-from exchange_svc.grant.store import Grant
+from exchange_svc.grant.store import Grant, is_read_by
 from exchange_svc.package.domain import State
 from exchange_svc.rows import Base
 from exchange_svc.subscription import domain as subscriptions
@@ -44,12 +43,11 @@ class Package(Base):
 
 async def find_waiting(tx: AsyncSession, *, now: datetime) -> tuple[Package, Subscription, Grant] | None:
     """Return the package to be made next, locked; one that another process makes is left to it, one that may not be read waits."""
-    readable = Grant.state.in_(READABLE) & or_(Grant.use_until.is_(None), Grant.use_until > now)
     query = (
         select(Package, Subscription, Grant)
         .join(Subscription, Subscription.subscription_id == Package.subscription_id)
         .join(Grant, Grant.grant_id == Package.grant_id)
-        .where(Package.state == State.WAITING, Subscription.state == subscriptions.State.ACTIVE, readable)
+        .where(Package.state == State.WAITING, Subscription.state == subscriptions.State.ACTIVE, is_read_by(Mode.FILE, now))
         .order_by(Package.failure.is_not(None), Package.asked_at, Package.package_id)
         .limit(1)
         .with_for_update(of=Package, skip_locked=True)

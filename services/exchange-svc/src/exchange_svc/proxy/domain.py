@@ -1,9 +1,9 @@
 """Rules of asking a department's interface: by what, and where it may lie."""
 
-import ipaddress
 from collections.abc import Collection, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
+from exchange_svc.destinations import Address, Network, is_allowed
 from exchange_svc.proxy.errors import QuestionInvalid
 
 _MOST_CHARACTERS = 200
@@ -34,7 +34,7 @@ def check_question(asked: Sequence[tuple[str, str]], *, items: Collection[str], 
         raise QuestionInvalid("; ".join(error["detail"] for error in errors[:10]), errors=errors[:100])
 
 
-def may_lie_at(address: str) -> bool:
+def may_lie_at(address: Address, allowed: Sequence[Network]) -> bool:
     """Say whether an interface may be at an IP address: private ones were confirmed, the host's own services and groups are none."""
-    found = ipaddress.ip_address(address.split("%", 1)[0])
-    return not (found.is_link_local or found.is_multicast or found.is_unspecified)
+    is_own = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    return not is_own or is_allowed(address, allowed)

@@ -1,7 +1,6 @@
 """Asking a department's interface: bounded in time and size, nothing of the caller but the question, nothing kept."""
 
 import asyncio
-import socket
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -15,19 +14,24 @@ from dxmesh_schemas.problem import Problem
 from dxmesh_tabular.media import MediaType
 from dxmesh_tabular.reading import read
 from exchange_svc.batch.staging import Staging
+from exchange_svc.destinations import Address, DestinationUnknown, Network, addresses_of, asked, port_of
 from exchange_svc.proxy import domain
 from exchange_svc.proxy.errors import AnswerUnfit, DepartmentAway, DepartmentSlow
 
 log = structlog.get_logger(__name__)
-_HEADERS = {"Accept": "application/json", "User-Agent": "dxmesh"}
+_HEADERS = {"Accept": "application/json"}
 _RETRY_SECONDS = 30
 
 
 class Forwarder:
     """What asking takes. Redirects are not followed: the data authority confirmed one address and no other."""
 
-    def __init__(self, staging: Staging, *, timeout_seconds: float, answer_max_bytes: int) -> None:
+    def __init__(
+        self, staging: Staging, *, timeout_seconds: float, answer_max_bytes: int, at_once: int, allowed: Sequence[Network] = ()
+    ) -> None:
         self._staging = staging
+        self._allowed = allowed
+        self._at_once = asyncio.Semaphore(at_once)
         self._timeout_seconds = timeout_seconds
         self._answer_max_bytes = answer_max_bytes
 
@@ -37,43 +41,44 @@ class Forwarder:
         Raises: DepartmentSlow (504), DepartmentAway (503), AnswerUnfit (502), each naming the department.
         """
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._timeout_seconds), self._at_once:
                 content = await self._fetch(httpx.URL(address).copy_merge_params(list(question)), department)
         except TimeoutError:
             detail = (
                 f"the interface of {department} did not answer within {self._timeout_seconds:g} s; try again later, or ask {department}"
             )
             raise DepartmentSlow(detail) from None
-        except httpx.HTTPError as away:
+        except (httpx.HTTPError, httpx.InvalidURL) as away:
             raise _away(department, type(away).__name__) from away
         return await asyncio.to_thread(self._read, content, items, department)
 
     async def _fetch(self, url: httpx.URL, department: str) -> bytes:
-        await self._check_place(url, department)
-        async with (
-            httpx.AsyncClient(timeout=None, follow_redirects=False, trust_env=False, headers=_HEADERS) as client,
-            client.stream("GET", url) as answer,
-        ):
+        address = await self._place(url, department)
+        async with asked(address, "GET", url, _HEADERS) as answer:
             if answer.status_code != 200:
                 if answer.status_code >= 500:
                     raise _away(department, f"status {answer.status_code}")
                 raise AnswerUnfit(
                     f"the interface of {department} answered with status {answer.status_code}, not with rows; ask {department}"
                 )
+            if answer.headers.get("Content-Encoding", "identity") != "identity":  # a few bytes could inflate to any number
+                raise AnswerUnfit(f"the answer of {department} is compressed, which was not asked for; ask {department} to mend it")
             content = bytearray()
-            async for piece in answer.aiter_bytes():
+            async for piece in answer.aiter_raw():
                 content += piece
                 if len(content) > self._answer_max_bytes:
                     raise AnswerUnfit(f"the answer of {department} has more than {self._answer_max_bytes} bytes; ask for fewer rows")
             return bytes(content)
 
-    async def _check_place(self, url: httpx.URL, department: str) -> None:
+    async def _place(self, url: httpx.URL, department: str) -> Address:
+        """Return where to connect to: to the address that was looked at, as the name may mean another one a moment later."""
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port or 80, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as unknown:
+            found = await addresses_of(url.host, port_of(url))
+        except DestinationUnknown as unknown:
             raise _away(department, "its name is not known") from unknown
-        if not all(domain.may_lie_at(str(one[4][0])) for one in found):
+        if not all(domain.may_lie_at(one, self._allowed) for one in found):
             raise _away(department, "its name leads to no host of a department")
+        return found[0]
 
     def _read(self, content: bytes, items: Sequence[DataItem], department: str) -> pl.DataFrame:
         """Read an answer; what is wrong with it is logged, and not told to the requester: it may quote what is not theirs."""

@@ -8,6 +8,7 @@ from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
+from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.grant import store as grants
 from exchange_svc.grant.store import Grant, View
 from exchange_svc.reader.domain import user_name
@@ -83,7 +84,7 @@ async def topics_of(tx: AsyncSession, readers: Collection[Reader], *, now: datet
         select(Grant.requester_id, Grant.terms["systems"], View.topic, coming.topic)
         .join(View, View.view_id == Grant.view_id)
         .outerjoin(coming, coming.view_id == View.successor_id)
-        .where(Grant.requester_id.in_({reader.organization_id for reader in readers}), grants.is_read_by_topic(now))
+        .where(Grant.requester_id.in_({reader.organization_id for reader in readers}), grants.is_read_by(Mode.TOPIC, now))
     )
     granted: dict[UUID, list[tuple[set[str], set[str]]]] = {}
     for organization_id, systems, *topics in await tx.execute(query):
@@ -98,4 +99,4 @@ def _topics(reader: Reader, granted: Iterable[tuple[set[str], set[str]]]) -> fro
 async def next_end(tx: AsyncSession, *, now: datetime) -> datetime | None:
     """Return when the next grant of an organization that has readers ends by itself."""
     has_readers = Grant.requester_id.in_(select(Reader.organization_id).where(Reader.revoked_at.is_(None)))
-    return await tx.scalar(select(func.min(Grant.use_until)).where(grants.is_read_by_topic(now), has_readers))
+    return await tx.scalar(select(func.min(Grant.use_until)).where(grants.is_read_by(Mode.TOPIC, now), has_readers))

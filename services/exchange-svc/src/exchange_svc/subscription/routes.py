@@ -49,7 +49,7 @@ class SubscriptionOut(BaseModel):
     mode: Mode
     state: domain.State
     reason: str | None = Field(description="why it is paused, dead or ended")
-    held_by: str | None = Field(description="why nothing comes although it is active: the grant's state")
+    held_by: str | None = Field(description="why nothing comes although it is active: the grant's state or ways")
     settings: dict[str, Any]
     place: PlaceOut
     row_count: int = Field(description="rows delivered so far, repeats counted")
@@ -119,16 +119,15 @@ class MessageOut(BaseModel):
     sha256: str
     created_at: datetime
     delivered_at: datetime | None
-    abandoned_at: datetime | None = Field(description="a replay came first, or the topic was made anew")
+    abandoned_at: datetime | None = Field(description="a replay or other terms came first, or the topic was made anew")
     attempts: list[AttemptOut]
 
 
 def _out(row: store.Subscription, grant: Grant) -> dict[str, Any]:
-    state = grant.state_at(utc_now())
-    is_held = row.state == domain.State.ACTIVE and state not in grants.READABLE
+    held_by = grants.held_by(grant.state_at(utc_now()), Mode(row.mode), grant.read_terms)
     return {
         **{name: getattr(row, name) for name in SubscriptionOut.model_fields if name not in ("held_by", "place")},
-        "held_by": f"the grant is {state}" if is_held else None,
+        "held_by": held_by if row.state == domain.State.ACTIVE else None,
         "place": row.read_place.model_dump(),
     }
 

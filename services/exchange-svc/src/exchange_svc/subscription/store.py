@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, and_, func, or_, select, text
+from sqlalchemy import ForeignKey, Index, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.delivery.store import Delivery
-from exchange_svc.grant.domain import IN_FORCE, READABLE
-from exchange_svc.grant.store import Grant, View
+from exchange_svc.grant.domain import IN_FORCE
+from exchange_svc.grant.store import Grant, View, is_read_by
 from exchange_svc.rows import Base
 from exchange_svc.subscription.domain import Place, State
 from exchange_svc.subscription.errors import SubscriptionNotFound
@@ -68,18 +68,12 @@ class Standing:
     view: View
 
 
-def _readable(now: datetime) -> ColumnElement[bool]:
-    """Return the condition under which a grant may be read by its subscription's way: terms that change may leave it out."""
-    is_granted = or_(Grant.terms["modes"].is_(None), Grant.terms["modes"].contains(func.to_jsonb(Subscription.mode)))
-    return and_(Grant.state.in_(READABLE), or_(Grant.use_until.is_(None), Grant.use_until > now), is_granted)
-
-
 async def list_due(tx: AsyncSession, *, now: datetime) -> Sequence[UUID]:
     """Return the subscriptions that rows are pushed to now, oldest first."""
     query = (
         select(Subscription.subscription_id)
         .join(Grant, Grant.grant_id == Subscription.grant_id)
-        .where(Subscription.state == State.ACTIVE, Subscription.mode.in_(PUSHED), _readable(now))
+        .where(Subscription.state == State.ACTIVE, Subscription.mode.in_(PUSHED), is_read_by(Subscription.mode, now))
         .order_by(Subscription.created_at, Subscription.subscription_id)
     )
     return (await tx.scalars(query)).all()
@@ -91,7 +85,7 @@ async def find_standing(tx: AsyncSession, subscription_id: UUID, *, now: datetim
         select(Subscription, Grant, View)
         .join(Grant, Grant.grant_id == Subscription.grant_id)
         .join(View, View.view_id == Grant.view_id)
-        .where(Subscription.subscription_id == subscription_id, Subscription.state == State.ACTIVE, _readable(now))
+        .where(Subscription.subscription_id == subscription_id, Subscription.state == State.ACTIVE, is_read_by(Subscription.mode, now))
     )
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else Standing(row[0], row[1], row[2])

@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 from uuid import UUID
+
+import httpx
 
 from dxmesh_schemas.catalog import Snapshot
 from exchange_svc.subscription.domain import Row, view_of
@@ -21,6 +22,7 @@ ROTATION = timedelta(hours=24)
 """How long a secret that was replaced signs beside its successor."""
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32
+_MOST_PORT = 65_535
 
 
 class Secrets(Snapshot):
@@ -106,21 +108,22 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         return None
 
 
-def check_url(url: str) -> tuple[str, int, bool]:
-    """Return host, port and whether TLS is used of an address that may be a webhook. Raises SubscriptionInvalid (422)."""
+def check_url(url: str) -> httpx.URL:
+    """Return an address that may be a webhook. Raises SubscriptionInvalid (422)."""
 
     def refused(why: str) -> SubscriptionInvalid:
         return SubscriptionInvalid(why, errors=[{"pointer": "/url", "detail": why}])
 
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as wrong:
+        found = httpx.URL(url)
+    except httpx.InvalidURL as wrong:
         raise refused(f"is no URL: {wrong}") from wrong
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    if found.scheme not in ("https", "http") or not found.host:
         raise refused("is no web address: write https://host/path")
-    if parts.username is not None or parts.password is not None:
+    if (found.port or 0) > _MOST_PORT:
+        raise refused(f"is no URL: port {found.port} is above {_MOST_PORT}")
+    if found.userinfo:
         raise refused("holds a user or password: leave them out; messages are proven by their signature")
-    if parts.fragment:
+    if "#" in url:
         raise refused("has a fragment (#…), which is never sent: leave it out")
-    return parts.hostname, port or (443 if parts.scheme == "https" else 80), parts.scheme == "https"
+    return found

@@ -4,17 +4,17 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from exchange_svc.destinations import Network, is_allowed, resolve
+from exchange_svc.destinations import Network, asked, is_allowed, port_of, resolve
 from exchange_svc.subscription.errors import SubscriptionInvalid
 from exchange_svc.webhook.domain import check_url
 from exchange_svc.webhook.errors import EndpointUnproven
 
 _ORIGIN = "WebHook-Request-Origin"
 _ALLOWED = "WebHook-Allowed-Origin"
+_MOST_SAID = 200  # characters of what an address answered that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Endpoint:
             raise _unproven(f"{url} does not answer OPTIONS: {say(silent)}; start it and try again") from silent
         allowed = {one.strip() for one in told.get(_ALLOWED, "").split(",")}
         if not 200 <= answer.status < 300 or allowed.isdisjoint({self.origin, "*"}):
-            said = ", ".join(sorted(allowed - {""})) or "nothing"
+            said = ", ".join(sorted(allowed - {""}))[:_MOST_SAID] or "nothing"
             raise _unproven(
                 f"{url} answered OPTIONS with {answer.status} and {_ALLOWED}: {said}; answer 200 with {_ALLOWED}: {self.origin} (or *)"
             )
@@ -60,26 +60,14 @@ class Endpoint:
         return answer
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, httpx.Headers]:
-        host, port, has_tls = check_url(url)
+        target = check_url(url)
         started = time.monotonic()
         async with asyncio.timeout(self.seconds):  # of the whole: an answer a byte at a time is no answer
-            address = await resolve(host, port, self.allowed)
-            if not has_tls and not is_allowed(address, self.allowed):
+            address = await resolve(target.host, port_of(target), self.allowed)
+            if target.scheme != "https" and not is_allowed(address, self.allowed):
                 detail = "is without TLS: write https://, or ask the node's operator to allow the network"
                 raise SubscriptionInvalid(detail, errors=[{"pointer": "/url", "detail": detail}])
-            parts = urlsplit(url)
-            literal = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
-            target = urlunsplit((parts.scheme, literal, parts.path or "/", parts.query, ""))
-            async with (
-                httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=self.seconds) as client,
-                client.stream(
-                    method,
-                    target,
-                    content=body,
-                    headers={"User-Agent": "dxmesh", "Accept-Encoding": "identity", **headers, "Host": parts.netloc},
-                    extensions={"sni_hostname": host},
-                ) as answer,
-            ):
+            async with asked(address, method, target, headers, body) as answer:
                 elapsed_ms = int((time.monotonic() - started) * 1000)
                 return Answer(answer.status_code, answer.headers.get("Retry-After"), elapsed_ms), answer.headers
 

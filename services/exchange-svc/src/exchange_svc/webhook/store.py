@@ -15,7 +15,8 @@ from exchange_svc.rows import Base
 class Message(Base):
     """What was or is to be posted; its rows lie at `ranges` [partition, first, behind the last] of the topic and are read again there.
 
-    sha256: of the body. A repeat has the same id and body. abandoned_at: a replay came first, or the topic was made anew.
+    sha256: of the body. A repeat has the same id and body. abandoned_at: a replay or other terms came first, or the topic was
+    made anew.
     """
 
     __tablename__ = "webhook_message"

@@ -49,6 +49,7 @@ PRIVATE = [
     "https://0xa000001/x",
     "https://[fe80::1]/x",
     "https://224.0.0.1/x",
+    "https://[fec0::1]/x",
 ]
 
 
@@ -73,6 +74,9 @@ IMPOSSIBLE = [
     ("http://8.8.8.8:9/", "TLS"),
     ("https://exa mple/", ""),
     ("https://x\r\nHost: y/", ""),
+    ("https://93.184.216.34/\x01", "no URL"),
+    ("https://93.184.216.34/\x00", "no URL"),
+    ("https://-ä-.example/", ""),
     ("", ""),
     ("x" * 3000, ""),
     (7, ""),

@@ -162,6 +162,7 @@ async def test_a_way_that_the_terms_leave_out_brings_nothing_more(node: Any, unt
     async with node.working():
         await until(lambda: len(witness.rows) == 3)
     assert subscriber.taken == []
+    assert (await node.seen(left))["held_by"] == "the grant is for pull, not for webhook"
 
 
 async def _count(connection: asyncpg.Connection, count: int) -> bool:
