@@ -90,8 +90,15 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
             term_seconds=settings.uploads.term_seconds,
             idle_seconds=settings.uploads.idle_seconds,
             max_open=settings.uploads.max_open,
+            max_open_bytes=settings.uploads.max_open_bytes,
         )
-        inflow = Inflow(database, intake, idle_seconds=settings.streams.idle_seconds, max_open=settings.streams.max_open)
+        inflow = Inflow(
+            database,
+            intake,
+            idle_seconds=settings.streams.idle_seconds,
+            max_open=settings.streams.max_open,
+            max_open_each=settings.streams.max_open_each,
+        )
         sweeping = asyncio.create_task(arrivals.keep_swept(), name="uploads")
         try:
             yield {

@@ -27,6 +27,7 @@ class UploadsSettings(Group):
     term_seconds: int = Field(default=3 * 86_400, ge=60, description="an upload that nothing was added to for so long is removed")
     idle_seconds: float = Field(default=60, gt=0, description="a connection that brings nothing for so long is given up")
     max_open: int = Field(default=100, ge=1, description="unfinished uploads of one organization")
+    max_open_bytes: int = Field(default=50 * 1024**3, ge=1, description="what those may come to on disk, together")
 
 
 class StreamsSettings(Group):
@@ -34,6 +35,7 @@ class StreamsSettings(Group):
 
     idle_seconds: float = Field(default=300, gt=0, description="a stream that brings nothing for so long is ended")
     max_open: int = Field(default=200, ge=1, description="streams one process serves at a time, each with up to 16 MiB in memory")
+    max_open_each: int = Field(default=50, ge=1, description="of these, streams of one organization")
 
 
 class ProxySettings(Group):

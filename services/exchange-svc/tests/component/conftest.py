@@ -45,7 +45,7 @@ from exchange_svc.app import create_app
 from exchange_svc.batch import consumers as batches
 from exchange_svc.catalog import consumers as catalog
 from exchange_svc.grant.store import Grant
-from exchange_svc.settings import LimitsSettings, ProxySettings, Settings, StagingSettings
+from exchange_svc.settings import LimitsSettings, ProxySettings, Settings, StagingSettings, StreamsSettings, UploadsSettings
 from exchange_svc.sharing_list import consumers as lists
 from exchange_svc.subscription.settings import SubscriptionsSettings
 from exchange_svc.table import consumers as tables
@@ -225,6 +225,8 @@ async def exchange(
         staging=StagingSettings(folder=tmp_path / "staging"),
         limits=LimitsSettings(body_max_bytes=1_500_000, inflated_max_bytes=4_000_000),
         subscriptions=SubscriptionsSettings(allowed_networks=("127.0.0.0/8",), answer_seconds=1.0),
+        uploads=UploadsSettings(max_open_bytes=4_000_000),
+        streams=StreamsSettings(max_open_each=10),
         proxy=ProxySettings(allowed_networks=("127.0.0.0/8",)),
     )
     app = make_app(create_app, settings)

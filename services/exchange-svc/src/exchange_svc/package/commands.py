@@ -58,6 +58,7 @@ async def _add(tx: AsyncSession, row: Subscription, now: datetime) -> Package:
         downloads_left=row.settings["downloads"],
         asked_at=now,
     )
+    await store.end_oldest(tx, row.subscription_id, keep=domain.MOST_KEPT - 1, now=now)
     tx.add(package)
     await tx.flush()
     return package

@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from exchange_svc.package.errors import PackageGone, PackageWaiting
 
+MOST_KEPT = 50
+"""Packages of one subscription that can be fetched; the oldest gives way to the next, whatever its term."""
+
 
 class State(StrEnum):
     """Where a package is."""

@@ -99,3 +99,10 @@ async def list_of(tx: AsyncSession, subscription_id: UUID, *, limit: int) -> Seq
     """Return a subscription's packages, newest first."""
     query = select(Package).where(Package.subscription_id == subscription_id)
     return (await tx.scalars(query.order_by(Package.asked_at.desc(), Package.package_id.desc()).limit(limit))).all()
+
+
+async def end_oldest(tx: AsyncSession, subscription_id: UUID, *, keep: int, now: datetime) -> None:
+    """End the term of a subscription's packages beyond the newest so many."""
+    ready = select(Package.package_id).where(Package.subscription_id == subscription_id, Package.state == State.READY)
+    beyond = ready.order_by(Package.asked_at.desc(), Package.package_id.desc()).offset(keep)
+    await tx.execute(update(Package).where(Package.package_id.in_(beyond), Package.expires_at > now).values(expires_at=now))

@@ -76,7 +76,9 @@ class Workshop:
             try:
                 async with tx.begin_nested():
                     await self._make(tx, package, row, grant)
-            except (Problem, KeyError, ValueError, FileNotFoundError) as wrong:  # the next attempt may find the table further
+            except Exception as wrong:  # whatever it is, other packages and work of this process go on; the next attempt may get further
+                if is_away(wrong):
+                    raise
                 package.failure = (wrong.detail if isinstance(wrong, Problem) else repr(wrong))[:500]
                 log.warning("package.not_made", package_id=str(package.package_id), error=package.failure)
                 return False

@@ -15,6 +15,7 @@ from exchange_svc.reader.domain import user_name
 from exchange_svc.reader.errors import ReaderNotFound
 from exchange_svc.rows import Base
 
+_COUNT_LOCK = 0x64787265
 CHANNEL = "reader"
 """Notified by PostgreSQL when grants, views or readers change."""
 
@@ -64,7 +65,8 @@ async def list_of(tx: AsyncSession, *, organization_id: UUID | None, limit: int,
 
 
 async def count_unrevoked(tx: AsyncSession, organization_id: UUID) -> int:
-    """Return how many readers an organization has."""
+    """Return how many readers an organization has; until the transaction ends nobody else counts them."""
+    await tx.execute(select(func.pg_advisory_xact_lock(_COUNT_LOCK, func.hashtext(str(organization_id)))))
     query = select(func.count()).where(Reader.organization_id == organization_id, Reader.revoked_at.is_(None))
     return await tx.scalar(query) or 0
 

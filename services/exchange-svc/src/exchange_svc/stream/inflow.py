@@ -1,6 +1,7 @@
 """The way of a stream: lines are cut into batches, each goes the way of a push and is acknowledged while the next ones come."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -38,14 +39,18 @@ class Wish:
 
 
 class Inflow:
-    """What taking in streams needs; at most `max_open` are served at a time, each holds no more than one batch in memory."""
+    """What taking in streams needs; at most `max_open` are served at a time, each holds no more than one batch in memory.
 
-    def __init__(self, database: Database, intake: Intake, *, idle_seconds: float, max_open: int) -> None:
+    max_open_each: of one organization, so that who reads no answers holds no other up.
+    """
+
+    def __init__(self, database: Database, intake: Intake, *, idle_seconds: float, max_open: int, max_open_each: int) -> None:
         self._database = database
         self._intake = intake
         self._idle_seconds = idle_seconds
         self._max_open = max_open
-        self._open = 0
+        self._max_open_each = max_open_each
+        self._open: Counter[UUID] = Counter()
 
     async def begin(self, resource_id: UUID, stream_id: UUID, wish: Wish, *, by: Principal) -> store.Stream:
         """Let a stream go on over this connection and no earlier one; what those had not entered by now, they do not enter any more.
@@ -53,8 +58,7 @@ class Inflow:
         Raises: ResourceNotFound (404), ResourceWithdrawn (409), VersionNotInForce (409), KeyMissing (422), StreamConflict (409),
         StreamGap (409), StreamsTooMany (429).
         """
-        if self._open >= self._max_open:
-            raise StreamsTooMany(f"{self._max_open} streams are open here already; come again in a moment", retry_after_seconds=10)
+        self._check_room(by.own_organization)
         first = domain.batch_id_of(by.own_organization, resource_id, stream_id, 0)
         await self._intake.admit(resource_id, first, _declaration(wish, b""), by=by)
         async with self._database.sessions.begin() as tx:
@@ -70,7 +74,12 @@ class Inflow:
         caller: says who calls, asked anew for each batch, so that a token that ends ends the stream.
         """
         cutter = Cutter(wish.rows, wish.byte_count, domain.passed_over(wish.from_row, stream.row_count))
-        self._open += 1
+        try:
+            self._check_room(stream.provider_id)  # others may have begun since this one was let in
+        except StreamsTooMany as full:
+            yield {"problem": full.as_dict(), "next_number": stream.last_number + 1, "next_row": stream.row_count}
+            return
+        self._open[stream.provider_id] += 1
         try:
             yield {"stream_id": str(stream.stream_id), "next_number": stream.last_number + 1, "next_row": stream.row_count}
             async with aclosing(self._cuts(cutter, body, wish.seconds)) as cuts:
@@ -81,7 +90,15 @@ class Inflow:
             yield {"problem": problem.as_dict(), "next_number": stream.last_number + 1, "next_row": stream.row_count}
             await _pass_over(body)
         finally:
-            self._open -= 1
+            self._open -= Counter([stream.provider_id])
+
+    def _check_room(self, organization_id: UUID) -> None:
+        if self._open.total() >= self._max_open:
+            raise StreamsTooMany(f"{self._max_open} streams are open here already; come again in a moment", retry_after_seconds=10)
+        if self._open[organization_id] >= self._max_open_each:
+            raise StreamsTooMany(
+                f"your organization has {self._max_open_each} streams open here; end one of them first", retry_after_seconds=10
+            )
 
     async def _cuts(self, cutter: Cutter, body: AsyncIterator[bytes], seconds: float) -> AsyncGenerator[Cut]:
         """Yield a batch when it is full, and `seconds` after its first row came. While one is entered nothing is read."""

@@ -30,13 +30,24 @@ Done = TypeVar("Done")
 class Arrivals:
     """What taking in uploads needs: the way of pushes, and a folder beside it."""
 
-    def __init__(self, database: Database, intake: Intake, folder: Path, *, term_seconds: int, idle_seconds: float, max_open: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        intake: Intake,
+        folder: Path,
+        *,
+        term_seconds: int,
+        idle_seconds: float,
+        max_open: int,
+        max_open_bytes: int,
+    ) -> None:
         self._database = database
         self._intake = intake
         self._parts = Parts(folder)
         self._term_seconds = term_seconds
         self._idle_seconds = idle_seconds
         self._max_open = max_open
+        self._max_open_bytes = max_open_bytes
         self._awaited: dict[UUID, tuple[asyncio.Timeout, float]] = {}  # the next bytes of an upload, and since when
 
     async def create(self, header: str, *, byte_count: int, by: Principal) -> store.Upload:
@@ -61,9 +72,12 @@ class Arrivals:
             expires_at=domain.expiry(now, self._term_seconds),
         )
         async with self._database.sessions.begin() as tx:
-            if await store.count_arriving(tx, row.provider_id, now) >= self._max_open:
+            open_count, open_bytes = await store.arriving(tx, row.provider_id, now)
+            if open_count >= self._max_open or open_bytes + byte_count > self._max_open_bytes:
                 raise UploadsTooMany(
-                    f"your organization has {self._max_open} unfinished uploads; finish or end some of them first", retry_after_seconds=60
+                    f"your organization has {open_count} unfinished uploads of {open_bytes} bytes in all; at most {self._max_open} of "
+                    f"{self._max_open_bytes} bytes are held: finish or end some of them first",
+                    retry_after_seconds=60,
                 )
             tx.add(row)
             await tx.flush()

@@ -13,6 +13,8 @@ from exchange_svc.rows import Base
 from exchange_svc.upload.domain import State
 from exchange_svc.upload.errors import UploadNotFound
 
+_COUNT_LOCK = 0x64787570
+
 
 class Upload(Base):
     """A file that arrives in parts."""
@@ -44,10 +46,16 @@ async def get(tx: AsyncSession, upload_id: UUID, provider_id: UUID) -> Upload:
     return row
 
 
-async def count_arriving(tx: AsyncSession, provider_id: UUID, now: datetime) -> int:
-    """Return how many uploads of an organization are unfinished."""
-    query = select(func.count()).select_from(Upload).where(Upload.provider_id == provider_id, Upload.state == State.ARRIVING)
-    return await tx.scalar(query.where(Upload.expires_at > now)) or 0
+async def arriving(tx: AsyncSession, provider_id: UUID, now: datetime) -> tuple[int, int]:
+    """Return how many uploads of an organization are unfinished, and the bytes they may come to.
+
+    Until the transaction ends nobody else counts them.
+    """
+    await tx.execute(select(func.pg_advisory_xact_lock(_COUNT_LOCK, func.hashtext(str(provider_id)))))
+    query = select(func.count(), func.coalesce(func.sum(Upload.byte_count), 0))
+    query = query.where(Upload.provider_id == provider_id, Upload.state == State.ARRIVING, Upload.expires_at > now)
+    count, byte_count = (await tx.execute(query)).one()
+    return count, int(byte_count)
 
 
 async def change(tx: AsyncSession, upload_id: UUID, **values: Any) -> None:

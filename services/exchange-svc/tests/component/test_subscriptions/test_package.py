@@ -20,11 +20,12 @@ from sqlalchemy import update
 
 from dxmesh_runtime import signing
 from dxmesh_runtime.db import utc_now
+from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.exchange_subscriptions import PackageDownloaded, PackageMade
 from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.grant.errors import GrantOver
 from exchange_svc.grant.outgoing import while_readable
-from exchange_svc.package import making
+from exchange_svc.package import domain, making
 from exchange_svc.package.store import Package
 from exchange_svc.package.worker import Workshop
 from exchange_svc.secrets import derived
@@ -209,3 +210,29 @@ async def test_packages_are_not_for_other_ways_and_other_ways_not_for_packages(n
     for wrong in ({"form": "xml"}, {"every_hours": 0}, {"term_hours": 9000}, {"downloads": 0}, {"start": "now"}):
         assert (await node.post(path, {"mode": "file", **wrong})).status_code == 422, wrong
     assert (await node.post(path, {"mode": "topic"})).status_code == 422
+
+
+async def test_a_table_that_is_not_in_the_new_form_yet_ends_no_worker(node: Any, workshop: Workshop) -> None:
+    exchange = node.exchange
+    first = await exchange.publish()
+    await exchange.accepted(first.resource_id)
+    await exchange.fold()
+    _, made = await filed(node, first)
+    items = (first.items[0], DataItem(code="name", name="名称", data_type=DataType.INTEGER), *first.items[2:])
+    retyped = first.model_copy(update={"version": 2, "items": items})
+    await exchange.publish(**{name: getattr(retyped, name) for name in type(retyped).model_fields})
+    assert (await node.post(made["path"] + "/packages")).status_code == 202
+    assert not await workshop.make_next()
+    [package] = (await node.get(made["path"] + "/packages")).json()
+    assert (package["state"], package["failure"] is None) == ("waiting", False)
+
+
+async def test_the_oldest_package_gives_way_to_one_too_many(node: Any, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(domain, "MOST_KEPT", 2)
+    resource = await node.exchange.publish()
+    _, made = await filed(node, resource)
+    first, second, third = [await packed(node, workshop, made) for _ in range(3)]
+    assert [(await node.get(one["link"])).status_code for one in (first, second, third)] == [410, 200, 200]
+    await workshop.tidy()
+    states = [one["state"] for one in (await node.get(made["path"] + "/packages")).json()]
+    assert states == ["ready", "ready", "deleted"]

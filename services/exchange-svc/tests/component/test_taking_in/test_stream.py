@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -236,3 +236,25 @@ async def test_a_stream_id_stands_for_one_resource(exchange: Any) -> None:
         answer = await exchange.client.post(f"/v1/resources/{one.resource_id}/streams/{stream_id}", content=row(0), headers=who)
         assert answer.status_code == status
     assert answer.json()["type"].endswith("stream-conflict")
+
+
+async def test_one_organization_does_not_take_every_stream_of_a_process(exchange: Any, link: Any) -> None:
+    resource, who = await exchange.publish(), exchange.steward(exchange.provider)
+    other = await exchange.publish(provider=exchange.stranger)
+
+    def path(of: Any) -> str:
+        return f"/v1/resources/{of.resource_id}/streams/{uuid7()}"
+
+    async with AsyncExitStack() as stack:
+        senders = [await stack.enter_async_context(sending(link.url, path(resource), who)) for _ in range(10)]
+        assert {await one.status() for one in senders} == {200}
+        assert all([await one.line() for one in senders])
+        async with sending(link.url, path(resource), who) as another:
+            assert await another.status() == 429
+        async with sending(link.url, path(other), exchange.steward(exchange.stranger)) as theirs:
+            assert await theirs.status() == 200
+        await senders[0].end()
+        assert (await senders[0].line() or {})["end"]
+        assert await senders[0].line() is None
+        async with sending(link.url, path(resource), who) as another:
+            assert await another.status() == 200

@@ -60,7 +60,9 @@ async def batches(exchange: Any) -> int:
 
 async def swept(exchange: Any) -> int:
     database = connect(DatabaseSettings(url=exchange.url))
-    arrivals = Arrivals(database, cast(Intake, None), exchange.staging / "uploads", term_seconds=60, idle_seconds=1, max_open=1)
+    arrivals = Arrivals(
+        database, cast(Intake, None), exchange.staging / "uploads", term_seconds=60, idle_seconds=1, max_open=1, max_open_bytes=1
+    )
     try:
         return await arrivals.sweep()
     finally:
@@ -281,3 +283,14 @@ async def test_a_post_may_stand_for_another_method(exchange: Any) -> None:
     answer = await exchange.client.post(url, content=CSV, headers=given | exchange.steward(exchange.provider))
     assert answer.status_code == 204
     assert await batches(exchange) == 1
+
+
+async def test_what_unfinished_uploads_may_come_to_is_bounded(exchange: Any) -> None:
+    resource = await exchange.publish()
+    held = [await created(exchange, resource, 1_400_000) for _ in range(2)]
+    refused = await create(exchange, resource, 1_400_000)
+    assert (refused.status_code, slug(refused)) == (429, "uploads-too-many")
+    assert "2800000 bytes" in refused.json()["detail"]
+    ended = await exchange.client.delete(held[0], headers=VERSION | exchange.steward(exchange.provider))
+    assert ended.status_code == 204
+    await created(exchange, resource, 1_400_000)
