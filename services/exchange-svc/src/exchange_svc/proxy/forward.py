@@ -14,7 +14,8 @@ from dxmesh_schemas.problem import Problem
 from dxmesh_tabular.media import MediaType
 from dxmesh_tabular.reading import read
 from exchange_svc.batch.staging import Staging
-from exchange_svc.destinations import Address, DestinationUnknown, Network, addresses_of, asked, port_of
+from exchange_svc.destinations import Address, DestinationUnknown, Network, addresses_of
+from exchange_svc.outbound import asked, port_of
 from exchange_svc.proxy import domain
 from exchange_svc.proxy.errors import AnswerUnfit, DepartmentAway, DepartmentSlow
 

@@ -10,11 +10,8 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
-import httpx
-
 from dxmesh_schemas.catalog import Snapshot
 from exchange_svc.subscription.domain import Row, view_of
-from exchange_svc.subscription.errors import SubscriptionInvalid
 
 MEDIA_TYPE = "application/cloudevents-batch+json"
 CHANGED, DELETED = "dxmesh.row.changed.v1", "dxmesh.row.deleted.v1"
@@ -22,7 +19,6 @@ ROTATION = timedelta(hours=24)
 """How long a secret that was replaced signs beside its successor."""
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32
-_MOST_PORT = 65_535
 
 
 class Secrets(Snapshot):
@@ -106,24 +102,3 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def check_url(url: str) -> httpx.URL:
-    """Return an address that may be a webhook. Raises SubscriptionInvalid (422)."""
-
-    def refused(why: str) -> SubscriptionInvalid:
-        return SubscriptionInvalid(why, errors=[{"pointer": "/url", "detail": why}])
-
-    try:
-        found = httpx.URL(url)
-    except httpx.InvalidURL as wrong:
-        raise refused(f"is no URL: {wrong}") from wrong
-    if found.scheme not in ("https", "http") or not found.host:
-        raise refused("is no web address: write https://host/path")
-    if (found.port or 0) > _MOST_PORT:
-        raise refused(f"is no URL: port {found.port} is above {_MOST_PORT}")
-    if found.userinfo:
-        raise refused("holds a user or password: leave them out; messages are proven by their signature")
-    if "#" in url:
-        raise refused("has a fragment (#…), which is never sent: leave it out")
-    return found

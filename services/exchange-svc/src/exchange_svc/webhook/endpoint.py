@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import httpx
 
-from exchange_svc.destinations import Network, asked, is_allowed, port_of, resolve
+from exchange_svc.destinations import Network, is_allowed, resolve
+from exchange_svc.outbound import asked, port_of
 from exchange_svc.subscription.errors import SubscriptionInvalid
-from exchange_svc.webhook.domain import check_url
 from exchange_svc.webhook.errors import EndpointUnproven
 
 _ORIGIN = "WebHook-Request-Origin"
 _ALLOWED = "WebHook-Allowed-Origin"
+_MOST_PORT = 65_535
 _MOST_SAID = 200  # characters of what an address answered that are told
 
 
@@ -70,6 +71,27 @@ class Endpoint:
             async with asked(address, method, target, headers, body) as answer:
                 elapsed_ms = int((time.monotonic() - started) * 1000)
                 return Answer(answer.status_code, answer.headers.get("Retry-After"), elapsed_ms), answer.headers
+
+
+def check_url(url: str) -> httpx.URL:
+    """Return an address that may be a webhook. Raises SubscriptionInvalid (422)."""
+
+    def refused(why: str) -> SubscriptionInvalid:
+        return SubscriptionInvalid(why, errors=[{"pointer": "/url", "detail": why}])
+
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL as wrong:
+        raise refused(f"is no URL: {wrong}") from wrong
+    if found.scheme not in ("https", "http") or not found.host:
+        raise refused("is no web address: write https://host/path")
+    if (found.port or 0) > _MOST_PORT:
+        raise refused(f"is no URL: port {found.port} is above {_MOST_PORT}")
+    if found.userinfo:
+        raise refused("holds a user or password: leave them out; messages are proven by their signature")
+    if "#" in url:
+        raise refused("has a fragment (#…), which is never sent: leave it out")
+    return found
 
 
 def say(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from exchange_svc.destinations import trust
+from exchange_svc.outbound import trust
 
 SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
 
