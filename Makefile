@@ -11,7 +11,7 @@ INSTALL = $(UV) pip install --compile-bytecode --python $(PY) --require-hashes -
 unexport PYTHONDONTWRITEBYTECODE  # compiled once, a service is imported in half the time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint types unit e2e scale asyncapi bench bench-table docs format lock clean
+.PHONY: help demo up down status logs test lint types unit e2e scale property asyncapi bench bench-table docs format lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a bro
 scale: $(VENV)/.dev ## a catalogue of a city's size: entered, found, replayed into a neighbour (minutes)
 	@echo "== scale"
 	@$(PY) -m pytest tests/scale
+
+property: $(VENV)/.dev ## what leaves is inside the grant: many random grants, pushes and changes by every way (minutes)
+	@DXMESH_PROPERTY_EXAMPLES=$(or $(EXAMPLES),30) $(PY) -m pytest services/exchange-svc/tests/component/test_subscriptions/inside_the_grant
 
 asyncapi: $(VENV)/.dev ## fetch the AsyncAPI parser (npm, once) and check the document of the data topics with it
 	@mkdir -p $(VENV)/asyncapi

@@ -132,14 +132,14 @@ def told(rows: Sequence[Row], batches: Mapping[str, tuple[int, str]], view: View
 
 
 def changes_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return records of a view's topic as changes."""
+    """Return records of a view's topic as changes; `value` is the record's own bytes, since a parsed number may lose digits."""
     return [
         {
             "op": "delete" if row.value is None else "upsert",
             "key": row.key,
             "batch_id": row.batch,
             "row": row.number,
-            "value": None if row.value is None else json.loads(row.value),
+            "value": row.value,
         }
         for row in rows
     ]
@@ -153,6 +153,17 @@ class Changes:
     next_cursor: str | None
     is_end: bool
     behind: Since | None
+
+    def body(self) -> bytes:
+        """Return the page as JSON."""
+        items = b",".join(map(_change, self.items))
+        told = json.dumps({"next_cursor": self.next_cursor, "is_end": self.is_end}).encode()
+        return b'{"items":[' + items + b"]," + told[1:]
+
+
+def _change(one: Mapping[str, Any]) -> bytes:
+    head = json.dumps({**one, "value": None}, ensure_ascii=False).removesuffix("null}").encode()
+    return head + (one["value"] or b"null") + b"}"
 
 
 async def page(

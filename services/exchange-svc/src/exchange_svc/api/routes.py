@@ -295,7 +295,11 @@ def is_known(if_none_match: str | None, etag: str) -> bool:
     return any(one.strip().removeprefix("W/") in (etag, "*") for one in (if_none_match or "").split(","))
 
 
-@router.get("/grants/{grant_id}/changes", responses=problems(*CALL_PROBLEMS, ChangesGone, ChangesAway))
+@router.get(
+    "/grants/{grant_id}/changes",
+    response_model=ChangesOut,
+    responses=problems(*CALL_PROBLEMS, ChangesGone, ChangesAway),
+)
 async def list_changes(
     grant_id: UUID,
     request: Request,
@@ -303,7 +307,7 @@ async def list_changes(
     system_id: SystemId = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     cursor: CursorText = None,
-) -> ChangesOut:
+) -> Response:
     """Read what changed since a cursor, from the log of the grant's view; without one, from its beginning.
 
     Changes of one key come in their order. Keep `next_cursor` with what was done; ask again with it, also when `is_end` says that there
@@ -313,4 +317,4 @@ async def list_changes(
     async with calling(state.database, grant_id, domain.Api.PULL, system_id=system_id, by=who) as call:
         found = await changes.page(state.sessions, state.settings.kafka, state.cursor_key, call.readable, cursor=cursor, limit=limit)
         call.row_count, call.read_to = len(found.items), found.behind
-    return ChangesOut(items=[ChangeOut(**one) for one in found.items], next_cursor=found.next_cursor, is_end=found.is_end)
+    return Response(found.body(), media_type=formats.MEDIA_TYPES[formats.Format.JSON])
