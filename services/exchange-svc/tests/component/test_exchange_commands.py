@@ -1,51 +1,16 @@
 """The command line of requests and grants, against a service that listens: terms from a file and from options, a grant to its end."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from typer.testing import CliRunner
 
-from dxmesh_client.cli import app as dxmesh
-from dxmesh_client.cli.output import Mode
 from dxmesh_client.cli.terms import condition_of, mask_of, unmasked_of
 from dxmesh_client.errors import ClientError
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.db import utc_now
-from dxmesh_runtime.testing import listening
 from dxmesh_schemas.catalog import SharingType
-
-
-@pytest.fixture
-async def cli(exchange: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Yield the command line; the first argument names the organization that speaks; it answers with what was printed as JSON."""
-    issuer = FastAPI()
-
-    @issuer.post("/oauth/token")
-    async def token() -> dict[str, Any]:  # the issuer is another service: here one that knows the two organizations
-        bearer = exchange.steward(getattr(exchange, profile["client_id"]))["Authorization"].removeprefix("Bearer ")
-        return {"access_token": bearer, "token_type": "Bearer", "expires_in": 300}
-
-    profile: dict[str, str] = {}
-    async with listening(issuer) as catalog, listening(exchange.app) as url:
-        monkeypatch.setattr(Mode, "json", False)
-
-        async def run(who: str, *arguments: str) -> Any:
-            profile.clear()
-            profile.update(
-                dict.fromkeys(("quality", "open_data", "audit", "exchange"), url), catalog=catalog, client_id=who, client_secret="s"
-            )
-            (tmp_path / "profile.json").write_text(json.dumps(profile), encoding="utf-8")
-            monkeypatch.setenv("DXMESH_PROFILE", str(tmp_path / "profile.json"))
-            answer = await asyncio.to_thread(CliRunner().invoke, dxmesh, ["--json", *arguments])
-            if answer.exception is not None:
-                raise answer.exception
-            return json.loads(answer.stdout)
-
-        yield run
 
 
 async def test_a_grant_is_asked_for_narrowed_changed_suspended_and_disposed_of(exchange: Any, cli: Any, tmp_path: Path) -> None:
@@ -60,21 +25,10 @@ async def test_a_grant_is_asked_for_narrowed_changed_suspended_and_disposed_of(e
     given = await cli("provider", "request", "decide", asked["request_id"], "granted", "--approved-by", "局长", *less)
     grant_id = given["grant_id"]
     sign = ["--reason", "收窄", "--approved-by", "局长"]
-    changed = await cli(
-        "provider",
-        "grant",
-        "terms",
-        grant_id,
-        *sign,
-        "--where",
-        "code in 330602001,330602002",
-        "--mask",
-        "name drop",
-        "--mode",
-        "pull",
-        "--backfill",
-        "none",
-    )
+    less = ["--where", "code in 330602001,330602002", "--mask", "name drop", "--mode", "pull"]
+    with pytest.raises(ClientError, match="leave backfill out"):
+        await cli("provider", "grant", "terms", grant_id, *sign, *less, "--backfill", "none")
+    changed = await cli("provider", "grant", "terms", grant_id, *sign, *less)
     assert ([one["op"] for one in changed["terms"]["where"]], changed["terms"]["masks"][0]["mask"]) == (["prefix", "ge", "in"], "drop")
     today = day_of(utc_now()).isoformat()
     assert (await cli("provider", "grant", "suspend", grant_id, "--reason", "超用途", "--remedy-until", today))["remedy_until"] == today
@@ -84,6 +38,29 @@ async def test_a_grant_is_asked_for_narrowed_changed_suspended_and_disposed_of(e
     assert filed["disposal"]["disposed_on"] == today
     with pytest.raises(ClientError, match="disposed"):
         await cli("provider", "grant", "terms", grant_id, *sign)
+
+
+async def test_a_request_goes_its_way_from_a_draft_to_its_answer_from_the_command_line(exchange: Any, cli: Any) -> None:
+    resource = await exchange.publish(sharing_type=SharingType.CONDITIONAL, sharing_condition="仅限老年人服务")
+    papers = ["--basis", "条例第二十条", "--scenario", "优待证", "--purpose", "核对"]
+    draft = await cli("requester", "request", "submit", str(resource.resource_id), *papers)
+    assert (draft["state"], draft["approved_by"]) == ("draft", None)
+    one = draft["request_id"]
+    with pytest.raises(ClientError, match="what is: approve"):
+        await cli("requester", "request", "hand-in", one)
+    assert (await cli("requester", "request", "approve", one, "--approved-by", "局长"))["state"] == "approved"
+    assert (await cli("requester", "request", "hand-in", one))["state"] == "under_review"
+    asked = await cli("provider", "request", "materials", one, "--missing", "法律依据全文", "--missing", "系统定级证明")
+    assert (asked["state"], asked["missing"], asked["standing"]) == ("materials_requested", ["法律依据全文", "系统定级证明"], "paused")
+    assert (await cli("requester", "request", "supply", one, "--supplied", "已补正"))["standing"] == "running"
+    await cli("provider", "request", "extend", one, "--days", "5", "--reason", "需核实")
+    extended = await cli("authority", "request", "consent", one, "--approved-by", "数据局局长")
+    assert (extended["state"], extended["extension"]["outcome"]) == ("extended", "granted")
+    assert (await cli("requester", "request", "withdraw", one, "--reason", "不再需要"))["state"] == "withdrawn"
+    other = (await cli("requester", "request", "submit", str(resource.resource_id), *papers, "--approved-by", "局长"))["request_id"]
+    await cli("provider", "request", "extend", other, "--days", "5", "--reason", "需核实")
+    refused = await cli("authority", "request", "consent", other, "--refuse", "--approved-by", "数据局局长")
+    assert (refused["state"], refused["extension"]["outcome"]) == ("under_review", "refused")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from dxmesh_runtime.db import utc_now, uuid7
+from dxmesh_schemas.exchange_channels import ChannelEntered, ChannelEvent, ChannelMoved
 from exchange_svc.inventory.store import InventoryChannel
 
 LEGACY = {"name": "residents by FTP", "transport": "FTP", "reason": "set up in 2014, nightly"}
@@ -26,6 +27,10 @@ async def listed(exchange: Any, who: dict[str, str], **params: Any) -> list[dict
     return found
 
 
+async def said(exchange: Any) -> list[ChannelEvent]:
+    return [event for event in await exchange.outbox() if isinstance(event, ChannelEvent)]
+
+
 async def enter(exchange: Any, who: dict[str, str], **changes: Any) -> Any:
     return await exchange.client.post("/v1/channels", json=LEGACY | changes, headers=who)
 
@@ -38,7 +43,8 @@ async def test_a_job_is_listed_with_its_last_batch_and_state_to_its_organization
     resource, channel_id = await exchange.publish(), uuid7()
     batch = await exchange.pushed(resource.resource_id)
     assert (await report(exchange, resource, channel_id, last_batch_id=batch["batch_id"])).status_code == 200
-    failing = await report(exchange, resource, channel_id, state="failing", detail="the folder is gone")
+    for _ in range(2):
+        failing = await report(exchange, resource, channel_id, state="failing", detail="the folder is gone")
     assert (failing.status_code, failing.json()["last_batch_id"]) == (200, batch["batch_id"])
     for who in (exchange.steward(exchange.provider), exchange.authority):
         (one,) = await listed(exchange, who)
@@ -48,6 +54,11 @@ async def test_a_job_is_listed_with_its_last_batch_and_state_to_its_organization
     async with exchange.sessions.begin() as tx:
         await tx.execute(update(InventoryChannel).values(seen_at=utc_now() - timedelta(hours=25)))
     assert (await listed(exchange, exchange.authority, kind="folder"))[0]["is_silent"]
+    entered, moved = await said(exchange)
+    assert isinstance(entered, ChannelEntered)
+    assert isinstance(moved, ChannelMoved)
+    assert (entered.organization, entered.resource_id, entered.state) == (exchange.provider, resource.resource_id, "working")
+    assert (moved.former_state, moved.state, moved.reason) == ("working", "failing", "the folder is gone")
 
 
 async def test_a_report_about_what_is_not_ones_own_is_not_found(exchange: Any) -> None:
@@ -78,6 +89,11 @@ async def test_a_channel_from_before_the_node_is_consolidated_into_a_resource_an
     assert (await move(exchange, exchange.steward(exchange.stranger), found["channel_id"], "consolidated", **into)).status_code == 404
     assert (await move(exchange, steward, found["channel_id"], "consolidated", **into)).status_code == 201
     assert (await move(exchange, exchange.authority, found["channel_id"], "retired")).status_code == 201
+    events = await said(exchange)
+    assert [(event.state, event.transport, event.organization) for event in events] == [
+        (state, "FTP", exchange.provider) for state in ("to_consolidate", "consolidated", "retired")
+    ]
+    assert [event.former_state for event in events if isinstance(event, ChannelMoved)] == ["to_consolidate", "consolidated"]
     back = await move(exchange, steward, found["channel_id"], "to_consolidate")
     assert (back.status_code, back.json()["state"]) == (409, "retired")
     told = (await exchange.client.get(f"/v1/channels/{found['channel_id']}", headers=steward)).json()

@@ -13,6 +13,7 @@ import typer
 from dxmesh_client.cli import (
     agent,
     api,
+    asking,
     bulk,
     catalog,
     codes,
@@ -70,6 +71,7 @@ app.add_typer(agent.channel, name="channel")
 app.command()(exchange.push)
 app.add_typer(exchange.batch, name="batch")
 app.add_typer(exchange.request, name="request")
+asking.add_to(exchange.request)
 app.add_typer(grant.grant, name="grant")
 app.command()(dispute.clocks)
 app.add_typer(dispute.dispute, name="dispute")

@@ -117,7 +117,9 @@ def request_submit(
     basis: Annotated[str, typer.Option(help="legal basis")],
     scenario: Annotated[str, typer.Option()],
     purpose: Annotated[str, typer.Option()],
-    approved_by: Annotated[str, typer.Option(help="the head of your unit who approved this request (Art. 20)")],
+    approved_by: Annotated[
+        str | None, typer.Option(help="the head of your unit who approved this request (Art. 20); without, it is kept as a draft")
+    ] = None,
     item: Annotated[list[str] | None, typer.Option(help="an item's code; may be repeated; all without it")] = None,
     use_until: Annotated[datetime | None, typer.Option()] = None,
     scenario_id: Annotated[UUID | None, typer.Option(help="an entry of the scenario list; approved, it grants what it covers")] = None,
