@@ -3,6 +3,9 @@
 import asyncio
 import base64
 import json
+import os
+import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -276,3 +279,51 @@ async def cli(exchange: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             return json.loads(answer.stdout)
 
         yield run
+
+
+class Service:
+    """The service as a process of its own, at one address however often it is started."""
+
+    def __init__(self, exchange: Any, store_url: str, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        auth = exchange.tokens.auth_settings()
+        self.environment = os.environ | {
+            "DATABASE__URL": exchange.url,
+            "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "AUTH__ISSUER": auth.issuer,
+            "AUTH__JWKS": auth.jwks,
+            "OBJECT_STORE__URL": store_url,
+            "SIGNING__KEY_FILE": str(folder / "node.pem"),
+            "STAGING__FOLDER": str(folder / "apart"),
+            "SERVER__PORT": str(self.port),
+        }
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        command = (sys.executable, "-m", "exchange_svc", "api")
+        quiet = asyncio.subprocess.DEVNULL
+        self._process = await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=quiet, stderr=quiet)
+        async with asyncio.timeout(30), httpx.AsyncClient() as http:
+            while True:
+                assert self._process.returncode is None, "the service ended before it listened"
+                try:
+                    await http.get(self.url + "/livez")
+                    return
+                except httpx.TransportError:
+                    await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@pytest.fixture
+async def service(exchange: Any, store_url: str, tmp_path: Path) -> AsyncIterator[Service]:
+    found = Service(exchange, store_url, tmp_path)
+    await found.start()
+    yield found
+    await found.kill()

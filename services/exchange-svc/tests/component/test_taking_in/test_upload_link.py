@@ -3,15 +3,10 @@
 import asyncio
 import base64
 import hashlib
-import os
-import socket
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from dxmesh_runtime.db import uuid7
 
@@ -67,57 +62,7 @@ async def test_an_upload_that_is_cut_again_and_again_goes_on_and_arrives_byte_fo
     assert (batch["body_sha256"], batch["received_count"]) == (hashlib.sha256(BODY).hexdigest(), ROWS)
 
 
-class Service:
-    """The service as a process of its own, at one address however often it is started."""
-
-    def __init__(self, exchange: Any, store_url: str, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        auth = exchange.tokens.auth_settings()
-        self.environment = os.environ | {
-            "DATABASE__URL": exchange.url,
-            "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
-            "AUTH__ISSUER": auth.issuer,
-            "AUTH__JWKS": auth.jwks,
-            "OBJECT_STORE__URL": store_url,
-            "SIGNING__KEY_FILE": str(folder / "node.pem"),
-            "STAGING__FOLDER": str(folder / "apart"),
-            "SERVER__PORT": str(self.port),
-        }
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        command = (sys.executable, "-m", "exchange_svc", "api")
-        quiet = asyncio.subprocess.DEVNULL
-        self._process = await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=quiet, stderr=quiet)
-        async with asyncio.timeout(30), httpx.AsyncClient() as http:
-            while True:
-                assert self._process.returncode is None, "the service ended before it listened"
-                try:
-                    await http.get(self.url + "/livez")
-                    return
-                except httpx.TransportError:
-                    await asyncio.sleep(0.05)
-
-    async def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-
-@pytest.fixture
-async def service(exchange: Any, store_url: str, tmp_path: Path) -> AsyncIterator[Service]:
-    found = Service(exchange, store_url, tmp_path)
-    await found.start()
-    yield found
-    await found.kill()
-
-
-async def test_an_upload_outlives_a_service_that_is_killed_in_its_middle(
-    exchange: Any, service: Service, nowhere: Any, tmp_path: Path
-) -> None:
+async def test_an_upload_outlives_a_service_that_is_killed_in_its_middle(exchange: Any, service: Any, nowhere: Any, tmp_path: Path) -> None:
     resource, who = await exchange.publish(), exchange.steward(exchange.provider)
     part = tmp_path / "apart" / "uploads"
     nowhere.retarget(service.url)
