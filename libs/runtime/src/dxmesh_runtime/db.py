@@ -88,6 +88,12 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
 )
+_UNSTORABLE = (
+    asyncpg.CharacterNotInRepertoireError,
+    asyncpg.UntranslatableCharacterError,
+    asyncpg.DatetimeFieldOverflowError,
+    asyncpg.NumericValueOutOfRangeError,
+)
 
 
 def is_away(error: BaseException) -> bool:
@@ -95,6 +101,16 @@ def is_away(error: BaseException) -> bool:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, _AWAY) or (isinstance(seen, DBAPIError) and seen.connection_invalidated):
+            return True
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return False
+
+
+def is_unstorable(error: BaseException) -> bool:
+    """Say whether an error means that no column holds a value that was given: a time out of range, too great a number, U+0000."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, _UNSTORABLE) or (isinstance(seen, asyncpg.DataError) and isinstance(seen.__cause__, OverflowError)):
             return True
         seen = getattr(seen, "orig", None) or seen.__cause__
     return False

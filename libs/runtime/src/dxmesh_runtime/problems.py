@@ -11,7 +11,7 @@ from opentelemetry import trace
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from dxmesh_runtime.db import is_away
+from dxmesh_runtime.db import is_away, is_unstorable
 from dxmesh_schemas.problem import PROBLEM_BASE, Invalid, NotFound, Problem, Unauthenticated, Unavailable, Unreadable, UnsupportedMedia
 
 log = structlog.get_logger(__name__)
@@ -107,6 +107,10 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_database(request: Request, error: Exception) -> JSONResponse:
+    if is_unstorable(error):  # a field that lets such a value through is told in the log; the caller is told what to change
+        log.warning("http.unstorable", path=request.url.path, error=type(error.__cause__ or error).__name__)
+        detail = "a value is beyond what is kept: times lie in the years 1 to 9999 in UTC, numbers within 64 bits, and text has no U+0000"
+        return await _on_problem(request, Invalid(f"{detail}; correct it and send it again"))
     if not is_away(error):
         return await _on_unknown(request, error)
     log.warning("http.database_away", path=request.url.path, error=repr(error))

@@ -16,6 +16,7 @@ from exchange_svc.enforcement.rows import names_rows
 from exchange_svc.enforcement.rules import mask_faults, where_faults
 from exchange_svc.grant.errors import GrantIsSuspended, GrantNotActive, GrantOver, ModeNotGranted, TermsInvalid
 
+_MOST_REMEDY_DAYS = 366
 _FORM = ("data_type", "scale", "required", "length", "minimum", "maximum", "pattern", "enumeration", "format")
 
 
@@ -94,6 +95,9 @@ def check_suspendable(state: State, *, remedy_until: date | None, today: date) -
         raise GrantNotActive(f"the grant is {state}; only one that can be read is suspended")
     if remedy_until is not None and remedy_until < today:
         detail = f"remedy_until {remedy_until} is over; give a day from {today} on, or none"
+        raise TermsInvalid(detail, errors=[{"pointer": "/remedy_until", "detail": detail}])
+    if remedy_until is not None and (remedy_until - today).days > _MOST_REMEDY_DAYS:
+        detail = f"remedy_until {remedy_until} is more than {_MOST_REMEDY_DAYS} days ahead: end the grant instead, or give an earlier day"
         raise TermsInvalid(detail, errors=[{"pointer": "/remedy_until", "detail": detail}])
 
 
