@@ -11,7 +11,7 @@ INSTALL = $(UV) pip install --compile-bytecode --python $(PY) --require-hashes -
 unexport PYTHONDONTWRITEBYTECODE  # compiled once, a service is imported in half the time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint types unit e2e scale property asyncapi bench bench-table docs format lock clean
+.PHONY: help demo up down status logs test lint types unit e2e scale property asyncapi bench bench-table bench-load docs format lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ bench: $(VENV)/.dev ## measure, print ratios, write benchmarks/latest.json
 
 bench-table: $(VENV)/.dev ## measure a table of 16.75 million rows, write benchmarks/table.json (minutes, 3 GB)
 	@$(PY) -m benchmarks.table_fold
+
+bench-load: $(VENV)/.dev ## hold a city's peak for ten minutes, write benchmarks/load.json (14 minutes, 10 GB)
+	@$(PY) -m benchmarks.load
 
 docs: $(VENV)/.dev ## write the generated pages of docs/ again
 	@$(PY) -m tests.contract.generate

@@ -53,15 +53,20 @@ class Flow:
             self._start += rows
         return found
 
-    def cpu_seconds(self) -> float:
-        """Return the processor time that services, broker and PostgreSQL have used so far."""
-        total = 0.0
+    def cpu_by_part(self) -> dict[str, float]:
+        """Return the processor time that each service, the broker and PostgreSQL have used so far."""
+        found: dict[str, float] = {}
         for name in (*SERVICES, "kafka", "postgres"):
             process = psutil.Process(self.mesh.pids[name])
             for one in (process, *process.children(recursive=True)):
                 times = one.cpu_times()
-                total += times.user + times.system + (times.children_user + times.children_system if name == "postgres" else 0)
-        return total
+                ended = times.children_user + times.children_system if name == "postgres" else 0
+                found[name] = found.get(name, 0.0) + times.user + times.system + ended
+        return found
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that all of them have used so far."""
+        return sum(self.cpu_by_part().values())
 
     def delivered(self) -> int:
         """Return how many rows the ledger has as delivered: audited."""
