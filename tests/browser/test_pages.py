@@ -23,6 +23,7 @@ PAGES = {
     "a dataset that is not there": ("open_data", "/datasets/nothing"),
     "sign in": ("exchange", "/dashboard/sign-in"),
     **{f"dashboard of {service}": (service, "/dashboard") for service in DASHBOARDS},
+    **{f"exchange {part}": ("exchange", f"/dashboard/{part}") for part in ("requests", "channels", "lag")},
     **{f"API of {service}": (service, "/docs") for service in DASHBOARDS},
 }
 ELSEWHERE = {"X-Forwarded-For": "203.0.113.9"}  # a request that came through a proxy is not this machine's own

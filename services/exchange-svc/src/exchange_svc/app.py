@@ -31,6 +31,7 @@ from exchange_svc.inventory import routes as inventory
 from exchange_svc.lag import routes as lag
 from exchange_svc.offer import routes as offers
 from exchange_svc.package import routes as packages
+from exchange_svc.pages import lists as pages
 from exchange_svc.proxy import routes as proxies
 from exchange_svc.proxy.forward import Forwarder
 from exchange_svc.reader import routes as readers
@@ -172,6 +173,7 @@ def create_app(settings: Settings) -> FastAPI:
             packages.router,
             keys,
             dashboard.router,
+            pages.router,
         ],
         state=_state(settings),
     )

@@ -13,11 +13,21 @@ from dxmesh_runtime.shell import DashboardAccess, renderer
 from exchange_svc.batch.domain import State as BatchState
 from exchange_svc.batch.store import Batch
 from exchange_svc.catalog.store import Resource
+from exchange_svc.clock.store import Clock
 from exchange_svc.delivery.store import Delivery
+from exchange_svc.dispute.domain import State as DisputeState
+from exchange_svc.dispute.store import Dispute
 from exchange_svc.grant.domain import State as GrantState
 from exchange_svc.grant.store import Grant, View
+from exchange_svc.pages import words
+from exchange_svc.reconciliation.domain import CaseState
+from exchange_svc.reconciliation.store import Case
 from exchange_svc.request.domain import State as RequestState
 from exchange_svc.request.store import SharingRequest
+from exchange_svc.rows import Base
+from exchange_svc.subscription.domain import STANDING
+from exchange_svc.subscription.domain import State as SubscriptionState
+from exchange_svc.subscription.store import Subscription
 
 router = APIRouter(include_in_schema=False)
 _pages = renderer("exchange_svc")
@@ -56,11 +66,16 @@ async def _in_flight(tx: AsyncSession) -> int:
     return max(0, int(await tx.scalar(owed) or 0) - (await tx.scalar(done) or 0))
 
 
+async def _count(tx: AsyncSession, kind: type[Base], *conditions: ColumnElement[bool]) -> int:
+    return await tx.scalar(select(func.count()).select_from(kind).where(*conditions)) or 0
+
+
 async def figures(tx: AsyncSession, now: datetime) -> dict[str, Any]:
     """Return what the page shows."""
     states = await tx.execute(select(Batch.state, func.count()).group_by(Batch.state))
     counted: dict[str, int] = {row[0]: row[1] for row in states}
     live = and_(Grant.state == GrantState.ACTIVE, or_(Grant.use_until.is_(None), Grant.use_until > now))
+    owed = and_(Clock.met_at.is_(None), Clock.stopped_at.is_(None))
     waiting = SharingRequest.state == RequestState.UNDER_REVIEW
     name = Resource.snapshot["name"].astext.label("resource_name")
     last = await tx.execute(
@@ -73,10 +88,16 @@ async def figures(tx: AsyncSession, now: datetime) -> dict[str, Any]:
         "states": {state.value: counted.get(state.value, 0) for state in BatchState},
         "today": await _rows(tx, day_start(now)),
         "total": await _rows(tx, None),
-        "requests_waiting": await tx.scalar(select(func.count()).select_from(SharingRequest).where(waiting)) or 0,
-        "grants_active": await tx.scalar(select(func.count()).select_from(Grant).where(live)) or 0,
-        "views_open": await tx.scalar(select(func.count()).select_from(View).where(View.closed_at.is_(None))) or 0,
+        "requests_waiting": await _count(tx, SharingRequest, waiting),
+        "grants_active": await _count(tx, Grant, live),
+        "views_open": await _count(tx, View, View.closed_at.is_(None)),
         "in_flight": await _in_flight(tx),
+        "clocks_owed": await _count(tx, Clock, owed),
+        "clocks_missed": await _count(tx, Clock, owed, Clock.paused_on.is_(None), Clock.missed_at <= now),
+        "disputes_open": await _count(tx, Dispute, Dispute.state == DisputeState.OPEN),
+        "subscriptions_active": await _count(tx, Subscription, Subscription.state == SubscriptionState.ACTIVE),
+        "subscriptions_at_rest": await _count(tx, Subscription, Subscription.state.in_(STANDING)),
+        "cases_open": await _count(tx, Case, Case.state == CaseState.OPEN),
         "delivered": int(await tx.scalar(select(func.coalesce(func.sum(Delivery.delivered_count), 0))) or 0),
         "last": [(row[0], row[1]) for row in last],
     }
@@ -85,4 +106,4 @@ async def figures(tx: AsyncSession, now: datetime) -> dict[str, Any]:
 @router.get("/dashboard")
 async def show(request: Request, _: DashboardAccess, tx: Tx) -> HTMLResponse:
     """Show how the exchange stands."""
-    return _pages.page(request, "exchange.html", **await figures(tx, utc_now()))
+    return _pages.page(request, "exchange.html", tabs=words.TABS, **await figures(tx, utc_now()))
