@@ -59,6 +59,7 @@ def connect(settings: DatabaseSettings) -> Database:
         max_overflow=0,  # a connection opened for one use and closed again costs more than waiting for one
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # an error is logged, and the values it was about are nobody's to read there
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -3,8 +3,10 @@
 import asyncio
 
 import httpx
+import pytest
 from fastapi import APIRouter
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from dxmesh_runtime import app as http
 from dxmesh_runtime.db import Database, Tx, connect
@@ -71,3 +73,10 @@ async def test_connections_the_server_closed_while_they_waited_are_not_handed_ou
         async with database.sessions() as tx:
             assert (await tx.execute(text("SELECT 1"))).scalar_one() == 1
     await other.close()
+
+
+async def test_an_error_says_no_value_that_the_statement_was_about(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="division by zero") as told:
+        async with database.sessions() as tx:
+            await tx.execute(text("SELECT CAST(:value AS text), 1 / 0"), {"value": "of a person"})
+    assert "of a person" not in str(told.value)

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import logging
+import select
 import sys
 import time
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from dxmesh_client.config import Profile
@@ -14,6 +15,7 @@ from dxmesh_client.errors import ClientError, Unreachable
 
 _ADMISSION_SECONDS = 5.0  # a reader that was registered a moment ago is let in within this time
 _PAUSE_SECONDS = 0.2
+_LOOK_SECONDS = 0.5  # between two looks whether anybody still reads, while nothing comes
 
 
 async def follow(profile: Profile, topic: str, count: int | None, *, from_start: bool, idle_seconds: float | None) -> None:
@@ -33,9 +35,8 @@ async def _follow(profile: Profile, topic: str, count: int | None, from_start: b
     try:
         seen = 0
         while count is None or seen < count:
-            try:
-                record = await asyncio.wait_for(consumer.getone(), idle_seconds)
-            except TimeoutError:
+            record = await _next(consumer, idle_seconds)
+            if record is None:
                 return
             headers = {name: value.decode() for name, value in record.headers}
             row = {
@@ -49,6 +50,34 @@ async def _follow(profile: Profile, topic: str, count: int | None, from_start: b
             seen += 1
     finally:
         await consumer.stop()
+
+
+async def _next(consumer: AIOKafkaConsumer, idle_seconds: float | None) -> ConsumerRecord | None:
+    """Return the next record; None when nothing came for `idle_seconds`. Raises: BrokenPipeError once nobody reads what is printed."""
+    coming = asyncio.ensure_future(consumer.getone())
+    deadline = None if idle_seconds is None else time.monotonic() + idle_seconds
+    try:
+        while not coming.done():
+            left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                return None
+            await asyncio.wait({coming}, timeout=left)
+            if _is_unread():
+                raise BrokenPipeError
+        return await coming
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+def _is_unread() -> bool:
+    """Say whether standard output is a pipe whose reader has gone (poll(2): POLLERR is told unasked)."""
+    try:
+        looked = select.poll()
+        looked.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in looked.poll(0))
+    except (AttributeError, OSError, ValueError):  # no such call on this system, or no file to ask about
+        return False
 
 
 async def _started(profile: Profile, topic: str, *, from_start: bool) -> AIOKafkaConsumer:

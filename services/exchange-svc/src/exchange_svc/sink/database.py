@@ -40,6 +40,7 @@ AWAY = (
 )
 """What may pass by itself, or be put right at the database without the subscription being touched."""
 
+_MOST_NAME = 63  # characters of a name in PostgreSQL; a server that is none may send any number
 _HELD = """
 SELECT a.attname AS name, format_type(a.atttypid, NULL) AS kind,
        CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 THEN a.atttypmod - 4 END AS length,
@@ -147,10 +148,14 @@ def unfit(detail: str) -> TableUnfit:
 
 
 async def place_of(connection: asyncpg.Connection, target: Target, subscription_id: UUID, epoch: int) -> Place | None:
-    """Return how far the table is, as it says itself; None before its first rows, and after a replay."""
+    """Return how far the table is, as it says itself; None before its first rows, and after a replay. Raises: TableUnfit (422)."""
     query = f"SELECT epoch, topic, offsets FROM {domain.quoted(target.schema_name)}.{domain.PLACE} WHERE subscription_id = $1"  # quoted
     row = await connection.fetchrow(query, subscription_id)
-    return None if row is None or row["epoch"] != epoch else Place(topic=row["topic"], offsets=json.loads(row["offsets"]))
+    try:
+        return None if row is None or row["epoch"] != epoch else Place(topic=row["topic"], offsets=json.loads(row["offsets"]))
+    except (KeyError, TypeError, ValueError) as changed:
+        detail = f"{domain.quoted(target.schema_name)}.{domain.PLACE} is not as this node left it: empty the table and it, and replay"
+        raise unfit(detail) from changed
 
 
 async def keep(
@@ -198,7 +203,8 @@ def say(error: BaseException) -> str:
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "no answer in time"
     if isinstance(error, asyncpg.PostgresError):
-        named = [f"{name} {value}" for name in ("table_name", "column_name", "constraint_name") if (value := getattr(error, name, None))]
+        told = ((name, getattr(error, name, None)) for name in ("table_name", "column_name", "constraint_name"))
+        named = [f"{name} {str(value)[:_MOST_NAME]}" for name, value in told if value]
         return " ".join([f"{type(error).__name__} ({error.sqlstate})", *named])
     return type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
@@ -29,7 +30,7 @@ class Place(Snapshot):
     """How far a subscription is on its view's topic: for each partition the offset of the next record; none yet for the others."""
 
     topic: str = ""
-    offsets: dict[int, int] = Field(default_factory=dict)
+    offsets: dict[int, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
 
     def back_to(self, offsets: Mapping[int, int]) -> "Place":
         """Return the place with these partitions taken back; none goes ahead, so nothing is passed over."""

@@ -122,7 +122,7 @@ class Opening:
         try:
             async with database.connected(target, self.settings.allowed_networks, self.settings.answer_seconds) as connection:
                 await database.prepare(connection, target, shape, may_create=may_create)
-        except (*database.AWAY, asyncpg.PostgresError) as away:
+        except (*database.AWAY, asyncpg.PostgresError, UnicodeError) as away:
             raise database.away(away) from away
 
     async def try_again(self, row: Subscription, view: View, resource: ResourceSnapshot) -> None:

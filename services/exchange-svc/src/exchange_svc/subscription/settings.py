@@ -20,4 +20,7 @@ class SubscriptionsSettings(Group):
     dead_after_seconds: int = Field(default=3 * 86_400, ge=1, description="failing for so long, a subscription is paused")
     dead_after_attempts: int = Field(default=1_000, ge=1, description="and also after so many failures in a row")
     keep_messages_seconds: int = Field(default=30 * 86_400, ge=60, description="how long records of delivered messages are kept")
+    most_owned: int = Field(
+        default=500, ge=1, description="that one process works on: each has a connection to Kafka; the others wait for another process"
+    )
     most_per_grant: int = Field(default=10, ge=1, description="subscriptions of one grant that are not ended")

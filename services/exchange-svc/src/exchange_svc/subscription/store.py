@@ -15,7 +15,7 @@ from exchange_svc.delivery.store import Delivery
 from exchange_svc.grant.domain import IN_FORCE
 from exchange_svc.grant.store import Grant, View, is_read_by
 from exchange_svc.rows import Base
-from exchange_svc.subscription.domain import Place, State
+from exchange_svc.subscription.domain import Place, State, view_of
 from exchange_svc.subscription.errors import SubscriptionNotFound
 
 PUSHED = (Mode.WEBHOOK, Mode.TABLE)
@@ -133,8 +133,11 @@ async def list_of_grant(tx: AsyncSession, grant_id: UUID) -> Sequence[Subscripti
 
 async def ranges_since(tx: AsyncSession, topic: str, batch_id: UUID) -> list[tuple[int, int, int]] | None:
     """Return where a batch and all that came to the topic after it lie; None when the batch is not on the topic."""
-    deliveries = (await tx.scalars(select(Delivery).where(Delivery.topic == topic))).all()
-    wanted = next((one for one in deliveries if one.batch_id == batch_id), None)
-    if wanted is None:
+    if not topic:
         return None
-    return [(int(r[0]), int(r[1]), int(r[2])) for one in deliveries if one.sequence >= wanted.sequence for r in one.ranges]
+    of_view = (Delivery.view_id == UUID(view_of(topic)), Delivery.topic == topic)
+    first = await tx.scalar(select(Delivery.sequence).where(Delivery.batch_id == batch_id, *of_view))
+    if first is None:
+        return None
+    found = await tx.scalars(select(Delivery.ranges).where(Delivery.sequence >= first, *of_view))
+    return [(int(r[0]), int(r[1]), int(r[2])) for ranges in found for r in ranges]

@@ -21,11 +21,12 @@ from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.subscription import commands, store
 from exchange_svc.subscription.courier import Courier, DestinationFailed, Means
 from exchange_svc.subscription.records import TopicAbsent
-from exchange_svc.subscription.store import Standing
+from exchange_svc.subscription.store import Standing, Subscription
 from exchange_svc.webhook import store as messages
 
 log = structlog.get_logger(__name__)
 owned = Gauge("dxmesh_subscriptions_owned", "Subscriptions this process brings rows to")
+unowned = Gauge("dxmesh_subscriptions_unowned", "Subscriptions that are due and that another process has, or none")
 failures = Counter("dxmesh_subscription_failures", "Steps that a destination did not take", ["mode"])
 _CLAIMS = 20  # new ones at a time, so that processes which start together share them
 _FORGET_SECONDS = 3600.0  # between two looks for records of messages that are old enough
@@ -81,18 +82,20 @@ class Worker:
                     self._forget_at = time.monotonic() + _FORGET_SECONDS
             async with self._means.sessions() as tx:
                 due = await store.list_due(tx, now=utc_now())
-            for subscription_id in [one for one, task in self._tasks.items() if task.done() or one not in set(due)]:
+            wanted = set(due)
+            for subscription_id in [one for one, task in self._tasks.items() if task.done() or one not in wanted]:
                 await self._stop([subscription_id])
                 await connection.execute(_UNLOCK, {"subscription_id": str(subscription_id)})
             claims = 0
             for subscription_id in due:
-                if subscription_id in self._tasks or claims >= _CLAIMS:
+                if subscription_id in self._tasks or claims >= _CLAIMS or len(self._tasks) >= self._means.settings.most_owned:
                     continue
                 if await connection.scalar(_LOCK, {"subscription_id": str(subscription_id)}):
                     claims += 1
                     name = f"subscription {subscription_id}"
                     self._tasks[subscription_id] = asyncio.create_task(self._bring(subscription_id), name=name)
             owned.set(len(self._tasks))
+            unowned.set(len(due) - len(self._tasks))
             await asyncio.sleep(self._means.settings.poll_seconds)
             await connection.execute(text("SELECT 1"))  # a connection that is gone has let the locks go
 
@@ -133,20 +136,29 @@ class Worker:
         try:
             await courier.step(standing)
         except DestinationFailed as failure:
-            failures.labels(row.mode).inc()
             log.info("subscription.not_taken", subscription_id=str(row.subscription_id), mode=row.mode, reason=failure.reason)
-            async with self._means.sessions.begin() as tx:
-                await commands.failed(
-                    tx,
-                    row.subscription_id,
-                    reason=failure.reason,
-                    patience=self._means.patience,
-                    now=utc_now(),
-                    retry_seconds=failure.retry_seconds,
-                    for_good=failure.for_good,
-                    is_theirs=failure.is_theirs,
-                )
+            await self._failed(row, failure)
         except (TopicAbsent, KafkaError, OSError, TimeoutError) as unread:
             log.info("subscription.topic_unread", subscription_id=str(row.subscription_id), error=repr(unread))
             await courier.close()
             await asyncio.sleep(self._means.settings.poll_seconds)
+        except Exception as error:  # what only this subscription meets: it is met with patience, as any other failure
+            if is_away(error) or isinstance(error, SQLAlchemyError):
+                raise
+            log.error("subscription.failed", subscription_id=str(row.subscription_id), mode=row.mode, exc_info=error)
+            await courier.close()
+            await self._failed(row, DestinationFailed(f"this node could not bring the rows ({type(error).__name__}); ask its operator"))
+
+    async def _failed(self, row: Subscription, failure: DestinationFailed) -> None:
+        failures.labels(row.mode).inc()
+        async with self._means.sessions.begin() as tx:
+            await commands.failed(
+                tx,
+                row.subscription_id,
+                reason=failure.reason,
+                patience=self._means.patience,
+                now=utc_now(),
+                retry_seconds=failure.retry_seconds,
+                for_good=failure.for_good,
+                is_theirs=failure.is_theirs,
+            )
