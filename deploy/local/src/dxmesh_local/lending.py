@@ -8,7 +8,7 @@ from uuid import UUID
 
 from dxmesh_client import Client, ProblemAnswer, publication
 from dxmesh_local.posting import receiving, stopped, subscribe
-from dxmesh_local.reading import as_reader, read_topic
+from dxmesh_local.reading import read_topic, reader_of
 from dxmesh_local.story import APPROVER, SYSTEM, Story, dxmesh, find_or_make, known, table_sequence, until
 
 _AREA = "3306"
@@ -30,7 +30,7 @@ def lend(authority: Client, provider: Client, requester: Client, story: Story) -
     url = f"{provider.profile.exchange}/v1/requests/{request.request_id}/decision"
     grant_id = UUID(provider.call("POST", url, json=answer).json()["grant_id"])
     grant = requester.grant(grant_id)
-    rows = _read(requester, grant.topic, batch, story)
+    rows = _read(grant.topic, batch, story)
     first = json.dumps(rows[0], ensure_ascii=False)
     story.say(f"   asked for {_AREA}…, granted with masks: {len(rows)} of {batch['accepted_count']:,} rows, such as {first}")
     story.require(all(row["cityCode"] == _AREA for row in rows), "a row of another city came")
@@ -61,8 +61,8 @@ def _published(authority: Client, provider: Client, story: Story) -> UUID:
     return resource_id
 
 
-def _read(requester: Client, topic: str, batch: dict[str, Any], story: Story) -> list[dict[str, Any]]:
-    profile = as_reader(requester, story)
+def _read(topic: str, batch: dict[str, Any], story: Story) -> list[dict[str, Any]]:
+    profile = reader_of(story)
     wanted = {str(batch["batch_id"])}
     expected = 6  # districts, counties and cities of Shaoxing
     records = asyncio.run(read_topic(profile, topic, wanted, expected))

@@ -12,6 +12,7 @@ from dxmesh_client import Client, Profile
 from dxmesh_local.story import WAIT_SECONDS, DemoFailed, Story
 
 _READER = "demo"
+_KEPT = "requester.json"
 
 
 def as_reader(requester: Client, story: Story) -> Profile:
@@ -22,9 +23,13 @@ def as_reader(requester: Client, story: Story) -> Profile:
     told = requester.call("POST", made, json=None if found else {"name": _READER}).json()
     story.say(f"   Kafka lets {told['user_name']} in: it may read this and whatever else its department is granted, and nothing more")
     profile = requester.profile.as_reader(told)
-    path = story.folder / "requester.json"
-    path.write_text(profile.model_dump_json(indent=1))
+    (story.folder / _KEPT).write_text(profile.model_dump_json(indent=1))
     return profile
+
+
+def reader_of(story: Story) -> Profile:
+    """Return the profile that `as_reader` kept: what is granted later is read by the same user."""
+    return Profile.model_validate_json((story.folder / _KEPT).read_bytes())
 
 
 async def read_topic(profile: Profile, topic: str, batches: Collection[str], expected: int) -> list[ConsumerRecord]:
