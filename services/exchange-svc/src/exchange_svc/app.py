@@ -83,6 +83,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
             body_max_bytes=settings.limits.body_max_bytes,
             inflated_max_bytes=settings.limits.inflated_max_bytes,
             parse_concurrency=settings.limits.parse_concurrency,
+            idle_seconds=settings.limits.idle_seconds,
         )
         arrivals = Arrivals(
             database,

@@ -54,6 +54,7 @@ class LimitsSettings(Group):
 
     body_max_bytes: int = Field(default=2 * 1024**3, ge=1, description="of one body as it arrives")
     inflated_max_bytes: int = Field(default=20 * 1024**3, ge=1, description="of one body after gzip or zstd")
+    idle_seconds: float = Field(default=60, gt=0, description="a push that brings nothing for so long is given up")
     parse_concurrency: int = Field(default=2, ge=1, description="bodies read at once; memory is about 400 MB for each large one")
 
 

@@ -19,7 +19,7 @@ from dxmesh_tabular.chunk import ReadOptions
 from dxmesh_tabular.media import MediaType
 from dxmesh_tabular.store import ObjectStore, sha256_of
 from exchange_svc.batch import commands, domain, store
-from exchange_svc.batch.errors import BatchConflict, BodyTooLarge
+from exchange_svc.batch.errors import BatchConflict, BodyInterrupted, BodyTooLarge
 from exchange_svc.batch.inflate import ContentCoding, inflate
 from exchange_svc.batch.staging import Place, Staging, room
 
@@ -70,6 +70,7 @@ class Intake:
         body_max_bytes: int,
         inflated_max_bytes: int,
         parse_concurrency: int,
+        idle_seconds: float,
     ) -> None:
         self._database = database
         self._objects = objects
@@ -78,6 +79,7 @@ class Intake:
         self._node = node
         self._body_max_bytes = body_max_bytes
         self._inflated_max_bytes = inflated_max_bytes
+        self._idle_seconds = idle_seconds
         self._large = asyncio.Semaphore(parse_concurrency)
         self._small = asyncio.Semaphore(_SMALL_AT_ONCE)
 
@@ -87,7 +89,7 @@ class Intake:
         """Take in a body; return its batch and whether it is new. No transaction is open while the body arrives or is read.
 
         Raises: ResourceNotFound (404), ResourceWithdrawn (409), VersionNotInForce (409), KeyMissing (422), BatchConflict (409),
-        BodyTooLarge (413), DigestMismatch (422), StorageFull (503), and what reading a file raises.
+        BodyTooLarge (413), BodyInterrupted (400), DigestMismatch (422), StorageFull (503), and what reading a file raises.
         """
         resource, is_known = await self.admit(resource_id, batch_id, declared, by=by)
         if is_known:
@@ -160,7 +162,7 @@ class Intake:
         """Stream a body to disk (or nowhere, when only its digest matters) and hash it; the last megabyte stays in memory."""
         hashes = {name: hashlib.new(name) for name in {"sha256", *digests}}
         byte_count, waiting, pieces = 0, 0, list[bytes]()
-        async for piece in body:
+        async for piece in _patient(body, self._idle_seconds):
             byte_count += len(piece)
             self._check_size(byte_count)
             pieces.append(piece)
@@ -225,6 +227,20 @@ class Intake:
             first = await store.get(tx, batch_id)
         domain.check_repeat(batch_id, first.identity, again)
         return first
+
+
+async def _patient(body: AsyncIterator[bytes], idle_seconds: float) -> AsyncIterator[bytes]:
+    """Yield what comes; a connection that brings nothing holds no place on the disk for ever. Raises: BodyInterrupted (400)."""
+    while True:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                piece = await anext(body)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            detail = f"the connection brought nothing for {idle_seconds:g} s; nothing was kept: push again with the same batch id"
+            raise BodyInterrupted(detail) from None
+        yield piece
 
 
 def _measure(file: Path, digests: dict[str, bytes]) -> Arrived:
