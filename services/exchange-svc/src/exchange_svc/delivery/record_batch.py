@@ -8,7 +8,7 @@ Source: Kafka protocol, "Record Batch" and "Record" (KIP-98, KIP-82); zigzag var
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from itertools import chain
 from typing import Any
 
@@ -27,6 +27,7 @@ _ZSTD = 4
 _TRANSACTIONAL = 0x10
 _ZSTD_LEVEL = 1  # measured: as fast as the negative levels, and smaller than level 3 on rows of one table
 _MOST_RECORDS = 65_536  # so that an offset delta takes three bytes at most
+_MOST_ADDED = 2 + 3 + 4  # attributes and time delta, an offset delta, and a record's length (below 2**27)
 _FEW = 96  # up to here the columns cost more than the rows: a small batch is one row, and there are many of them
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -159,28 +160,35 @@ def _slices(pieces: Sequence[Piece], batch_bytes: int) -> Iterator[Any]:
             pa.concat_arrays([piece.frames for piece in pieces]),
             pa.concat_arrays([tail[0] if len(tail) == 1 else _join(*tail) for tail in (piece.tail() for piece in pieces)]),
         )
-    sizes = sum(
-        (_sizes(column) for column in columns), start=pl.repeat(2, len(columns[0]), dtype=pl.Int64, eager=True)
-    )  # attributes, time delta
-    ends = (sizes + 3 + 4).cum_sum()  # an offset delta takes at most 3 bytes, a record's length at most 4 (below 2**27)
+    sizes = reduce(pc.add, map(_sizes, columns))
+    for start, stop in _cuts(sizes, batch_bytes):
+        places = _places()[: stop - start]
+        lengths = _varints(pc.add(sizes[start:stop], pc.binary_length(places)))
+        rest = [column[start:stop] if isinstance(column, pa.Array) else column for column in columns]
+        yield _join(lengths, places, *rest)
+
+
+def _cuts(sizes: Any, batch_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield where batches begin and end, given what each record has beside its length, its place and what is always zero."""
+    ends = pl.Series(pc.cumulative_sum(pc.add(sizes, _MOST_ADDED)))
     start = 0
-    while start < len(sizes):
+    while start < len(ends):
         before = ends[start - 1] if start else 0
-        fitting = int(ends.search_sorted(before + batch_bytes, side="right"))
+        fitting = len(ends) if ends[-1] - before <= batch_bytes else int(ends.search_sorted(before + batch_bytes, side="right"))
         stop = min(max(fitting, start + 1), start + _MOST_RECORDS)
-        offsets = _varints(pl.int_range(0, stop - start, dtype=pl.Int64, eager=True))
-        lengths = _varints(sizes[start:stop] + offsets.bin.size())
-        rest = [column.slice(start, stop - start) if isinstance(column, pa.Array) else column for column in columns]
-        yield _join(lengths.to_arrow(), _constant(b"\x00\x00"), offsets.to_arrow(), *rest)
+        yield start, stop
         start = stop
 
 
 def _framed(column: pl.Series | None, count: int) -> tuple[Any, ...]:
     """Return columns of length varints and bytes; a null has length -1 and no bytes."""
     if column is None:
-        return (pl.repeat(_varint(-1), count, dtype=pl.Binary, eager=True).to_arrow(),)
-    data = column.cast(pl.Binary)
-    return _varints(data.bin.size().fill_null(-1)).to_arrow(), data.fill_null(b"").to_arrow()
+        return (pa.repeat(_constant(_varint(-1)), count),)
+    data = column.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_binary())
+    lengths = pc.binary_length(data)
+    if data.null_count:
+        data, lengths = pc.fill_null(data, b""), pc.fill_null(lengths, -1)
+    return _varints(lengths), data
 
 
 def _bytes(column: pl.Series | None, count: int) -> list[bytes | None]:
@@ -196,7 +204,7 @@ def _constant(data: bytes) -> Any:
 
 
 def _sizes(column: Any) -> Any:
-    return pl.Series(pc.binary_length(column)).cast(pl.Int64) if isinstance(column, pa.Array) else len(column.as_py())
+    return pc.binary_length(column) if isinstance(column, pa.Array) else pa.scalar(len(column.as_py()), pa.int64())
 
 
 def _data(column: Any) -> memoryview:
@@ -230,21 +238,30 @@ def _codec() -> Any:
 
 
 @cache
-def _tables() -> tuple[pl.Series, pl.Series]:
-    """Return the varints of 0 to 16,383, and the two bytes that stand for the low 14 bits of a greater number."""
+def _places() -> Any:
+    """Return what is between a record's length and its frame: attributes and time delta, both zero, and its place in the batch."""
+    return pa.array([b"\x00\x00" + _varint(place) for place in range(_MOST_RECORDS)], pa.large_binary())
+
+
+@cache
+def _tables() -> tuple[Any, Any, Any]:
+    """Return the zigzag varints of -1 to 8,190; the varints of 0 to 16,383; the two bytes of a greater number's low 14 bits."""
     numbers = range(1 << 14)
-    return (
-        pl.Series([_unsigned(number) for number in numbers], dtype=pl.Binary),
-        pl.Series([bytes([number & 0x7F | 0x80, number >> 7 | 0x80]) for number in numbers], dtype=pl.Binary),
+    tables = (
+        [_varint(number) for number in range(-1, len(numbers) // 2 - 1)],
+        [_unsigned(number) for number in numbers],
+        [bytes([number & 0x7F | 0x80, number >> 7 | 0x80]) for number in numbers],
     )
+    short, whole, low = (pa.array(table, pa.large_binary()) for table in tables)
+    return short, whole, low
 
 
-def _varints(numbers: pl.Series) -> pl.Series:
-    """Return the zigzag varints of lengths: numbers from -1 to 2**27 - 1."""
-    whole, low = _tables()
-    zigzag = pl.select(pl.when(numbers < 0).then(1).otherwise(numbers * 2)).to_series()
-    if not len(zigzag) or zigzag.max() < len(whole):  # type: ignore[operator]
-        return whole.gather(zigzag)
-    high = whole.gather(zigzag // len(whole))
-    long = pl.Series(_join(low.gather(zigzag % len(low)).to_arrow(), high.to_arrow()))
-    return pl.select(pl.when(zigzag < len(whole)).then(whole.gather(zigzag % len(whole))).otherwise(long)).to_series()
+def _varints(numbers: Any) -> Any:
+    """Return the zigzag varints of lengths: numbers from -1 to 2**27 - 1, as int64."""
+    short, whole, low = _tables()
+    places = pc.add(numbers, 1)
+    if not len(numbers) or pc.max(places).as_py() < len(short):
+        return short.take(places)
+    zigzag = pc.shift_left(pc.max_element_wise(numbers, 0), 1)
+    long = _join(low.take(pc.bit_wise_and(zigzag, len(low) - 1)), whole.take(pc.shift_right(zigzag, 14)))
+    return pc.if_else(pc.less(places, len(short)), short.take(pc.min_element_wise(places, len(short) - 1)), long)
