@@ -4,7 +4,20 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from catalog_svc.organization import store as organizations
-from catalog_svc.pages import arbitrations, duties, entries, list_entries, lists, officers, queries, sign_in, sources, view, words
+from catalog_svc.pages import (
+    arbitrations,
+    duties,
+    entries,
+    list_entries,
+    lists,
+    officers,
+    queries,
+    scenarios,
+    sign_in,
+    sources,
+    view,
+    words,
+)
 from catalog_svc.pages import code_sets as code_set_pages
 from catalog_svc.pages import organizations as organization_pages
 from catalog_svc.pages import resources as resource_pages
@@ -62,6 +75,7 @@ for _noun in (
     arbitrations,
     duties,
     list_entries,
+    scenarios,
     lists,
     code_set_pages,
 ):

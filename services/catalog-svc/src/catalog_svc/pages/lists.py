@@ -1,6 +1,6 @@
 """The pages of lists and reports: what each holds, and the same as files a spreadsheet program opens."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -22,6 +22,7 @@ from catalog_svc.sharing_list.errors import ListEntryNotFound
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import Tx
 from dxmesh_runtime.paging import CursorText, after_id, cut
+from dxmesh_schemas.catalog_lists import ScenarioApproval, ScenarioTerms
 
 router = APIRouter(include_in_schema=False)
 _MOST_ROWS = 200
@@ -92,6 +93,7 @@ async def show(
     except ListEntryNotFound:
         return view.missing(request, who, "lists", "没有这个条目 There is no such entry")
     owners = [one for one in (row.organization_id, row.counterpart_id) if one is not None]
+    said = await authorized(tx, row, who) if kind is KeptKind.SCENARIO else {}
     return view.render(
         request,
         who,
@@ -107,7 +109,27 @@ async def show(
         names=await queries.names_of(tx, organizations=owners, resources=[row.resource_id] if row.resource_id else []),
         statuses={one.value: title for one, title in STATUS_TITLES.items()},
         versions=list(await store.list_versions(tx, entry_id, after=None, limit=_HISTORY))[::-1],
+        **said,
     )
+
+
+async def authorized(tx: AsyncSession, row: store.ListEntry, who: Principal) -> dict[str, Any]:
+    """Return what a scenario authorizes with the names of what it names, who approved it, and what the reader may do about that."""
+    terms = None if row.scenario is None else ScenarioTerms.model_validate(row.scenario)
+    approvals = [ScenarioApproval.model_validate(one) for one in row.approvals]
+    organizations = [one.organization_id for one in approvals if one.organization_id is not None]
+    resources: list[UUID] = []
+    if terms is not None:
+        organizations += terms.requesters.organization_ids
+        resources = [data.resource_id for data in terms.data if data.resource_id is not None]
+    own = None if who.has("authority") else who.organization_id
+    return {
+        "terms": terms,
+        "approvals": approvals,
+        "named": await queries.names_of(tx, organizations=organizations, resources=resources),
+        "approves": who.has("authority") or who.has("cdo"),
+        "has_approved": any(one.organization_id == own for one in approvals),
+    }
 
 
 @router.get("/reports")

@@ -300,6 +300,7 @@ PROBLEMS = {
     "decision-impossible": "该裁决不能生效 This decision cannot take effect",
     "list-entry-invalid": "条目不符合清单规则，请按提示修改 The entry breaks a rule of the list",
     "list-entry-taken": "该部门在此清单中已有同名条目 The owner has an entry of this name",
+    "scenario-not-approvable": "该场景不能批准 The scenario cannot be approved",
     "list-entry-passed": "该条目在您打开本页后已被修改 The entry was changed after this page was opened",
     "import-refused": "文件未导入 The file was not imported",
     "import-too-large": "文件太大 The file is too large",
