@@ -17,7 +17,7 @@ from dxmesh_client.errors import ClientError
 reconciliation = typer.Typer(no_args_is_help=True, help="Hold what you sent or got against what the node has; differences; late feeds.")
 
 Side = Annotated[Literal["resource", "grant"], typer.Argument(help="what you sent of a resource, or got by a grant")]
-Since = Annotated[datetime, typer.Option(help="the window's beginning; local time without an offset")]
+Since = Annotated[datetime, typer.Option(help="the window's beginning, in local time")]
 Until = Annotated[datetime, typer.Option(help="its end, not in it any more")]
 _FIELDS = ("batch_id", "row_count", "sha256")
 _CASE = ["case_id", "side", "organization", "resource_id", "since", "until", "difference_count", "state", "opened_at"]
