@@ -41,6 +41,7 @@ AWAY = (
 """What may pass by itself, or be put right at the database without the subscription being touched."""
 
 _MOST_NAME = 63  # characters of a name in PostgreSQL; a server that is none may send any number
+_MARKS = "marks"  # beside the partitions, as a column more would have every requester change its table
 _HELD = """
 SELECT a.attname AS name, format_type(a.atttypid, NULL) AS kind,
        CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 THEN a.atttypmod - 4 END AS length,
@@ -151,9 +152,12 @@ async def place_of(connection: asyncpg.Connection, target: Target, subscription_
     """Return how far the table is, as it says itself; None before its first rows, and after a replay. Raises: TableUnfit (422)."""
     query = f"SELECT epoch, topic, offsets FROM {domain.quoted(target.schema_name)}.{domain.PLACE} WHERE subscription_id = $1"  # quoted
     row = await connection.fetchrow(query, subscription_id)
+    if row is None or row["epoch"] != epoch:
+        return None
     try:
-        return None if row is None or row["epoch"] != epoch else Place(topic=row["topic"], offsets=json.loads(row["offsets"]))
-    except (KeyError, TypeError, ValueError) as changed:
+        offsets = json.loads(row["offsets"])
+        return Place(topic=row["topic"], marks=offsets.pop(_MARKS, {}), offsets=offsets)
+    except (AttributeError, KeyError, TypeError, ValueError) as changed:
         detail = f"{domain.quoted(target.schema_name)}.{domain.PLACE} is not as this node left it: empty the table and it, and replay"
         raise unfit(detail) from changed
 
@@ -191,7 +195,7 @@ async def keep(
             subscription_id,
             epoch,
             behind.topic,
-            json.dumps(behind.offsets),
+            json.dumps({**behind.offsets, _MARKS: behind.marks}),
             len(rows),
             utc_now(),
         )

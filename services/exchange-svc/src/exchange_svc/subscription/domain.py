@@ -26,19 +26,29 @@ class State(StrEnum):
 STANDING = (State.PAUSED, State.DEAD)
 
 
+Mark = tuple[Annotated[int, Field(ge=0)], str, int]
+"""Offset, batch and row number of a record."""
+
+
 class Place(Snapshot):
-    """How far a subscription is on its view's topic: for each partition the offset of the next record; none yet for the others."""
+    """How far a subscription is on its view's topic: for each partition the offset of the next record; none yet for the others.
+
+    marks: for each partition the last record that was read, by which a topic is known that was made anew and has other records there.
+    """
 
     topic: str = ""
     offsets: dict[int, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    marks: dict[int, Mark] = Field(default_factory=dict)
 
     def back_to(self, offsets: Mapping[int, int]) -> "Place":
         """Return the place with these partitions taken back; none goes ahead, so nothing is passed over."""
-        return Place(topic=self.topic, offsets={one: min(at, offsets.get(one, at)) for one, at in self.offsets.items()})
+        return self.model_copy(update={"offsets": {one: min(at, offsets.get(one, at)) for one, at in self.offsets.items()}})
 
     def on_to(self, behind: "Place") -> "Place":
         """Return the place with these partitions moved on; on another topic, that place."""
-        return Place(topic=self.topic, offsets={**self.offsets, **behind.offsets}) if behind.topic == self.topic else behind
+        if behind.topic != self.topic:
+            return behind
+        return Place(topic=self.topic, offsets={**self.offsets, **behind.offsets}, marks={**self.marks, **behind.marks})
 
 
 @dataclass(frozen=True, slots=True)

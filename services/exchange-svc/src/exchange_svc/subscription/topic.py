@@ -75,7 +75,11 @@ class Topic:
         reader, before = await self.reader(standing, place)
         if before != place:
             await self._keep(standing, before)
-        rows, behind = await reader.next(before, timeout_ms=int(self._means.settings.poll_seconds * 1000))
+        try:
+            rows, behind = await reader.next(before, timeout_ms=int(self._means.settings.poll_seconds * 1000))
+        except TopicShort:  # it is opened from its beginning the next time
+            await self.close()
+            return [], before, before
         self._at = (standing.subscription.epoch, behind)
         return rows, before, behind
 

@@ -14,7 +14,7 @@ from exchange_svc.secrets import unseal
 from exchange_svc.subscription import commands as subscriptions
 from exchange_svc.subscription.courier import DestinationFailed, Means
 from exchange_svc.subscription.domain import Place, Row, owner_of
-from exchange_svc.subscription.records import TopicShort, ranges_of
+from exchange_svc.subscription.records import TopicShort, marks_of, ranges_of
 from exchange_svc.subscription.store import Standing
 from exchange_svc.subscription.topic import Topic
 from exchange_svc.webhook import store
@@ -25,6 +25,9 @@ from exchange_svc.webhook.store import Message
 log = structlog.get_logger(__name__)
 _GONE = 410
 
+_Ready = tuple[Message, bytes, Place]
+"""A message, its body, and the place behind its rows."""
+
 
 class Webhook:
     """The courier of one webhook: one message at a time, the next only when this one was taken, so order per key holds."""
@@ -33,7 +36,7 @@ class Webhook:
         self._means = means
         self._topic = Topic(means)
         self._endpoint = Endpoint(means.settings.allowed_networks, means.settings.answer_seconds, means.origin)
-        self._ready: tuple[Message, bytes] | None = None
+        self._ready: _Ready | None = None
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -65,7 +68,7 @@ class Webhook:
             await self._post(standing, *ready)
             self._ready = None
 
-    async def _cut(self, standing: Standing) -> tuple[Message, bytes] | None:
+    async def _cut(self, standing: Standing) -> _Ready | None:
         """Write down a message of the next rows; None when there are none."""
         row = standing.subscription
         rows, _, _ = await self._topic.next(standing, row.read_place)
@@ -85,9 +88,9 @@ class Webhook:
         )
         async with self._means.sessions.begin() as tx:
             tx.add(message)
-        return message, body
+        return message, body, _behind(rows)
 
-    async def _again(self, standing: Standing, message: Message) -> tuple[Message, bytes] | None:
+    async def _again(self, standing: Standing, message: Message) -> _Ready | None:
         """Return a message of before with its body, made of the same records; one whose records are gone is given up."""
         place = standing.subscription.read_place
         reader, _ = await self._topic.reader(standing, place)
@@ -96,7 +99,7 @@ class Webhook:
             body = await asyncio.to_thread(body_of, rows)
             if hashlib.sha256(body).hexdigest() == message.sha256:
                 await self._topic.back()
-                return message, body
+                return message, body, _behind(rows)
         except TopicShort:
             pass
         log.warning("webhook.records_gone", message_id=str(message.message_id), topic=message.topic)
@@ -105,7 +108,7 @@ class Webhook:
             await store.abandon_waiting(tx, message.subscription_id, now=utc_now())
         return None
 
-    async def _post(self, standing: Standing, message: Message, body: bytes) -> None:
+    async def _post(self, standing: Standing, message: Message, body: bytes, behind: Place) -> None:
         row = standing.subscription
         secrets = Secrets.model_validate_json(unseal(self._means.key, owner_of(row.subscription_id), row.sealed))
         now, started = utc_now(), time.monotonic()
@@ -124,11 +127,14 @@ class Webhook:
             await store.note_attempt(tx, message.message_id, now=now, status=status, failure=said, elapsed_ms=elapsed_ms)
             if failure is None:
                 await store.mark_delivered(tx, message.message_id, now=utc_now())
-                behind = Place(topic=message.topic, offsets={one[0]: one[2] for one in message.ranges})
                 count = message.row_count
                 await subscriptions.delivered(tx, row.subscription_id, epoch=message.epoch, behind=behind, row_count=count, now=utc_now())
         if failure is not None:
             raise failure
+
+
+def _behind(rows: Sequence[Row]) -> Place:
+    return Place(topic=rows[0].topic, offsets={partition: end for partition, _, end in ranges_of(rows)}, marks=marks_of(rows))
 
 
 def _judged(status: int, retry_seconds: float | None) -> DestinationFailed | None:

@@ -50,9 +50,9 @@ def said(value: Any) -> Any:
 
 
 @st.composite
-def a_filter(draw: Any, codes: list[str]) -> list[Row]:
+def a_filter(draw: Any, codes: list[str], *, least: int = 0) -> list[Row]:
     found = []
-    for code in draw(st.lists(st.sampled_from(codes), max_size=2)):
+    for code in draw(st.lists(st.sampled_from(codes), min_size=least, max_size=2)):
         ops = ["eq", "ne", "in"] + (["prefix"] if KINDS[code].is_text else ["lt", "ge"] if code != "yes" else [])
         op = draw(st.sampled_from(ops + (["period"] if code in ("day", "at") else [])))
         values = draw(st.lists(st.sampled_from(POOLS[code]), min_size=1, max_size=3, unique=True))
@@ -75,32 +75,43 @@ def some_masks(codes: list[str]) -> Any:
 
 
 @st.composite
-def a_grant(draw: Any, codes: list[str]) -> Row:
+def a_grant(draw: Any, codes: list[str], key: tuple[str, ...], *, is_plain: bool) -> Row:
+    """Return what is asked for and what is left of it later. Plain: its rows are named, and filters look at what changes under a key."""
     items = draw(st.lists(st.sampled_from(codes), min_size=2, unique=True))
-    narrower = {"where": draw(a_filter(items)), "masks": draw(st.one_of(st.none(), some_masks(items)))}
+    items = [code for code in codes if code in items or is_plain]
+    free = [code for code in items if not is_plain or code not in key]
+    narrower = {"where": draw(a_filter(free, least=int(is_plain))), "masks": draw(st.one_of(st.none(), some_masks(free)))}
     fewer = draw(st.lists(st.sampled_from(items), min_size=1, unique=True))
-    needed = {one["item"] for one in narrower["where"]} | {one["item"] for one in narrower["masks"] or []}
+    asked = {"where": draw(a_filter(free, least=int(is_plain))), "masks": draw(some_masks(free))}
+    needed = {one["item"] for terms in (asked, narrower) for one in [*terms["where"], *(terms["masks"] or [])]}
     return {
-        "items": [code for code in codes if code in items],
-        "where": draw(a_filter(items)),
-        "masks": draw(some_masks(items)),
+        **asked,
+        "items": items,
         "narrower": narrower,
-        "fewer": [code for code in codes if code in fewer or code in needed],
-        "narrows": draw(st.booleans()),
+        "fewer": [code for code in codes if code in fewer or code in needed or (is_plain and code in key)],
+        "narrows": is_plain or draw(st.booleans()),
     }
 
 
+def a_few(of: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(of, min_size=5, max_size=5)
+
+
 @st.composite
-def a_case(draw: Any, key: tuple[str, ...]) -> Row:
-    codes = [code for code in POOLS if code in (*key, "code", *draw(st.lists(st.sampled_from(list(POOLS)), min_size=3, unique=True)))]
+def a_case(draw: Any, key: tuple[str, ...], *, is_plain: bool = False) -> Row:
+    """Return a resource with two grants and five batches. Plain: each batch has a key once, and whatever can happen to a key happens."""
+    drawn = draw(st.lists(st.sampled_from(list(POOLS)), min_size=3, unique=True))
+    codes = [code for code in POOLS if code in (*key, "code", "name", "whole", *drawn)]
     kinds = ["upsert", "upsert", "delete", "snapshot"] if key else ["append", "append", "snapshot"]
     value = {code: st.sampled_from(POOLS[code]) if code in (*key, "code") else st.sampled_from([None, *POOLS[code]]) for code in codes}
-    rows = st.lists(st.fixed_dictionaries(value), min_size=1, max_size=6)
+    row = st.fixed_dictionaries(value)
+    rows = st.lists(row, min_size=4, max_size=5, unique_by=lambda one: one["code"]) if is_plain else st.lists(row, min_size=1, max_size=6)
+    order = st.permutations(["upsert", "upsert", "delete", "snapshot"]).map(lambda drawn: ["upsert", *drawn])
     return {
         "key": key,
         "codes": codes,
-        "grants": draw(st.lists(a_grant(codes), min_size=2, max_size=2)),
-        "batches": draw(st.lists(st.tuples(st.sampled_from(kinds), rows), min_size=5, max_size=5)),
-        "version": draw(st.sampled_from(["same", "add", "hide", "drop"])),
-        "changed": draw(st.sampled_from([code for code in codes if code not in (*key, "code")] or ["code"])),
+        "grants": draw(st.tuples(*(a_grant(codes, key, is_plain=is_plain) for _ in range(2)))),
+        "batches": list(zip(draw(order if is_plain else a_few(st.sampled_from(kinds))), draw(a_few(rows)), strict=True)),
+        "version": draw(st.sampled_from(["same", "add"] if is_plain else ["same", "add", "hide", "drop"])),
+        "changed": draw(st.sampled_from([code for code in codes if code not in (*key, "code")])),
     }
