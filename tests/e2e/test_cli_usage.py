@@ -95,5 +95,6 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     registered, top, below, option = done.stdout.splitlines()
     assert registered.endswith("-F _dxmesh_completion dxmesh")
     assert set(top.split()) == {"reader", "receipt", "report", "resource", "request", "result"}
-    assert set(below.split()) == {"submit", "list", "show", "decide"}
+    before_the_answer = {"approve", "hand-in", "materials", "supply", "extend", "consent", "withdraw"}
+    assert set(below.split()) == {"submit", "list", "show", "decide"} | before_the_answer
     assert option.split() == ["--reason"]
