@@ -5,17 +5,19 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel
+from sqlalchemy import Select, tuple_
 
 from dxmesh_schemas.problem import Invalid
 
 RowT = TypeVar("RowT")
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
+QueryT = TypeVar("QueryT", bound=Select[*tuple[Any, ...]])
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="at most this many")]
 CursorText = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
@@ -69,6 +71,13 @@ def cut(rows: Sequence[RowT], limit: int, key: Callable[[RowT], object]) -> Slic
     last = key(rows[limit - 1])
     text = f"{last[0].isoformat()}|{last[1]}" if isinstance(last, tuple) else str(last)
     return Slice(rows[:limit], encode(text.encode()))
+
+
+def newest_first(query: QueryT, at: Any, row_id: Any, *, limit: int, after: tuple[datetime, UUID] | None) -> QueryT:
+    """Return the query of a page ordered by a time and an id, newest first; after: as `after_time` gives it."""
+    if after is not None:
+        query = query.where(tuple_(at, row_id) < after)
+    return query.order_by(at.desc(), row_id.desc()).limit(limit)
 
 
 def after_text(cursor: str | None) -> str | None:

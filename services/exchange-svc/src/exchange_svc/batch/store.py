@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Index, Insert, UniqueConstraint, Uuid, any_, bindparam, exists, select, tuple_
+from sqlalchemy import ARRAY, Index, Insert, UniqueConstraint, Uuid, any_, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_runtime.outbox import ENTRY, outbox
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.exchange import ObjectRef
 from exchange_svc.batch.domain import Identity, State
@@ -140,9 +141,7 @@ async def list_of_resource(
     query = select(Batch).where(Batch.resource_id == resource_id)
     if state is not None:
         query = query.where(Batch.state == state)
-    if after is not None:
-        query = query.where(tuple_(Batch.received_at, Batch.batch_id) < after)
-    return (await tx.scalars(query.order_by(Batch.received_at.desc(), Batch.batch_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Batch.received_at, Batch.batch_id, limit=limit, after=after))).all()
 
 
 async def stream_accepted(

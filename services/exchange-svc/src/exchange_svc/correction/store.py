@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, or_, select, tuple_
+from sqlalchemy import ForeignKey, Index, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.correction.domain import State
 from exchange_svc.correction.errors import CorrectionNotFound
@@ -87,6 +88,4 @@ async def list_corrections(
         query = query.where(or_(Correction.requester_id == organization_id, Correction.provider_id == organization_id))
     if state is not None:
         query = query.where(Correction.state == state)
-    if after is not None:
-        query = query.where(tuple_(Correction.filed_at, Correction.correction_id) < after)
-    return (await tx.scalars(query.order_by(Correction.filed_at.desc(), Correction.correction_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Correction.filed_at, Correction.correction_id, limit=limit, after=after))).all()

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import cast, func, select, tuple_
+from sqlalchemy import cast, func, select
 from sqlalchemy.dialects.postgresql import JSONPATH, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.catalog.store import Resource
 from exchange_svc.demand.domain import Published
@@ -38,9 +39,7 @@ async def list_demands(
         query = query.where(Entry.snapshot["counterpart"]["organization_id"].astext == str(asked_id))
     if is_over is not None:
         query = query.where(Entry.is_over.is_(is_over))
-    if after is not None:
-        query = query.where(tuple_(Entry.entered_at, Entry.entry_id) < after)
-    return (await tx.scalars(query.order_by(Entry.entered_at.desc(), Entry.entry_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Entry.entered_at, Entry.entry_id, limit=limit, after=after))).all()
 
 
 async def list_requests(tx: AsyncSession, entry_id: UUID) -> Sequence[UUID]:

@@ -5,10 +5,11 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, or_, select, text, tuple_
+from sqlalchemy import ForeignKey, Index, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.dispute.domain import Rung, State
 from exchange_svc.dispute.errors import DisputeNotFound
@@ -109,9 +110,7 @@ async def list_disputes(
         query = query.where(or_(Dispute.requester_id == organization_id, Dispute.provider_id == organization_id))
     if state is not None:
         query = query.where(Dispute.state == state)
-    if after is not None:
-        query = query.where(tuple_(Dispute.opened_at, Dispute.dispute_id) < after)
-    return (await tx.scalars(query.order_by(Dispute.opened_at.desc(), Dispute.dispute_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Dispute.opened_at, Dispute.dispute_id, limit=limit, after=after))).all()
 
 
 async def list_steps(tx: AsyncSession, dispute_ids: Collection[UUID]) -> dict[UUID, list[DisputeStep]]:

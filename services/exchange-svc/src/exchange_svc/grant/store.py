@@ -24,12 +24,12 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
 from dxmesh_schemas.exchange_terms import Condition, Mask, Terms
 from exchange_svc.grant.domain import IN_FORCE, READABLE, OpenView, State, state_at
@@ -263,7 +263,5 @@ async def list_grants(
         query = query.where(or_(Grant.requester_id == organization_id, Grant.provider_id == organization_id))
     if resource_id is not None:
         query = query.where(Grant.resource_id == resource_id)
-    if after is not None:
-        query = query.where(tuple_(Grant.activated_at, Grant.grant_id) < after)
-    rows = await tx.execute(query.order_by(Grant.activated_at.desc(), Grant.grant_id.desc()).limit(limit))
+    rows = await tx.execute(newest_first(query, Grant.activated_at, Grant.grant_id, limit=limit, after=after))
     return [(row[0], row[1]) for row in rows]

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, func, or_, select, text, tuple_
+from sqlalchemy import ForeignKey, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.catalog.store import Resource
 from exchange_svc.grant.domain import IN_FORCE
@@ -129,9 +130,7 @@ async def list_held(
         query = query.where(Grant.grant_id == grant_id)
     if taxonomy is not None:
         query = query.where(Resource.snapshot["taxonomies"].contains([taxonomy]))
-    if after is not None:
-        query = query.where(tuple_(Grant.activated_at, Grant.grant_id) < after)
-    rows = await tx.execute(query.order_by(Grant.activated_at.desc(), Grant.grant_id.desc()).limit(limit))
+    rows = await tx.execute(newest_first(query, Grant.activated_at, Grant.grant_id, limit=limit, after=after))
     return [Held(*row) for row in rows]
 
 

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Index, UniqueConstraint, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.catalog_lists import ListEntryEvent
@@ -116,9 +117,7 @@ async def list_offers(
     query = select(Offer).where(Offer.ended_at.is_not(None) if is_over else Offer.ended_at.is_(None))
     if requester_id is not None:
         query = query.where(Offer.requester_id == requester_id)
-    if after is not None:
-        query = query.where(tuple_(Offer.offered_at, Offer.offer_id) < after)
-    return (await tx.scalars(query.order_by(Offer.offered_at.desc(), Offer.offer_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Offer.offered_at, Offer.offer_id, limit=limit, after=after))).all()
 
 
 async def has_any(tx: AsyncSession) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, func, or_, select, tuple_
+from sqlalchemy import Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dxmesh_runtime.paging import newest_first
 from exchange_svc.catalog.store import Organization, Resource
 from exchange_svc.delivery.store import Delivery
 from exchange_svc.grant.domain import IN_FORCE
@@ -29,10 +30,7 @@ async def list_subscriptions(
         query = query.where(or_(Grant.requester_id == organization_id, Grant.provider_id == organization_id))
     if state is not None:
         query = query.where(Subscription.state == state)
-    if after is not None:
-        query = query.where(tuple_(Subscription.created_at, Subscription.subscription_id) < after)
-    query = query.order_by(Subscription.created_at.desc(), Subscription.subscription_id.desc())
-    return (await tx.execute(query.limit(limit))).all()
+    return (await tx.execute(newest_first(query, Subscription.created_at, Subscription.subscription_id, limit=limit, after=after))).all()
 
 
 async def list_packages(
@@ -45,9 +43,7 @@ async def list_packages(
         query = query.where(or_(Grant.requester_id == organization_id, Grant.provider_id == organization_id))
     if state is not None:
         query = query.where(Package.state == state)
-    if after is not None:
-        query = query.where(tuple_(Package.asked_at, Package.package_id) < after)
-    return (await tx.execute(query.order_by(Package.asked_at.desc(), Package.package_id.desc()).limit(limit))).all()
+    return (await tx.execute(newest_first(query, Package.asked_at, Package.package_id, limit=limit, after=after))).all()
 
 
 async def list_channels(
@@ -66,9 +62,7 @@ async def list_channels(
     if organization_id is not None:
         holds = select(Grant.grant_id).where(is_of, Grant.requester_id == organization_id).correlate(View).exists()
         query = query.where(or_(Resource.provider_id == organization_id, holds))
-    if after is not None:
-        query = query.where(tuple_(View.opened_at, View.view_id) < after)
-    return (await tx.execute(query.order_by(View.opened_at.desc(), View.view_id.desc()).limit(limit))).all()
+    return (await tx.execute(newest_first(query, View.opened_at, View.view_id, limit=limit, after=after))).all()
 
 
 async def names_of(tx: AsyncSession, *, organizations: Collection[UUID] = (), resources: Collection[UUID] = ()) -> Mapping[UUID, str]:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, func, select, text, tuple_
+from sqlalchemy import Index, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.grant import store as grants
 from exchange_svc.grant.store import Grant, View
@@ -59,9 +60,7 @@ async def list_of(tx: AsyncSession, *, organization_id: UUID | None, limit: int,
     query = select(Reader)
     if organization_id is not None:
         query = query.where(Reader.organization_id == organization_id)
-    if after is not None:
-        query = query.where(tuple_(Reader.created_at, Reader.reader_id) < after)
-    return (await tx.scalars(query.order_by(Reader.created_at.desc(), Reader.reader_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Reader.created_at, Reader.reader_id, limit=limit, after=after))).all()
 
 
 async def count_unrevoked(tx: AsyncSession, organization_id: UUID) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_clocks.cycles import ALLOWED
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.batch.store import Batch
 from exchange_svc.catalog.store import Resource
@@ -109,9 +110,7 @@ async def list_cases(
         query = query.where(or_(Case.organization_id == organization_id, Case.provider_id == organization_id))
     if state is not None:
         query = query.where(Case.state == state)
-    if after is not None:
-        query = query.where(tuple_(Case.opened_at, Case.case_id) < after)
-    return (await tx.scalars(query.order_by(Case.opened_at.desc(), Case.case_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Case.opened_at, Case.case_id, limit=limit, after=after))).all()
 
 
 _PROVIDER = Resource.snapshot["provider"]

@@ -5,10 +5,11 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Index, Uuid, and_, bindparam, exists, func, or_, select, text, tuple_
+from sqlalchemy import ARRAY, DateTime, Index, Uuid, and_, bindparam, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Terms
@@ -125,10 +126,7 @@ async def list_requests(
         query = query.where(or_(SharingRequest.requester_id == organization_id, to_answer))
     if state is not None:
         query = query.where(SharingRequest.state == state)
-    if after is not None:
-        query = query.where(tuple_(SharingRequest.created_at, SharingRequest.request_id) < after)
-    query = query.order_by(SharingRequest.created_at.desc(), SharingRequest.request_id.desc())
-    return (await tx.scalars(query.limit(limit))).all()
+    return (await tx.scalars(newest_first(query, SharingRequest.created_at, SharingRequest.request_id, limit=limit, after=after))).all()
 
 
 async def find_to_look_at(tx: AsyncSession, *, today: date) -> tuple[SharingRequest, int] | None:

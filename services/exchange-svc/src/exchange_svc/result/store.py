@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, literal, or_, select, tuple_
+from sqlalchemy import ForeignKey, Index, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.result.errors import ResultNotFound
 from exchange_svc.rows import Base
@@ -120,9 +121,7 @@ async def list_results(
     for column, wanted in ((Result.subject, subject), (Result.kind, kind), (Result.issuer_id, issuer_id)):
         if wanted is not None:
             query = query.where(column == wanted)
-    if after is not None:
-        query = query.where(tuple_(Result.issued_at, Result.result_id) < after)
-    return (await tx.scalars(query.order_by(Result.issued_at.desc(), Result.result_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Result.issued_at, Result.result_id, limit=limit, after=after))).all()
 
 
 async def enter_recognition(tx: AsyncSession, values: dict[str, Any]) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ForeignKey, Index, and_, not_, or_, select, text, tuple_
+from sqlalchemy import ForeignKey, Index, and_, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog_lists import ScenarioApproval
 from exchange_svc.grant.store import Grant
 from exchange_svc.rows import Base
@@ -81,7 +82,5 @@ async def list_given(
     if is_lapsed is not None:
         lapsed = and_(ScenarioGrant.lapsed_at.is_not(None), ScenarioGrant.confirmed_at.is_(None))
         query = query.where(lapsed if is_lapsed else not_(lapsed))
-    if after is not None:
-        query = query.where(tuple_(ScenarioGrant.granted_at, ScenarioGrant.grant_id) < after)
-    rows = await tx.execute(query.order_by(ScenarioGrant.granted_at.desc(), ScenarioGrant.grant_id.desc()).limit(limit))
+    rows = await tx.execute(newest_first(query, ScenarioGrant.granted_at, ScenarioGrant.grant_id, limit=limit, after=after))
     return [(row[0], row[1]) for row in rows]

@@ -5,11 +5,12 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, or_, select, tuple_
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.exchange_usage import Use
 from exchange_svc.rows import Base
 
@@ -65,6 +66,4 @@ async def list_records(
         query = query.where(UseRecord.grant_id == grant_id)
     if resource_id is not None:
         query = query.where(UseRecord.resource_id == resource_id)
-    if after is not None:
-        query = query.where(tuple_(UseRecord.recorded_at, UseRecord.use_id) < after)
-    return (await tx.scalars(query.order_by(UseRecord.recorded_at.desc(), UseRecord.use_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, UseRecord.recorded_at, UseRecord.use_id, limit=limit, after=after))).all()

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, and_, delete, func, select, text, tuple_, update
+from sqlalchemy import ForeignKey, Index, and_, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.paging import newest_first
 from exchange_svc.rows import Base
 
 
@@ -79,9 +80,7 @@ async def note_attempt(
 async def list_messages(tx: AsyncSession, subscription_id: UUID, *, limit: int, after: tuple[datetime, UUID] | None) -> Sequence[Message]:
     """Return messages, newest first."""
     query = select(Message).where(Message.subscription_id == subscription_id)
-    if after is not None:
-        query = query.where(tuple_(Message.created_at, Message.message_id) < after)
-    return (await tx.scalars(query.order_by(Message.created_at.desc(), Message.message_id.desc()).limit(limit))).all()
+    return (await tx.scalars(newest_first(query, Message.created_at, Message.message_id, limit=limit, after=after))).all()
 
 
 async def attempts_of(tx: AsyncSession, message_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Attempt]]:
