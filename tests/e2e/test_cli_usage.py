@@ -94,7 +94,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True)
     registered, top, below, option = done.stdout.splitlines()
     assert registered.endswith("-F _dxmesh_completion dxmesh")
-    assert set(top.split()) == {"reader", "receipt", "report", "resource", "request", "result"}
+    assert set(top.split()) == {"reader", "receipt", "reconciliation", "report", "resource", "request", "result"}
     before_the_answer = {"approve", "hand-in", "materials", "supply", "extend", "consent", "withdraw"}
     assert set(below.split()) == {"submit", "list", "show", "decide"} | before_the_answer
     assert option.split() == ["--reason"]
