@@ -2,11 +2,12 @@
 
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 from fastapi import Response
 from fastapi.concurrency import iterate_in_threadpool, run_in_threadpool
 from fastapi.responses import StreamingResponse
@@ -80,7 +81,9 @@ async def answer(
 ) -> Response:
     """Answer a page of rows; the headers say how many they are (Row-Count) and where it goes on (Next-Cursor, in a JSON body too).
 
-    A long page of lines is made while it leaves, so that its text is never held whole. more: headers that win over the usual ones.
+    A long page is made while it leaves, so that its text is never held whole; one of Parquet, whose end says where its columns are, is
+    held in its compressed form. Parts of a page are not offered (RFC 9110 section 14.2): a page is asked for again, or a shorter one.
+    more: headers that win over the usual ones.
     guard: what its pieces go through, which may cut it off.
     """
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", ROW_COUNT: str(frame.height), **(more or {})}
@@ -88,15 +91,47 @@ async def answer(
         headers[NEXT_CURSOR] = next_cursor
     if form in (Format.CSV, Format.PARQUET, Format.ARROW):
         headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-    if form is Format.NDJSON and frame.height > _PIECE_ROWS:
-        pieces = (render(piece, form, None) for piece in frame.iter_slices(_PIECE_ROWS))
-        leaving = iterate_in_threadpool(pieces)
+    if frame.height > _PIECE_ROWS:
+        leaving = iterate_in_threadpool(pieces(frame, form, next_cursor))
         return StreamingResponse(leaving if guard is None else guard(leaving), media_type=MEDIA_TYPES[form], headers=headers)
     if frame.height <= _SHORT_ROWS:  # made sooner than another thread has begun
         content = render(frame, form, next_cursor)
     else:
         content = await run_in_threadpool(render, frame, form, next_cursor)
     return Response(content, media_type=MEDIA_TYPES[form], headers=headers)
+
+
+def pieces(frame: pl.DataFrame, form: Format, next_cursor: str | None) -> Iterator[bytes]:
+    """Yield the body of a long page. Frame: n_rows × n_items, at least one row."""
+    slices = frame.iter_slices(_PIECE_ROWS)
+    sink = io.BytesIO()
+    match form:
+        case Format.JSON:
+            for number, rows in enumerate(slices):
+                yield (("," if number else '{"items":[') + ",".join(row_json(rows))).encode()
+            yield f'],"next_cursor":{json.dumps(next_cursor)}}}'.encode()
+        case Format.CSV:
+            for number, rows in enumerate(slices):
+                write_csv([rows], sink, header=not number)
+                yield _taken(sink)
+        case Format.ARROW:
+            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            with pa.ipc.new_stream(sink, table.schema) as stream:
+                for batch in table.to_batches(max_chunksize=_PIECE_ROWS):
+                    stream.write_batch(batch)
+                    yield _taken(sink)
+            yield _taken(sink)
+        case Format.NDJSON:
+            yield from (render(rows, form, None) for rows in slices)
+        case Format.PARQUET:
+            yield render(frame, form, None)
+
+
+def _taken(sink: io.BytesIO) -> bytes:
+    written = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return written
 
 
 def render(frame: pl.DataFrame, form: Format, next_cursor: str | None) -> bytes:

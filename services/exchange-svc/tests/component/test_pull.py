@@ -15,6 +15,7 @@ import pytest
 
 from dxmesh_runtime.db import utc_now, uuid7
 from dxmesh_runtime.testing import listening
+from exchange_svc.formats import MEDIA_TYPES, Format
 
 
 async def read(exchange: Any, grant_id: str, **params: Any) -> Any:
@@ -257,9 +258,39 @@ async def test_long_pages_are_whole_in_every_form(exchange: Any) -> None:
     await exchange.accepted(resource.resource_id, rows(range(25_000)))
     await exchange.fold()
     grant_id = (await exchange.granted(resource))["grant_id"]
-    lines = (await read(exchange, grant_id, format="ndjson", limit=100_000)).text.splitlines()
-    assert [json.loads(line)["people"] for line in lines] == list(range(25_000))
-    arrow = await read(exchange, grant_id, format="arrow", limit=24_999)
-    assert arrow.headers["content-type"] == "application/vnd.apache.arrow.stream"
-    assert pl.read_ipc_stream(io.BytesIO(arrow.content))["people"].to_list() == list(range(24_999))
-    assert (arrow.headers["row-count"], "next-cursor" in arrow.headers) == ("24999", True)
+    types = {"code": pl.String, "since": pl.String}
+    readers = {
+        "json": lambda body: [row["people"] for row in json.loads(body)["items"]],
+        "ndjson": lambda body: [json.loads(line)["people"] for line in body.splitlines()],
+        "csv": lambda body: pl.read_csv(body, schema_overrides=types)["people"].to_list(),
+        "parquet": lambda body: pl.read_parquet(io.BytesIO(body))["people"].to_list(),
+        "arrow": lambda body: pl.read_ipc_stream(io.BytesIO(body))["people"].to_list(),
+    }
+    for form, people in readers.items():
+        page = await read(exchange, grant_id, format=form, limit=24_999)
+        assert people(page.content) == list(range(24_999)), form
+        assert (page.headers["content-type"].split(";")[0], page.headers["row-count"]) == (MEDIA_TYPES[form], "24999")
+        rest = await read(exchange, grant_id, format=form, limit=24_999, cursor=page.headers["next-cursor"])
+        assert (people(rest.content), "next-cursor" in rest.headers) == ([24_999], False)
+
+
+@pytest.mark.parametrize("form", list(Format))
+async def test_a_page_of_every_form_has_its_own_tag_and_no_parts(exchange: Any, form: Format) -> None:
+    resource = await exchange.publish()
+    await exchange.accepted(resource.resource_id, rows(range(5)))
+    await exchange.fold()
+    url = f"/v1/grants/{(await exchange.granted(resource))['grant_id']}/rows"
+    headers = exchange.steward(exchange.requester)
+
+    async def asked(**more: str) -> Any:
+        return await exchange.client.get(url, params={"format": form}, headers=headers | more)
+
+    whole = await asked()
+    known = await asked(**{"If-None-Match": whole.headers["etag"]})
+    assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", whole.headers["etag"])
+    other = "csv" if form == "json" else "json"
+    assert (await exchange.client.get(url, params={"format": other}, headers=headers)).headers["etag"] != whole.headers["etag"]
+    for part in ({"Range": "bytes=0-1"}, {"Range": "bytes=0-1", "If-Range": whole.headers["etag"]}):
+        answer = await asked(**part)
+        assert (answer.status_code, answer.content) == (200, whole.content)
+        assert not {"accept-ranges", "content-range"} & set(answer.headers)
