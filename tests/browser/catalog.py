@@ -156,6 +156,8 @@ async def _owe(client: httpx.AsyncClient, catalogue: Catalogue, providers: list[
     catalogue.ids["duty"] = (await _send(client, "POST", "/v1/duties", own, json=change))["duty_id"]
     entry = {"name": "低保对象", "content": "每月归集", "due_on": "2030-12-31"}
     await _send(client, "POST", "/v1/lists/duty", own, json=entry)
+    scenario = {"name": "老年人优待证", "due_on": "2030-12-31"}
+    catalogue.ids["scenario"] = (await _send(client, "POST", "/v1/lists/scenario", own, json=scenario))["entry_id"]
 
 
 async def _advance(client: httpx.AsyncClient, catalogue: Catalogue, name: str, own: dict[str, str], until: str) -> None:

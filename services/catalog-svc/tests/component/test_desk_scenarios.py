@@ -87,3 +87,41 @@ async def test_the_form_of_an_entry_keeps_the_terms_and_items_it_does_not_show(n
     assert (after["status"], after["due_on"]) == ("in_progress", "2099-06-30")
     assert after["scenario"] == before["scenario"]
     assert after["approvals"] == before["approvals"]
+
+
+async def test_terms_are_written_in_a_form_with_each_fault_at_its_field(node: Any, desk: Any, provided: Any) -> None:
+    _, asking, resource, address = provided
+    steward, path = node.steward(asking), f"{address}/terms"
+    await desk.send(f"{address}/approval", desk.unseen(await desk.page(address, node.authority)), node.authority)
+    before = await read(node, address)
+    form = await desk.page(path, steward)
+    item = resource["items"][0]["code"]
+    for shown in (f'value="{resource["resource_code"]}"', f'value="{item}"', 'value="3/30"', 'value="ADMINISTRATIVE_BASIS" checked'):
+        assert shown in form, shown
+    fields = {
+        "/scenario/purposes/-": "WORK_REFERENCE",
+        "/scenario/requesters/levels/-": "county",
+        "/scenario/requesters/organization_ids/1": asking["organization_id"],
+        "/scenario/valid_from": "2026-01-01",
+        "/scenario/valid_until": "2098-12-31",
+        "/scenario/data/2/resource_id": resource["resource_code"],
+    }
+    wrong = fields | {"/scenario/valid_until": "2025-01-01", "/scenario/data/2/resource_id": "no-such-code"}
+    text = await desk.refused(path, desk.unseen(form) | wrong, steward, 422)
+    assert "before valid_from" in desk.at(text, "/scenario/valid_until")
+    assert "no data resource in force" in desk.at(text, "/scenario/data/0/resource_id"), "rows left blank are closed up"
+    assert 'value="no-such-code"' in text
+    assert (await read(node, address))["version"] == before["version"]
+    await desk.send(path, desk.unseen(text) | fields, steward)
+    after = await read(node, address)
+    terms = after["scenario"]
+    assert (terms["purposes"], terms["valid_until"]) == (["WORK_REFERENCE"], "2098-12-31")
+    assert terms["requesters"] == {"organization_ids": [asking["organization_id"]], "kinds": [], "levels": ["county"]}
+    assert terms["data"] == [{"resource_id": resource["resource_id"], "items": [], "class_prefix": None}]
+    assert terms["terms"] == before["scenario"]["terms"], "what the form does not show stays"
+    assert (after["approvals"], after["name"]) == ([], before["name"]), "other terms are approved anew"
+    await desk.refused(path, {"revision": "1"} | fields, steward, 412)
+    for stranger in (node.steward(await node.organization("示例市气象局")), node.headers(None, "operator")):
+        await desk.page(path, stranger, 403)
+        await desk.refused(path, desk.unseen(form) | fields, stranger, 403)
+    await desk.page("/lists/scenario/00000000-0000-0000-0000-000000000000/terms", steward, 404)
