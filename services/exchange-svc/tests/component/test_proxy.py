@@ -209,3 +209,19 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_asked(
     assert asked.headers["host"].startswith("streets.example:")
     assert slug(await ask(exchange, grant)) == (503, "department-away")
     assert len(interface.asked) == 1
+
+
+async def test_the_registry_lists_a_proxy_once_it_is_confirmed_and_its_calls(exchange: Any, interface: Department) -> None:
+    resource = await exchange.publish()
+    grant = await exchange.granted(resource)
+    usual = [f"/v1/grants/{grant['grant_id']}/rows", f"/v1/grants/{grant['grant_id']}/changes"]
+    steps = ((None, True, usual), (interface.url, False, usual), (interface.url, True, [*usual, f"/v1/grants/{grant['grant_id']}/proxy"]))
+    for minutes, (address, confirmed, addresses) in enumerate(steps):
+        await mount(exchange, resource, address, minutes=minutes, confirmed=confirmed)
+        found = (await exchange.client.get("/v1/apis", headers=exchange.steward(exchange.requester))).json()["items"]
+        pull = next(one for one in found if one["api"] == "pull")
+        assert (pull["is_proxied"], pull["holders"][0]["addresses"]) == (len(addresses) == 3, addresses)
+        assert not any("proxy" in address for one in found if one["api"] == "verify" for address in one["addresses"])
+    assert (await exchange.client.get(addresses[-1], headers=exchange.steward(exchange.requester))).status_code == 200
+    found = (await exchange.client.get("/v1/apis", headers=exchange.steward(exchange.provider))).json()["items"]
+    assert {one["api"]: (one["call_count"], one["is_proxied"]) for one in found}["pull"] == (1, True)

@@ -24,11 +24,16 @@ class Api(StrEnum):
         return Mode(self.value)
 
 
-ADDRESSES = {
+_ADDRESSES = {
     Api.PULL: ("/v1/grants/{grant_id}/rows", "/v1/grants/{grant_id}/changes"),
     Api.VERIFY: ("/v1/grants/{grant_id}/verification", "/v1/grants/{grant_id}/count"),
 }
-"""Where an API is called; the grant says which resource."""
+_PROXY = "/v1/grants/{grant_id}/proxy"
+
+
+def addresses(api: Api, *, is_proxied: bool) -> tuple[str, ...]:
+    """Return where an API is called, the grant's id to be put in; is_proxied: the department's own interface is asked for rows too."""
+    return (*_ADDRESSES[api], _PROXY) if is_proxied and api is Api.PULL else _ADDRESSES[api]
 
 
 def check_system(system_id: UUID | None, *, is_own: bool, admitted: Collection[UUID]) -> None:

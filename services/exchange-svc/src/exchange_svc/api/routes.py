@@ -54,6 +54,9 @@ class ApiOut(BaseModel):
     resource_name: str
     api: domain.Api
     addresses: list[str] = Field(description="below this service; a grant says which rows and items")
+    is_proxied: bool = Field(
+        description="the data authority confirmed an interface of the department's, which `…/proxy` asks; counted as pull"
+    )
     version: int = Field(description="of the resource, in force")
     provider: OrganizationRef
     sharing_type: SharingType
@@ -112,26 +115,27 @@ def _api(row: Mapping[Any, Any], calls: Mapping[Any, Any] | None) -> ApiOut:
         resource_id=resource.resource_id,
         resource_name=resource.name,
         api=api,
-        addresses=list(domain.ADDRESSES[api]),
+        addresses=list(domain.addresses(api, is_proxied=row["is_proxied"])),
+        is_proxied=row["is_proxied"],
         version=resource.version,
         provider=resource.provider,
         sharing_type=resource.sharing_type,
         items=[item for item in resource.items if item.sharing_type is not SharingType.NOT_SHARED],
         requirements=domain.requirements(api),
         holder_count=row["holder_count"],
-        holders=[_holder(holder, api) for holder in row["holders"] or ()],
+        holders=[_holder(holder, api, is_proxied=row["is_proxied"]) for holder in row["holders"] or ()],
         call_count=calls["call_count"] if calls else 0,
         refused_count=calls["refused_count"] if calls else 0,
         last_called_at=calls["last_called_at"] if calls else None,
     )
 
 
-def _holder(holder: dict[str, Any], api: domain.Api) -> HolderOut:
+def _holder(holder: dict[str, Any], api: domain.Api, *, is_proxied: bool) -> HolderOut:
     terms = Terms.model_validate(holder["terms"])
     return HolderOut(
         grant_id=holder["grant_id"],
         requester=holder["requester"],
-        addresses=[address.format(grant_id=holder["grant_id"]) for address in domain.ADDRESSES[api]],
+        addresses=[address.format(grant_id=holder["grant_id"]) for address in domain.addresses(api, is_proxied=is_proxied)],
         state=holder["state"],
         systems=list(terms.systems),
         calls_per_minute=terms.calls_per_minute,

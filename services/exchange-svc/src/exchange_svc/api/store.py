@@ -231,8 +231,9 @@ _APIS = text("""
         GROUP BY 1, 2
     )
     SELECT resource_id, api, r.snapshot, r.provider_id, coalesce(held.holder_count, 0) AS holder_count, held.holders,
+           coalesce(m.kind = 'proxy' AND m.address IS NOT NULL AND m.confirmed_at IS NOT NULL, false) AS is_proxied,
            concat(resource_id, '/', api) COLLATE "C" AS place
-    FROM resource r CROSS JOIN api LEFT JOIN held USING (resource_id, api)
+    FROM resource r CROSS JOIN api LEFT JOIN held USING (resource_id, api) LEFT JOIN resource_mount m USING (resource_id)
     WHERE r.withdrawn_at IS NULL
           AND (CAST(:provider_id AS uuid) IS NULL OR r.provider_id = :provider_id)
           AND (CAST(:resource_id AS uuid) IS NULL OR resource_id = :resource_id)
