@@ -1,5 +1,6 @@
 """Resources, grants, batches and changes drawn at random."""
 
+import random
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -50,9 +51,9 @@ def said(value: Any) -> Any:
 
 
 @st.composite
-def a_filter(draw: Any, codes: list[str], *, least: int = 0) -> list[Row]:
+def a_filter(draw: Any, codes: list[str]) -> list[Row]:
     found = []
-    for code in draw(st.lists(st.sampled_from(codes), min_size=least, max_size=2)):
+    for code in draw(st.lists(st.sampled_from(codes), max_size=2)):
         ops = ["eq", "ne", "in"] + (["prefix"] if KINDS[code].is_text else ["lt", "ge"] if code != "yes" else [])
         op = draw(st.sampled_from(ops + (["period"] if code in ("day", "at") else [])))
         values = draw(st.lists(st.sampled_from(POOLS[code]), min_size=1, max_size=3, unique=True))
@@ -75,43 +76,58 @@ def some_masks(codes: list[str]) -> Any:
 
 
 @st.composite
-def a_grant(draw: Any, codes: list[str], key: tuple[str, ...], *, is_plain: bool) -> Row:
-    """Return what is asked for and what is left of it later. Plain: its rows are named, and filters look at what changes under a key."""
+def a_grant(draw: Any, codes: list[str]) -> Row:
+    """Return what is asked for and what is left of it later."""
     items = draw(st.lists(st.sampled_from(codes), min_size=2, unique=True))
-    items = [code for code in codes if code in items or is_plain]
-    free = [code for code in items if not is_plain or code not in key]
-    narrower = {"where": draw(a_filter(free, least=int(is_plain))), "masks": draw(st.one_of(st.none(), some_masks(free)))}
+    items = [code for code in codes if code in items]
+    asked = {"where": draw(a_filter(items)), "masks": draw(some_masks(items))}
+    narrower = {"where": draw(a_filter(items)), "masks": draw(st.one_of(st.none(), some_masks(items)))}
     fewer = draw(st.lists(st.sampled_from(items), min_size=1, unique=True))
-    asked = {"where": draw(a_filter(free, least=int(is_plain))), "masks": draw(some_masks(free))}
     needed = {one["item"] for terms in (asked, narrower) for one in [*terms["where"], *(terms["masks"] or [])]}
-    return {
-        **asked,
-        "items": items,
-        "narrower": narrower,
-        "fewer": [code for code in codes if code in fewer or code in needed or (is_plain and code in key)],
-        "narrows": is_plain or draw(st.booleans()),
-    }
-
-
-def a_few(of: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    return st.lists(of, min_size=5, max_size=5)
+    fewer = [code for code in codes if code in fewer or code in needed]
+    return {**asked, "items": items, "narrower": narrower, "fewer": fewer, "narrows": draw(st.booleans())}
 
 
 @st.composite
-def a_case(draw: Any, key: tuple[str, ...], *, is_plain: bool = False) -> Row:
-    """Return a resource with two grants and five batches. Plain: each batch has a key once, and whatever can happen to a key happens."""
+def a_case(draw: Any, key: tuple[str, ...]) -> Row:
+    """Return a resource with two grants and five batches."""
     drawn = draw(st.lists(st.sampled_from(list(POOLS)), min_size=3, unique=True))
-    codes = [code for code in POOLS if code in (*key, "code", "name", "whole", *drawn)]
+    codes = [code for code in POOLS if code in (*key, "code", *drawn)]
     kinds = ["upsert", "upsert", "delete", "snapshot"] if key else ["append", "append", "snapshot"]
     value = {code: st.sampled_from(POOLS[code]) if code in (*key, "code") else st.sampled_from([None, *POOLS[code]]) for code in codes}
-    row = st.fixed_dictionaries(value)
-    rows = st.lists(row, min_size=4, max_size=5, unique_by=lambda one: one["code"]) if is_plain else st.lists(row, min_size=1, max_size=6)
-    order = st.permutations(["upsert", "upsert", "delete", "snapshot"]).map(lambda drawn: ["upsert", *drawn])
+    rows = st.lists(st.fixed_dictionaries(value), min_size=1, max_size=6)
     return {
         "key": key,
         "codes": codes,
-        "grants": draw(st.tuples(*(a_grant(codes, key, is_plain=is_plain) for _ in range(2)))),
-        "batches": list(zip(draw(order if is_plain else a_few(st.sampled_from(kinds))), draw(a_few(rows)), strict=True)),
-        "version": draw(st.sampled_from(["same", "add"] if is_plain else ["same", "add", "hide", "drop"])),
-        "changed": draw(st.sampled_from([code for code in codes if code not in (*key, "code")])),
+        "grants": draw(st.tuples(a_grant(codes), a_grant(codes))),
+        "batches": draw(st.lists(st.tuples(st.sampled_from(kinds), rows), min_size=5, max_size=5)),
+        "version": draw(st.sampled_from(["same", "add", "hide", "drop"])),
+        "changed": draw(st.sampled_from([code for code in codes if code not in (*key, "code")] or ["code"])),
+    }
+
+
+def half(chance: random.Random, code: str) -> Row:
+    """Return a condition that about half of the values meet."""
+    return {"item": code, "op": "in", "values": [said(one) for one in chance.sample(POOLS[code], (len(POOLS[code]) + 1) // 2)]}
+
+
+@st.composite
+def a_lively_case(draw: Any) -> Row:
+    """Return a resource whose rows come into filters and leave them, the simplest of these as well: by every way something is left out."""
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    codes = ["code", "place", "name", "whole", "day"]
+    masks = draw(some_masks(["name", "whole", "day"]))
+    grant = {"items": codes, "where": [half(chance, "whole")], "masks": masks, "fewer": codes, "narrows": True}
+
+    def one_row(code: str) -> Row:
+        return {one: chance.choice(POOLS[one]) for one in codes} | {"code": code}
+
+    kinds = ["upsert", "upsert", "upsert", *chance.sample(["delete", "snapshot"], 2)]
+    return {
+        "key": ("code",),
+        "codes": codes,
+        "grants": [{**grant, "narrower": {"where": [half(chance, code)], "masks": None}} for code in ("place", "name")],
+        "batches": [(kind, [one_row(code) for code in chance.sample(POOLS["code"], 4)]) for kind in kinds],
+        "version": chance.choice(["same", "add"]),
+        "changed": "day",
     }

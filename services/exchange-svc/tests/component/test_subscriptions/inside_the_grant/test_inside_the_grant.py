@@ -17,7 +17,7 @@ from exchange_svc.enforcement.rows import token_keys
 from exchange_svc.package.worker import Workshop
 from exchange_svc.secrets import derived
 
-from .cases import Row, a_case
+from .cases import Row, a_case, a_lively_case
 from .checks import check
 from .world import World
 
@@ -33,7 +33,7 @@ def kafka_settings(kafka: Kafka) -> KafkaSettings:
     max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-@given(cases=st.tuples(a_case(("code",), is_plain=True), a_case(("code", "day")), a_case(())))
+@given(cases=st.tuples(a_lively_case(), a_case(("code",)), a_case(("code", "day")), a_case(())))
 async def test_what_leaves_is_inside_the_grant_and_all_of_it(
     node: Any, until: Any, fresh_database: Any, tmp_path: Path, cases: tuple[Row, ...]
 ) -> None:
