@@ -82,6 +82,56 @@ async def test_a_table_that_has_not_the_filters_item_yet_shows_nothing_and_a_mas
     assert (await rows(exchange, masked["grant_id"])).json()["items"][-1]["closed"] == "2021-01-01"
 
 
+@pytest.mark.parametrize(
+    ("code", "kind", "condition"),
+    [
+        ("people", DataType.TEXT, {"op": "prefix", "values": ["8"]}),
+        ("name", DataType.DATE, {"op": "period", "first": "2020-01-01"}),
+        ("name", DataType.INTEGER, {"op": "gt", "value": 1}),
+    ],
+)
+async def test_a_table_whose_column_has_another_type_than_the_filter_asks_for_is_behind(
+    exchange: Any, code: str, kind: DataType, condition: dict[str, Any]
+) -> None:
+    first = await exchange.publish()
+    await exchange.accepted(first.resource_id)
+    await exchange.fold()
+    items = tuple(DataItem(code=code, name=item.name, data_type=kind) if item.code == code else item for item in first.items)
+    resource = await exchange.publish(resource_id=first.resource_id, version=2, items=items)
+    terms = {"where": [{"item": code, **condition}], "modes": ["pull", "verify"]}
+    grant = await exchange.granted(resource, terms=terms)
+    at, headers = f"/v1/grants/{grant['grant_id']}", exchange.steward(exchange.requester)
+    about_one = {"questions": [{"conditions": [{"item": "code", "op": "eq", "value": "330602001"}]}]}
+    for answer in (
+        await rows(exchange, grant["grant_id"]),
+        await exchange.client.post(f"{at}/verification", json=about_one, headers=headers),
+        await exchange.client.post(f"{at}/count", json=about_one, headers=headers),
+    ):
+        assert (answer.status_code, slug(answer)) == (503, "table-behind"), answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "mask"),
+    [
+        (DataType.TEXT, {"mask": "keep", "prefix": 1}),
+        (DataType.TEXT, {"mask": "pseudonym"}),
+        (DataType.TEXT, {"mask": "replace", "value": "x"}),
+        (DataType.DATE, {"mask": "date", "to": "year"}),
+    ],
+)
+async def test_a_mask_hides_values_that_are_not_of_its_type_yet(exchange: Any, kind: DataType, mask: dict[str, Any]) -> None:
+    first = await exchange.publish()
+    await exchange.accepted(first.resource_id)
+    await exchange.fold()
+    other = DataItem(code="people", name="人数", data_type=kind)
+    resource = await exchange.publish(resource_id=first.resource_id, version=2, items=(*first.items[:2], other, *first.items[3:]))
+    grant = await exchange.granted(resource, terms={"masks": [{"item": "people", **mask}]})
+    answer = await rows(exchange, grant["grant_id"])
+    assert answer.status_code == 200, answer.text
+    shown = [row["people"] for row in answer.json()["items"]]
+    assert not {81234, 55000, "81234", "55000"} & set(shown)
+
+
 async def test_equal_filters_share_a_topic_and_pseudonyms_are_a_grants_own(exchange: Any) -> None:
     resource = await exchange.publish()
     await exchange.accepted(resource.resource_id)

@@ -47,8 +47,12 @@ def _holds(condition: Condition, kind: pl.DataType) -> pl.Expr:
                 else column.is_in(pl.Series([plain(value, kind) for value in condition.values], dtype=kind).implode())
             )
         case Prefix():
+            if kind != pl.String:
+                raise ValueError("a column of text is expected")
             return pl.any_horizontal(column.str.starts_with(value) for value in condition.values)
         case Period():
+            if kind != pl.Date and not isinstance(kind, pl.Datetime):
+                raise ValueError("a column of dates or times is expected")
             day = column.dt.convert_time_zone(ZONE).dt.date() if isinstance(kind, pl.Datetime) else column
             lower = pl.lit(value=True) if condition.first is None else day >= condition.first
             upper = pl.lit(value=True) if condition.last is None else day <= condition.last

@@ -24,6 +24,8 @@ def masked(mask: Mask, kind: pl.DataType, key: bytes) -> pl.Expr:
     kind: the column's type, which stays; which masks it takes is for `rules` to say. key: of the grant's pseudonyms.
     """
     column = pl.col(mask.item)
+    if not _takes(mask, kind):  # of a table that has not the form of the version in force yet: what cannot be hidden is not shown
+        return pl.lit(None, dtype=kind).alias(mask.item)
     match mask:
         case Keep():
             return column.map_batches(_keep(mask.prefix, mask.suffix), return_dtype=pl.String)
@@ -41,6 +43,18 @@ def masked(mask: Mask, kind: pl.DataType, key: bytes) -> pl.Expr:
             return pl.lit(None, dtype=kind).alias(mask.item)
         case Replace():
             return pl.when(column.is_not_null()).then(pl.lit(mask.value)).alias(mask.item)
+
+
+def _takes(mask: Mask, kind: pl.DataType) -> bool:
+    match mask:
+        case Keep() | GeneralisePlace():
+            return kind == pl.String
+        case GeneraliseDate():
+            return kind == pl.Date or isinstance(kind, pl.Datetime)
+        case GeneraliseNumber():
+            return kind.is_numeric()
+        case _:
+            return True
 
 
 def _keep(prefix: int, suffix: int) -> Callable[[pl.Series], pl.Series]:
