@@ -52,3 +52,17 @@ def test_of_the_view_a_grant_moved_to_nothing_was_had() -> None:
     assert span_of(place, VIEW, sequence=3) == Span(VIEW)
     assert span_of(place, OLD, sequence=3) == Span(OLD, 3, {0: 7})
     assert span_of(Place(), VIEW, since=NOW) == Span(VIEW, since=NOW)
+
+
+def test_one_so_far_behind_that_not_all_was_counted_is_behind_once_it_had_the_time_to_read() -> None:
+    least = Unread(1_000, 9, NOW - timedelta(minutes=1), is_least=True)
+
+    def standing(mode: Mode, since: timedelta, read: timedelta | None = None) -> Standing:
+        read_at = None if read is None else NOW - read
+        found = Subscriber(UUID(int=9), mode, "one", Span(VIEW), NOW - since, read_at=read_at)
+        return measured(found, least, limit=LIMIT, is_suspended=False, now=NOW).standing
+
+    assert standing(Mode.WEBHOOK, timedelta(hours=1), timedelta(seconds=1)) is Standing.BEHIND
+    assert standing(Mode.TOPIC, timedelta(minutes=2)) is Standing.READING, "it has only begun"
+    assert standing(Mode.PULL, timedelta(days=9), timedelta(minutes=2)) is Standing.READING, "it came a moment ago"
+    assert standing(Mode.PULL, timedelta(days=9), timedelta(hours=1)) is Standing.BEHIND

@@ -110,5 +110,14 @@ def measured(subscriber: Subscriber, unread: Unread, *, limit: timedelta | None,
     elif waiting_since is None:
         standing = Standing.CURRENT
     else:
-        standing = Standing.BEHIND if limit is not None and now - waiting_since > limit else Standing.READING
+        standing = Standing.BEHIND if _waits_too_long(subscriber, unread, waiting_since, limit, now) else Standing.READING
     return Measured(subscriber, unread, waiting_since, limit, standing)
+
+
+def _waits_too_long(subscriber: Subscriber, unread: Unread, waiting_since: datetime, limit: timedelta | None, now: datetime) -> bool:
+    """Say whether it is behind; where not all was counted, the first of it is older than is known, and the time to have had it counts."""
+    if limit is None:
+        return False
+    if unread.is_least:
+        waiting_since = (subscriber.read_at if subscriber.mode in FETCHED else None) or subscriber.since
+    return now - waiting_since > limit
