@@ -66,9 +66,13 @@ async def check(world: World, resource: Resource, reader: Reader) -> None:
     by = node.exchange.steward(reader.by)
     reader.grant["copy"] = {}
     for one in reader.terms:
+        found = await world.records(one.topic)
+        for row in found:
+            version = resource.batches[row.batch].version
+            named = f"version={version}" if one.masks else ("/schema.json", "/2")[version - 1]
+            assert row.schema.endswith(named), "a reader learns from each record by which version it is to be read"
         records = [
-            (row.batch, row.number, row.key, None if row.value is None else json.loads(row.value, parse_float=Decimal))
-            for row in await world.records(one.topic)
+            (row.batch, row.number, row.key, None if row.value is None else json.loads(row.value, parse_float=Decimal)) for row in found
         ]
         reader.grant["copy"].pop("topic", None)
         copy = check_records(resource, reader, "topic", one, records)

@@ -94,6 +94,7 @@ class Batch:
     kind: str
     rows: list[Row]
     shared: set[str]
+    version: int
 
 
 @dataclass

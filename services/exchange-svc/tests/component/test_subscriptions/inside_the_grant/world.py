@@ -88,7 +88,7 @@ class World:
         rows = [{code: row.get(code) for code in codes} for row in rows]
         batch = await self.node.exchange.accepted(resource.snapshot.resource_id, body_of(rows, codes), params={"kind": kind})
         assert (batch["received_count"], batch["refused_row_count"]) == (len(rows), 0), batch
-        resource.batches[batch["batch_id"]] = Batch(kind, rows, set(resource.shared))
+        resource.batches[batch["batch_id"]] = Batch(kind, rows, set(resource.shared), resource.snapshot.version)
 
     async def change_version(self, resource: Resource) -> None:
         """Add an item, or have one shared no more, or take one away."""
