@@ -1,7 +1,7 @@
 # Everything is run through make, by people and by CI alike.
 PYTHON ?= python3
 VENV   ?= .venv
-WORKERS ?= 2# processes that share the unit tests, each with a PostgreSQL and a Kafka of its own
+WORKERS ?= 2# processes that share the tests, each with a PostgreSQL, a Kafka or a mesh of its own
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 LOCALS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)))
@@ -54,7 +54,7 @@ unit: $(VENV)/.dev ## unit, component and contract tests
 
 e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a browser
 	@echo "== end to end"
-	@$(PY) -m pytest tests/e2e tests/browser
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile tests/e2e tests/browser
 
 scale: $(VENV)/.dev ## a catalogue of a city's size: entered, found, replayed into a neighbour (minutes)
 	@echo "== scale"
