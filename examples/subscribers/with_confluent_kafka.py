@@ -31,6 +31,8 @@ def subscribe(reader: dict[str, str], topic: str, copy: Copy, idle_seconds: floa
                 if message.error():
                     raise KafkaException(message.error())  # also when the grant has ended
             copy.apply((one.partition(), one.offset(), one.key(), one.value(), one.headers()) for one in messages)
+            # the copy is what counts: this only shows the node and its provider how far behind it is
+            consumer.commit(offsets=[TopicPartition(topic, *place) for place in copy.places().items()], asynchronous=False)
     finally:
         consumer.close()
 

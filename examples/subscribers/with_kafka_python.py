@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from copy_of_view import Copy
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 
 def subscribe(reader: dict[str, str], topic: str, copy: Copy, idle_seconds: float) -> None:
@@ -16,6 +16,8 @@ def subscribe(reader: dict[str, str], topic: str, copy: Copy, idle_seconds: floa
         sasl_mechanism=reader["sasl_mechanism"],
         sasl_plain_username=reader["user_name"],
         sasl_plain_password=reader["password"],
+        group_id=reader["group_prefix"] + "with-kafka-python",  # Kafka refuses groups of others
+        enable_auto_commit=False,
         isolation_level="read_committed",  # whole batches, and none that was given up
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=8 * 1024 * 1024,
@@ -29,6 +31,8 @@ def subscribe(reader: dict[str, str], topic: str, copy: Copy, idle_seconds: floa
         while found := consumer.poll(timeout_ms=int(idle_seconds * 1000)):
             for records in found.values():
                 copy.apply((one.partition, one.offset, one.key, one.value, one.headers) for one in records)
+            # the copy is what counts: this only shows the node and its provider how far behind it is
+            consumer.commit({TopicPartition(topic, number): OffsetAndMetadata(offset, "", -1) for number, offset in copy.places().items()})
     finally:
         consumer.close()
 

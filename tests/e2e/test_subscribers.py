@@ -11,6 +11,7 @@ from uuid import UUID
 from tests.e2e.node import Department, Node, csv_of, until
 
 SCRIPTS = ("with_aiokafka.py", "with_confluent_kafka.py", "with_kafka_python.py")
+GROUPS = ("with-confluent-kafka", "with-kafka-python")  # those that commit
 FOLDER = Path(__file__).parents[2] / "examples" / "subscribers"
 ITEMS = [
     {"code": "id", "name": "编号", "data_type": "C", "required": True, "length": 20},
@@ -72,3 +73,7 @@ def test_three_subscribers_keep_the_same_copy_and_go_on_where_it_ended(node: Nod
     again = push(node, provider, resource_id, view_id, csv_of([{"id": "8", "name": "新"}, {"id": "x", "name": "增"}], tmp_path / "new.csv"))
     expected = {"rows": 200, "batches": {first: 200, gone: 1, again: 2}, "deletions": 1, "repeats": 0}
     assert run(tmp_path, grant.topic) == dict.fromkeys(SCRIPTS, expected), "rows that were taken over came again, or new ones did not"
+
+    lag = f"{node.profile.exchange}/v1/grants/{grant.grant_id}/lag"
+    seen = {one["name"].removeprefix(told["group_prefix"]): one for one in provider.client.call("GET", lag).json()["items"][0]["subscribers"]}
+    assert {name: (one["standing"], one["unread_row_count"]) for name, one in seen.items()} == dict.fromkeys(GROUPS, ("current", 0))
