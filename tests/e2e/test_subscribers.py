@@ -75,5 +75,7 @@ def test_three_subscribers_keep_the_same_copy_and_go_on_where_it_ended(node: Nod
     assert run(tmp_path, grant.topic) == dict.fromkeys(SCRIPTS, expected), "rows that were taken over came again, or new ones did not"
 
     lag = f"{node.profile.exchange}/v1/grants/{grant.grant_id}/lag"
-    seen = {one["name"].removeprefix(told["group_prefix"]): one for one in provider.client.call("GET", lag).json()["items"][0]["subscribers"]}
+    seen = {
+        one["name"].removeprefix(told["group_prefix"]): one for one in provider.client.call("GET", lag).json()["items"][0]["subscribers"]
+    }
     assert {name: (one["standing"], one["unread_row_count"]) for name, one in seen.items()} == dict.fromkeys(GROUPS, ("current", 0))
