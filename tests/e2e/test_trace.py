@@ -1,4 +1,4 @@
-"""One trace spans a push from HTTP over outbox and Kafka to quality, acceptance, delivery, table, open data and audit."""
+"""One trace spans a push from HTTP over outbox and Kafka to quality, acceptance, delivery, table, catalogue, open data and audit."""
 
 import asyncio
 import secrets
@@ -74,7 +74,7 @@ def test_one_trace_spans_push_to_delivery_and_audit(mesh: Mesh, node: Node, otlp
     traces = asyncio.run(_traces(mesh.kafka, topics, batch_id, str(resource_id), wanted, 60))
     assert traces == dict.fromkeys(wanted, trace_id)
 
-    services = {"exchange-svc", "quality-svc", "open-data-svc", "audit-svc"}
+    services = {"catalog-svc", "exchange-svc", "quality-svc", "open-data-svc", "audit-svc"}
     until(lambda: {span.service for span in otlp.spans(trace_id)} >= services, 30, f"no span of every one of {sorted(services)}")
     logged = {f"log {kind}" for kind in wanted}
     until(lambda: {span.name for span in otlp.spans(trace_id)} >= logged, 30, "audit-svc shows no span for every event of the batch")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dxmesh_schemas.catalog import DataItem, OrganizationRef, SharingType, Snapshot
+from dxmesh_schemas.catalog import DataItem, Level, OrganizationRef, SharingType, Snapshot
 from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.event import Event
 from dxmesh_schemas.exchange_terms import Conditions, Masks, Terms
@@ -194,13 +194,15 @@ class GrantEvent(Event):
 
 
 class GrantActivated(GrantEvent):
-    """The requester may read; the view says what, the topic where."""
+    """The requester may read; the view says what, the topic where; and who to whom, of which level and division, for what."""
 
     TYPE: ClassVar[str] = "dxmesh.exchange.grant.activated.v1"
     view: ViewSnapshot
     use_until: datetime | None = None
     activated_at: datetime
     provider: OrganizationRef | None = None
+    provider_level: Level | None = None
+    requester_level: Level | None = None
     scenario: str | None = None
     purpose: str | None = None
     legal_basis: str | None = None

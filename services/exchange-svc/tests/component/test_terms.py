@@ -62,6 +62,7 @@ async def test_only_rows_of_the_filter_leave_and_hidden_values_do_not(exchange: 
     assert [one.item for one in order.views[0].masks] == ["name", "since"]
     [activated] = await said(exchange, GrantActivated)
     assert (activated.purpose, activated.provider, activated.terms.where[0].item) == ("核对居住街道", exchange.provider, "code")
+    assert (activated.provider_level, activated.requester_level, activated.requester.division_code) == ("city", "city", "330600")
 
 
 async def test_a_table_that_has_not_the_filters_item_yet_shows_nothing_and_a_masked_item_it_lacks_is_empty(exchange: Any) -> None:

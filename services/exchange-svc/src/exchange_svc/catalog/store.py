@@ -181,6 +181,13 @@ async def get_organization(tx: AsyncSession, organization_id: UUID) -> Organizat
     return row
 
 
+async def levels_of(tx: AsyncSession, organization_ids: Collection[UUID]) -> dict[UUID, Level]:
+    """Return the levels of organizations, of those whose level is known."""
+    query = select(Organization.organization_id, Organization.level)
+    known = query.where(Organization.organization_id.in_(organization_ids), Organization.level.is_not(None))
+    return {row.organization_id: Level(row.level) for row in await tx.execute(known)}
+
+
 async def find_resource(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Resource | None:
     """Return a resource in force or withdrawn; with `lock`, hold its row until the transaction ends."""
     query = select(Resource).where(Resource.resource_id == resource_id)

@@ -73,6 +73,7 @@ async def activate(tx: AsyncSession, policy: Policy, resource: ResourceSnapshot,
     await tx.flush()
     told = domain.snapshot(view.open_view, resource)
     assert told is not None, "a grant has at least one item of the version in force, and its filter looks at these only"
+    levels = await catalog.levels_of(tx, {resource.provider.organization_id, given.requester.organization_id})
     activated = GrantActivated(
         grant_id=grant_id,
         request_id=given.request_id,
@@ -82,6 +83,8 @@ async def activate(tx: AsyncSession, policy: Policy, resource: ResourceSnapshot,
         use_until=given.use_until,
         activated_at=now,
         provider=resource.provider,
+        provider_level=levels.get(resource.provider.organization_id),
+        requester_level=levels.get(given.requester.organization_id),
         scenario=given.scenario,
         purpose=given.purpose,
         legal_basis=given.legal_basis,
