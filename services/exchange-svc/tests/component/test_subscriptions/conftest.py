@@ -137,7 +137,7 @@ class Node:
         usual: dict[str, Any] = {
             "allowed_networks": ("127.0.0.0/8",),
             "poll_seconds": 0.1,
-            "answer_seconds": 1.0,
+            "answer_seconds": 10.0,  # so that a busy machine is not taken for a subscriber that hangs
             "first_retry_seconds": 0.01,
             "most_retry_seconds": 0.05,
         }
