@@ -3,20 +3,22 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 import orjson
 import uuid_utils
 from fastapi import Depends, Request
-from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, event
+from sqlalchemy import BigInteger, DateTime, LargeBinary, Select, Text, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from dxmesh_runtime.settings import DatabaseSettings
+
+QueryT = TypeVar("QueryT", bound=Select[*tuple[Any, ...]])
 
 COLUMN_TYPES: dict[Any, Any] = {
     int: BigInteger,
@@ -78,6 +80,17 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 Tx = Annotated[AsyncSession, Depends(transaction, scope="function")]
+
+
+def locked(query: QueryT, *, of: type | None = None, skip_locked: bool = False, share: bool = False, key_share: bool = False) -> QueryT:
+    """Return the query with its rows held until the transaction ends, and read as they are once they are held.
+
+    A row that the transaction read before would else keep what it was then, and a decision rest on what another has changed since.
+    of: the table whose rows are held, of those joined. skip_locked: leave out what another transaction holds. share: let others hold them
+    so as well. key_share: let others refer to them meanwhile (with `share`: change all but what they are referred to by).
+    """
+    held = query.with_for_update(of=of, skip_locked=skip_locked, read=share, key_share=key_share)
+    return held.execution_options(populate_existing=True)
 
 
 _AWAY = (

@@ -16,6 +16,7 @@ from audit_svc.log import domain
 from audit_svc.log.domain import Range, TileId
 from audit_svc.log.errors import TreeCorrupt
 from audit_svc.rows import Base
+from dxmesh_runtime.db import locked
 
 
 class Entry(Base):
@@ -76,7 +77,7 @@ class NewEntry:
 async def get_tree(tx: AsyncSession, *, lock: bool = False) -> Tree:
     """Return the head as it is stored now. Raises: TreeCorrupt when there is none."""
     query = select(Tree).execution_options(populate_existing=True)
-    tree = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    tree = (await tx.scalars(locked(query) if lock else query)).one_or_none()
     if tree is None:
         raise TreeCorrupt("the row of the tree's head is missing")
     return tree

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from catalog_svc.arbitration.domain import WAITING, CaseState, Outcome
 from catalog_svc.arbitration.errors import CaseNotFound
 from catalog_svc.rows import Base
+from dxmesh_runtime.db import locked
 
 
 class ArbitrationCase(Base):
@@ -110,7 +111,7 @@ async def get(tx: AsyncSession, case_id: UUID, *, lock: bool = False) -> Arbitra
     """Return a case, its row locked and read anew when asked. Raises: CaseNotFound (404)."""
     query = select(ArbitrationCase).where(ArbitrationCase.case_id == case_id)
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = locked(query)
     row = await tx.scalar(query)
     if row is None:
         raise CaseNotFound(f"no arbitration case you may see has the id {case_id}")
@@ -147,7 +148,7 @@ async def lock_waiting_about(tx: AsyncSession, resource_id: UUID, item: str, *, 
 
 async def _lock_waiting(tx: AsyncSession, which: ColumnElement[bool]) -> Sequence[ArbitrationCase]:
     query = select(ArbitrationCase).where(_WAITING, which).order_by(ArbitrationCase.case_id)
-    return (await tx.scalars(query.with_for_update().execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query))).all()
 
 
 async def distinct_from(tx: AsyncSession, resource_id: UUID, item: str) -> list[Ruling]:

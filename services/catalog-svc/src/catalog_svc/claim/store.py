@@ -14,6 +14,7 @@ from catalog_svc.matching.store import ItemEntry
 from catalog_svc.organization.store import Organization
 from catalog_svc.resource.store import Resource
 from catalog_svc.rows import Base
+from dxmesh_runtime.db import locked
 
 _LOCKS = 4_716_001  # advisory locks of this noun; the second key is the division
 
@@ -53,7 +54,7 @@ async def get(tx: AsyncSession, claim_id: UUID, *, lock: bool = False) -> Source
     """Return a claim, its row locked and read anew when asked. Raises: ClaimNotFound (404)."""
     query = select(SourceClaim).where(SourceClaim.claim_id == claim_id)
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = locked(query)
     row = await tx.scalar(query)
     if row is None:
         raise ClaimNotFound(f"no source has the id {claim_id}")
@@ -78,13 +79,13 @@ async def held_in(tx: AsyncSession, resource_id: UUID) -> set[str]:
 async def held_of_organization(tx: AsyncSession, organization_id: UUID) -> Sequence[SourceClaim]:
     """Return the claims an organization's items hold, locked, resource by resource."""
     query = select(SourceClaim).where(SourceClaim.organization_id == organization_id, SourceClaim.state == ClaimState.HELD.value)
-    return (await tx.scalars(query.order_by(SourceClaim.resource_id, SourceClaim.item).with_for_update())).all()
+    return (await tx.scalars(locked(query.order_by(SourceClaim.resource_id, SourceClaim.item)))).all()
 
 
 async def held_of_resource(tx: AsyncSession, resource_id: UUID) -> Sequence[SourceClaim]:
     """Return the claims a resource's items hold, locked, in the order of their items."""
     query = select(SourceClaim).where(SourceClaim.resource_id == resource_id, SourceClaim.state == ClaimState.HELD.value)
-    return (await tx.scalars(query.order_by(SourceClaim.item).with_for_update())).all()
+    return (await tx.scalars(locked(query.order_by(SourceClaim.item)))).all()
 
 
 async def held_of_keys(tx: AsyncSession, keys: Collection[str], *, division_code: str) -> Sequence[Held]:

@@ -35,6 +35,7 @@ from catalog_svc.code_set.domain import About
 from catalog_svc.code_set.entry import CodeSetKind, Entry
 from catalog_svc.code_set.errors import CodeSetNotFound
 from catalog_svc.rows import Base
+from dxmesh_runtime.db import locked
 
 
 class CodeSet(Base):
@@ -133,8 +134,7 @@ async def lock(tx: AsyncSession, name: str, *, title: str, now: datetime, organi
     """Return the code set with its row locked, made with version 0 when it is new."""
     fresh = insert(CodeSet).values(name=name, title=title, version=0, code_count=0, published_at=now, organization_id=organization_id)
     await tx.execute(fresh.on_conflict_do_nothing(index_elements=["name"]))
-    query = select(CodeSet).where(CodeSet.name == name).with_for_update().execution_options(populate_existing=True)
-    return (await tx.scalars(query)).one()
+    return (await tx.scalars(locked(select(CodeSet).where(CodeSet.name == name)))).one()
 
 
 async def get_version(tx: AsyncSession, name: str, version: int | None = None) -> CodeSetVersion:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from catalog_svc.credential.domain import Role
 from catalog_svc.credential.errors import CredentialNotFound
 from catalog_svc.rows import Base
+from dxmesh_runtime.db import locked
 
 
 class Credential(Base):
@@ -36,7 +37,7 @@ async def find(tx: AsyncSession, client_id: str) -> Credential | None:
 async def get_of(tx: AsyncSession, organization_id: UUID, client_id: str, *, lock: bool = False) -> Credential:
     """Return a credential of an organization. Raises: CredentialNotFound (404)."""
     query = select(Credential).where(Credential.organization_id == organization_id, Credential.client_id == client_id)
-    row = await tx.scalar(query.with_for_update() if lock else query)
+    row = await tx.scalar(locked(query) if lock else query)
     if row is None:
         raise CredentialNotFound(f"the organization has no credential {client_id!r}")
     return row

@@ -35,6 +35,7 @@ from catalog_svc.rows import Base
 from dxmesh_clocks.clock import Clock
 from dxmesh_clocks.policy import Rule
 from dxmesh_clocks.working_days import day_of
+from dxmesh_runtime.db import locked
 
 CHANNEL = "duty"
 _UNTOLD_APPROACHING = "approaching_told_at IS NULL AND met_at IS NULL AND cancelled_at IS NULL"
@@ -129,7 +130,7 @@ async def get(tx: AsyncSession, duty_id: UUID, *, of: UUID | None, lock: bool = 
     """Return a duty, of one organization when `of` is given, its row locked when asked. Raises: DutyNotFound (404)."""
     query = select(Duty).where(Duty.duty_id == duty_id)
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = locked(query)
     row = await tx.scalar(query)
     if row is None or of not in (None, row.organization_id):
         raise DutyNotFound(f"no duty you may see has the id {duty_id}")
@@ -158,13 +159,13 @@ async def find_same(
 async def lock_open(tx: AsyncSession, resource_id: UUID, *rules: str) -> Sequence[Duty]:
     """Return the open duties of a resource, locked."""
     query = select(Duty).where(_OWED, Duty.resource_id == resource_id, Duty.rule.in_(rules))
-    return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update().execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query.order_by(Duty.duty_id)))).all()
 
 
 async def lock_open_of_case(tx: AsyncSession, case_id: UUID) -> Sequence[Duty]:
     """Return the open duties of an arbitration case, locked."""
     query = select(Duty).where(_OWED, Duty.case_id == case_id)
-    return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update().execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query.order_by(Duty.duty_id)))).all()
 
 
 async def last_of_cases(tx: AsyncSession, case_ids: Collection[UUID]) -> dict[UUID, Duty]:
@@ -176,7 +177,7 @@ async def last_of_cases(tx: AsyncSession, case_ids: Collection[UUID]) -> dict[UU
 async def lock_met_by(tx: AsyncSession, resource_id: UUID, version: int) -> Sequence[Duty]:
     """Return the duties that were met by a version of a resource, locked."""
     query = select(Duty).where(Duty.met_resource_id == resource_id, Duty.met_version == version, Duty.cancelled_at.is_(None))
-    return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update().execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query.order_by(Duty.duty_id)))).all()
 
 
 def _standing(standing: Standing, now: datetime) -> ColumnElement[bool]:
@@ -227,7 +228,7 @@ async def lock_untold(tx: AsyncSession, *, now: datetime, limit: int) -> Sequenc
     missed = and_(_MISSED_UNTOLD, Duty.missed_at <= now - GRACE)
     approaching = and_(_APPROACHING_UNTOLD, Duty.approaching_at <= now, Duty.missed_at > now)
     query = _named().where(or_(missed, approaching)).order_by(Duty.missed_at, Duty.duty_id).limit(limit)
-    return (await tx.execute(query.with_for_update(of=Duty, skip_locked=True).execution_options(populate_existing=True))).all()
+    return (await tx.execute(locked(query, of=Duty, skip_locked=True))).all()
 
 
 async def next_moment(tx: AsyncSession, *, now: datetime) -> datetime | None:
@@ -240,4 +241,4 @@ async def next_moment(tx: AsyncSession, *, now: datetime) -> datetime | None:
 async def lock_assumed(tx: AsyncSession) -> Sequence[Duty]:
     """Return the open duties, not yet told to be missed, whose due day rests on a year without announced holidays; locked."""
     query = select(Duty).where(_OWED, Duty.missed_told_at.is_(None), func.jsonb_array_length(Duty.assumed_years) > 0)
-    return (await tx.scalars(query.order_by(Duty.duty_id).with_for_update(skip_locked=True))).all()
+    return (await tx.scalars(locked(query.order_by(Duty.duty_id), skip_locked=True))).all()

@@ -76,7 +76,7 @@ class Catalogued:
 
 async def get(tx: AsyncSession, form_id: UUID, *, of: UUID | None, lock: bool = False) -> Form:
     """Return a form, of one organization when `of` is given. Raises: FormNotFound (404)."""
-    row = await tx.get(Form, form_id, with_for_update=lock)
+    row = await tx.get(Form, form_id, with_for_update=lock, populate_existing=lock)
     if row is None or (of is not None and row.organization_id != of):
         raise FormNotFound(f"no form you may see has the id {form_id}")
     return row

@@ -303,7 +303,7 @@ async def remove_names(tx: AsyncSession, keys: Collection[str]) -> None:
 
 async def find_synonym(tx: AsyncSession, term: str) -> Synonym | None:
     """Return a synonym of the node, its row locked."""
-    return await tx.get(Synonym, term, with_for_update=True)
+    return await tx.get(Synonym, term, with_for_update=True, populate_existing=True)
 
 
 async def list_synonyms(tx: AsyncSession, *, q: str | None, after: str | None, limit: int) -> Sequence[Synonym]:

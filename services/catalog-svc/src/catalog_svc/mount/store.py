@@ -35,6 +35,7 @@ from catalog_svc.organization.store import Organization
 from catalog_svc.resource.store import WITHOUT_ENTRIES, Resource
 from catalog_svc.rows import Base
 from dxmesh_clocks.cycles import ALLOWED
+from dxmesh_runtime.db import locked
 
 
 class Mount(Base):
@@ -257,7 +258,7 @@ async def unmounted(tx: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:
     """Return those of these resources that exist and have no mount, locked, so that one mount is made."""
     query = select(Resource.resource_id).outerjoin(Mount, Mount.resource_id == Resource.resource_id)
     query = query.where(Resource.resource_id.in_(ids), Mount.resource_id.is_(None)).order_by(Resource.resource_id)
-    return (await tx.scalars(query.with_for_update(of=Resource, key_share=True))).all()
+    return (await tx.scalars(locked(query, of=Resource, key_share=True))).all()
 
 
 async def add_if_absent(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> Sequence[UUID]:

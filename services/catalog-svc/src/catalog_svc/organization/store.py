@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from catalog_svc.organization.domain import OWED, Paper
 from catalog_svc.organization.errors import OrganizationNotFound
 from catalog_svc.rows import Base
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.catalog import Contract, Level, Licence, OrganizationKind
 
 _OWES = {paper: kind for kind, paper in OWED.items()}
@@ -82,7 +83,7 @@ async def get(tx: AsyncSession, organization_id: UUID, *, lock: bool = False) ->
     """Return an organization, its row locked when asked. Raises: OrganizationNotFound (404)."""
     query = select(Organization).where(Organization.organization_id == organization_id)
     # key_share: rows that refer to the organization may be inserted meanwhile
-    row = await tx.scalar(query.with_for_update(key_share=True) if lock else query)
+    row = await tx.scalar(locked(query, key_share=True) if lock else query)
     if row is None:
         raise OrganizationNotFound(f"no organization has the id {organization_id}")
     return row
@@ -156,8 +157,8 @@ async def lock_untold_lapsed(tx: AsyncSession, *, today: date, limit: int) -> Se
     query = select(Organization).where(
         paper < today.isoformat(), paper != func.coalesce(func.to_char(Organization.told_lapsed, "YYYY-MM-DD"), "")
     )
-    query = query.order_by(Organization.organization_id).limit(limit).with_for_update(skip_locked=True, key_share=True)
-    return (await tx.scalars(query.execution_options(populate_existing=True))).all()
+    query = query.order_by(Organization.organization_id).limit(limit)
+    return (await tx.scalars(locked(query, skip_locked=True, key_share=True))).all()
 
 
 async def count(tx: AsyncSession) -> int:

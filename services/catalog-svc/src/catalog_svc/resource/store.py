@@ -15,6 +15,7 @@ from catalog_svc.resource.definition import Settled
 from catalog_svc.resource.domain import KNOWN_TO_ALL, State, shareable_count
 from catalog_svc.resource.errors import ResourceNotFound
 from catalog_svc.rows import Base
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.text import comparable
 
 
@@ -96,7 +97,7 @@ async def get(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Res
     query = select(Resource).where(Resource.resource_id == resource_id)
     if lock:
         # key_share: rows that refer to the resource may be inserted meanwhile, as by the index of items
-        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+        query = locked(query, key_share=True)
     row = await tx.scalar(query)
     if row is None:
         raise ResourceNotFound(f"no resource you may see has the id {resource_id}")

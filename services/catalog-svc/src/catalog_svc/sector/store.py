@@ -13,6 +13,7 @@ from catalog_svc.resource.domain import State
 from catalog_svc.resource.store import Resource
 from catalog_svc.rows import Base
 from catalog_svc.sector.errors import NotMasterData, SectorNotFound, SectorUnknown
+from dxmesh_runtime.db import locked
 
 
 class Sector(Base):
@@ -49,7 +50,7 @@ async def get(tx: AsyncSession, sector: str) -> Sector:
 
 async def lock(tx: AsyncSession, sector: str, *, pointer: str) -> Sector:
     """Return a sector a body names, locked: its places are given out one at a time. Raises: SectorUnknown (422)."""
-    row = await tx.scalar(select(Sector).where(Sector.sector == sector).with_for_update().execution_options(populate_existing=True))
+    row = await tx.scalar(locked(select(Sector).where(Sector.sector == sector)))
     if row is None:
         detail = f"no sector has the code {sector!r}; the data authority registers it with PUT /v1/sectors/{{code}}"
         raise SectorUnknown(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
@@ -86,7 +87,7 @@ async def find_master_data(tx: AsyncSession, resource_id: UUID) -> MasterData | 
 
 async def get_master_data(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> MasterData:
     """Return what is kept of a resource as master data, the row locked when asked. Raises: NotMasterData (404)."""
-    row = await tx.get(MasterData, resource_id, with_for_update=lock)
+    row = await tx.get(MasterData, resource_id, with_for_update=lock, populate_existing=lock)
     if row is None:
         raise NotMasterData(f"the resource {resource_id} is not master data of any sector")
     return row

@@ -37,6 +37,7 @@ from catalog_svc.rows import Base
 from catalog_svc.sharing_list.domain import ENDED, Forbidding, Forbids, KeptKind, ListKind, Status
 from catalog_svc.sharing_list.errors import ListEntryNotFound
 from catalog_svc.system.store import System
+from dxmesh_runtime.db import locked
 
 _PIECE_ROWS = 1_000
 _WRITTEN_ROWS = 5_000
@@ -134,7 +135,7 @@ async def hold(tx: AsyncSession, kind: str, *, alone: bool) -> None:
 async def get(tx: AsyncSession, kind: KeptKind, entry_id: UUID, *, lock: bool = False) -> ListEntry:
     """Return an entry, its row locked when asked. Raises: ListEntryNotFound (404)."""
     query = select(ListEntry).where(ListEntry.kind == kind.value, ListEntry.entry_id == entry_id)
-    row = await tx.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
+    row = await tx.scalar(locked(query) if lock else query)
     if row is None:
         raise ListEntryNotFound(f"the {kind.value} list has no entry {entry_id}")
     return row
@@ -226,7 +227,7 @@ async def lock_waiting(tx: AsyncSession, kind: KeptKind, resources: Mapping[UUID
             and_(ListEntry.resource_id.is_(None), tuple_(department, ListEntry.name_key).in_(of_name)),
         ),
     )
-    rows = await tx.execute(query.order_by(ListEntry.entry_id).with_for_update().execution_options(populate_existing=True))
+    rows = await tx.execute(locked(query.order_by(ListEntry.entry_id)))
     return [(row, row.resource_id or of_name[asked, row.name_key]) for row, asked in rows]
 
 

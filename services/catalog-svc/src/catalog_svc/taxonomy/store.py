@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from catalog_svc.rows import Base
 from catalog_svc.taxonomy.domain import MAX_DEPTH, Entry, TaxonomyKind, code_key
 from catalog_svc.taxonomy.errors import TaxonomyNotFound
+from dxmesh_runtime.db import locked
 
 
 class Taxonomy(Base):
@@ -51,7 +52,7 @@ async def lock_all(tx: AsyncSession) -> None:
 async def get(tx: AsyncSession, taxonomy_id: UUID, *, lock: bool = False) -> Taxonomy:
     """Return an entry, locked against its use when asked. Raises: TaxonomyNotFound (404)."""
     query = select(Taxonomy).where(Taxonomy.taxonomy_id == taxonomy_id)
-    row = await tx.scalar(query.with_for_update() if lock else query)
+    row = await tx.scalar(locked(query) if lock else query)
     if row is None:
         raise TaxonomyNotFound(f"no entry of a taxonomy has the id {taxonomy_id}")
     return row
@@ -74,7 +75,7 @@ async def keep(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Taxonomy]:
     if not ids:
         return {}
     query = select(Taxonomy).where(Taxonomy.taxonomy_id.in_(ids)).order_by(Taxonomy.taxonomy_id)
-    rows = await tx.scalars(query.with_for_update(read=True, key_share=True))
+    rows = await tx.scalars(locked(query, share=True, key_share=True))
     return {row.taxonomy_id: row for row in rows}
 
 
@@ -83,7 +84,7 @@ async def keep_codes(tx: AsyncSession, codes: Collection[str]) -> Sequence[Taxon
     if not codes:
         return []
     query = select(Taxonomy).where(Taxonomy.code_key.in_({code_key(code) for code in codes})).order_by(Taxonomy.taxonomy_id)
-    return (await tx.scalars(query.with_for_update(read=True, key_share=True).execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query, share=True, key_share=True))).all()
 
 
 async def above(tx: AsyncSession, taxonomy_id: UUID) -> list[Entry]:

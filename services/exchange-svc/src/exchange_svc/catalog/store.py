@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.catalog import Level, OrganizationKind, OrganizationRef, ResourceSnapshot
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound
 from exchange_svc.rows import Base
@@ -137,12 +138,8 @@ _PUT_IN_FORCE = _ENTRY.on_conflict_do_update(
     where=Resource.version < _ENTRY.excluded.version,
 )
 
-_LOCK = (
-    select(Resource)
-    .where(Resource.resource_id == any_(bindparam("resource_ids", type_=ARRAY(Uuid))))
-    .order_by(Resource.resource_id)
-    .with_for_update()
-    .execution_options(populate_existing=True)
+_LOCK = locked(
+    select(Resource).where(Resource.resource_id == any_(bindparam("resource_ids", type_=ARRAY(Uuid)))).order_by(Resource.resource_id)
 )
 
 
@@ -191,7 +188,7 @@ async def levels_of(tx: AsyncSession, organization_ids: Collection[UUID]) -> dic
 async def find_resource(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Resource | None:
     """Return a resource in force or withdrawn; with `lock`, hold its row until the transaction ends."""
     query = select(Resource).where(Resource.resource_id == resource_id)
-    return (await tx.scalars(query.with_for_update().execution_options(populate_existing=True) if lock else query)).one_or_none()
+    return (await tx.scalars(locked(query) if lock else query)).one_or_none()
 
 
 async def get_resource(tx: AsyncSession, resource_id: UUID, *, lock: bool = False) -> Resource:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dxmesh_clocks import working_days
 from dxmesh_clocks.clock import Clock as Deadline
 from dxmesh_clocks.policy import Rule, RuleName
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.catalog.store import Resource
 from exchange_svc.clock import domain
@@ -132,20 +133,20 @@ async def lock_owed(tx: AsyncSession, request_id: UUID, *rules: RuleName, correc
     query = select(Clock).where(_IS_OWED, Clock.request_id == request_id, Clock.rule.in_(rules)).order_by(Clock.clock_id)
     if correction_id is not None:
         query = query.where(Clock.correction_id == correction_id)
-    return (await tx.scalars(query.with_for_update().execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query))).all()
 
 
 async def lock_deliveries(tx: AsyncSession, resource_ids: Collection[UUID]) -> Sequence[Clock]:
     """Return the deliveries that are owed of resources, locked; call it under the lock of the resources' rows."""
     query = select(Clock).where(_IS_OWED, text("rule = 'delivery'"), Clock.resource_id.in_(resource_ids)).order_by(Clock.clock_id)
-    return (await tx.scalars(query.with_for_update().execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query))).all()
 
 
 async def lock_due(tx: AsyncSession, *, now: datetime, limit: int) -> Sequence[Named]:
     """Return clocks of which something is to be told now, locked; those another teller holds are left to it."""
     query = select(Clock, _NAME).join(Resource, Resource.resource_id == Clock.resource_id)
     query = query.where(Clock.next_at <= now).order_by(Clock.next_at, Clock.clock_id).limit(limit)
-    return (await tx.execute(query.with_for_update(of=Clock, skip_locked=True).execution_options(populate_existing=True))).all()
+    return (await tx.execute(locked(query, of=Clock, skip_locked=True))).all()
 
 
 async def next_moment(tx: AsyncSession) -> datetime | None:
@@ -156,7 +157,7 @@ async def next_moment(tx: AsyncSession) -> datetime | None:
 async def lock_assumed(tx: AsyncSession) -> Sequence[Clock]:
     """Return what is owed, and not yet told to be missed, by a day that rests on a year without announced holidays; locked."""
     query = select(Clock).where(_IS_OWED, text("assumed_years <> '[]'::jsonb"), Clock.missed_told_at.is_(None))
-    return (await tx.scalars(query.order_by(Clock.clock_id).with_for_update(skip_locked=True))).all()
+    return (await tx.scalars(locked(query.order_by(Clock.clock_id), skip_locked=True))).all()
 
 
 async def answers_of(tx: AsyncSession, request_ids: Collection[UUID]) -> Mapping[UUID, Clock]:

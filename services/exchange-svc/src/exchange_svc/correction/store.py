@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.correction.domain import State
@@ -73,7 +74,7 @@ class Correction(Base):
 async def get(tx: AsyncSession, correction_id: UUID, *, lock: bool = False) -> Correction:
     """Return a correction request; with `lock`, hold its row until the transaction ends. Raises: CorrectionNotFound (404)."""
     query = select(Correction).where(Correction.correction_id == correction_id)
-    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    row = (await tx.scalars(locked(query) if lock else query)).one_or_none()
     if row is None:
         raise CorrectionNotFound(f"correction request {correction_id} does not exist, or you may not see it")
     return row

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.dispute.domain import Rung, State
@@ -88,7 +89,7 @@ async def get(tx: AsyncSession, dispute_id: UUID, *, lock: bool = False) -> Disp
     """Return a dispute; with `lock`, as it is now, its row held until the transaction ends. Raises: DisputeNotFound (404)."""
     query = select(Dispute).where(Dispute.dispute_id == dispute_id)
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = locked(query)
     row = (await tx.scalars(query)).one_or_none()
     if row is None:
         raise DisputeNotFound(f"dispute {dispute_id} does not exist, or you may not see it")

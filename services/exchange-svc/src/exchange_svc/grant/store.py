@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
 from dxmesh_schemas.exchange_terms import Condition, Mask, Terms
@@ -242,7 +243,7 @@ async def find_view(tx: AsyncSession, view_id: UUID) -> View | None:
 async def get(tx: AsyncSession, grant_id: UUID, *, lock: bool = False) -> tuple[Grant, View]:
     """Return a grant and its view. Raises GrantNotFound (404)."""
     query = select(Grant, View).join(View, View.view_id == Grant.view_id).where(Grant.grant_id == grant_id)
-    row = (await tx.execute(query.with_for_update(of=Grant) if lock else query)).one_or_none()
+    row = (await tx.execute(locked(query, of=Grant) if lock else query)).one_or_none()
     if row is None:
         raise GrantNotFound(f"grant {grant_id} does not exist, or you may not see it")
     return row[0], row[1]

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dxmesh_runtime.db import utc_now
+from dxmesh_runtime.db import locked, utc_now
 from exchange_svc.inventory.domain import Kind, State, is_silent
 from exchange_svc.inventory.errors import ChannelNotFound
 from exchange_svc.rows import Base
@@ -59,8 +59,7 @@ async def claim(tx: AsyncSession, row: InventoryChannel) -> InventoryChannel:
     columns = ("channel_id", "organization_id", "kind", "name", "state", "entered_at", "entered_by")
     values = {name: getattr(row, name) for name in columns}
     await tx.execute(insert(InventoryChannel).values(values).on_conflict_do_nothing(index_elements=["channel_id"]))
-    query = select(InventoryChannel).where(InventoryChannel.channel_id == row.channel_id).with_for_update()
-    return (await tx.scalars(query.execution_options(populate_existing=True))).one()
+    return (await tx.scalars(locked(select(InventoryChannel).where(InventoryChannel.channel_id == row.channel_id)))).one()
 
 
 async def get(tx: AsyncSession, channel_id: UUID, organization_id: UUID | None, *, lock: bool = False) -> InventoryChannel:

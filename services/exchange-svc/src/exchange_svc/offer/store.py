@@ -9,6 +9,7 @@ from sqlalchemy import Index, UniqueConstraint, exists, func, literal, or_, sele
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_attributes import UsePurpose
@@ -98,13 +99,13 @@ async def list_readers(tx: AsyncSession, organization_ids: Collection[UUID], *, 
 async def list_all(tx: AsyncSession, scenario_ids: Collection[UUID]) -> Sequence[Offer]:
     """Return the offers of these scenarios, and the open ones of any other."""
     query = select(Offer).where(or_(Offer.scenario_id.in_(scenario_ids), Offer.ended_at.is_(None))).order_by(Offer.offer_id)
-    return (await tx.scalars(query.with_for_update().execution_options(populate_existing=True))).all()
+    return (await tx.scalars(locked(query))).all()
 
 
 async def get_open(tx: AsyncSession, offer_id: UUID, requester_id: UUID) -> Offer:
     """Return an organization's offer, locked. Raises: OfferNotFound (404)."""
-    query = select(Offer).where(Offer.offer_id == offer_id, Offer.requester_id == requester_id).with_for_update()
-    row = (await tx.scalars(query)).one_or_none()
+    query = select(Offer).where(Offer.offer_id == offer_id, Offer.requester_id == requester_id)
+    row = (await tx.scalars(locked(query))).one_or_none()
     if row is None:
         raise OfferNotFound(f"offer {offer_id} does not exist, or it is another's")
     return row

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.grant.store import Grant, is_read_by
 from exchange_svc.package.domain import State
@@ -50,9 +51,8 @@ async def find_waiting(tx: AsyncSession, *, now: datetime) -> tuple[Package, Sub
         .where(Package.state == State.WAITING, Subscription.state == subscriptions.State.ACTIVE, is_read_by(Mode.FILE, now))
         .order_by(Package.failure.is_not(None), Package.asked_at, Package.package_id)
         .limit(1)
-        .with_for_update(of=Package, skip_locked=True)
     )
-    row = (await tx.execute(query)).one_or_none()
+    row = (await tx.execute(locked(query, of=Package, skip_locked=True))).one_or_none()
     return None if row is None else (row[0], row[1], row[2])
 
 
@@ -64,9 +64,8 @@ async def list_over(tx: AsyncSession, *, now: datetime, limit: int = 100) -> Seq
         .where(Package.state != State.DELETED, or_(Package.expires_at <= now, Subscription.state == subscriptions.State.ENDED))
         .order_by(Package.package_id)
         .limit(limit)
-        .with_for_update(of=Package, skip_locked=True)
     )
-    return (await tx.scalars(query)).all()
+    return (await tx.scalars(locked(query, of=Package, skip_locked=True))).all()
 
 
 async def list_scheduled(tx: AsyncSession) -> Sequence[tuple[Subscription, datetime | None]]:
@@ -74,7 +73,7 @@ async def list_scheduled(tx: AsyncSession) -> Sequence[tuple[Subscription, datet
     last = select(func.max(Package.asked_at)).where(Package.subscription_id == Subscription.subscription_id).scalar_subquery()
     scheduled = Subscription.settings["every_hours"].as_integer().is_not(None)
     query = select(Subscription, last).where(Subscription.mode == Mode.FILE, Subscription.state == subscriptions.State.ACTIVE, scheduled)
-    rows = await tx.execute(query.order_by(Subscription.subscription_id).with_for_update(of=Subscription, skip_locked=True))
+    rows = await tx.execute(locked(query.order_by(Subscription.subscription_id), of=Subscription, skip_locked=True))
     return [(row[0], row[1]) for row in rows]
 
 
@@ -92,7 +91,7 @@ async def has_waiting(tx: AsyncSession, subscription_id: UUID) -> bool:
 
 async def find_locked(tx: AsyncSession, package_id: UUID) -> Package | None:
     """Return a package, locked."""
-    return (await tx.scalars(select(Package).where(Package.package_id == package_id).with_for_update())).one_or_none()
+    return (await tx.scalars(locked(select(Package).where(Package.package_id == package_id)))).one_or_none()
 
 
 async def list_of(tx: AsyncSession, subscription_id: UUID, *, limit: int) -> Sequence[Package]:

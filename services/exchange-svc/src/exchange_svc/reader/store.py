@@ -8,6 +8,7 @@ from sqlalchemy import Index, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.grant import store as grants
@@ -49,7 +50,7 @@ class Reader(Base):
 async def get(tx: AsyncSession, reader_id: UUID, *, lock: bool = False) -> Reader:
     """Return a reader. Raises ReaderNotFound (404)."""
     query = select(Reader).where(Reader.reader_id == reader_id)
-    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    row = (await tx.scalars(locked(query) if lock else query)).one_or_none()
     if row is None:
         raise ReaderNotFound(f"reader {reader_id} does not exist, or you may not see it")
     return row

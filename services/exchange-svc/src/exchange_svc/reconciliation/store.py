@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_clocks.cycles import ALLOWED
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.batch.store import Batch
@@ -89,13 +90,13 @@ async def find_open(
         Case.until == until,
         Case.state == CaseState.OPEN,
     )
-    return (await tx.scalars(query.with_for_update())).one_or_none()
+    return (await tx.scalars(locked(query))).one_or_none()
 
 
 async def get(tx: AsyncSession, case_id: UUID, *, lock: bool = False) -> Case:
     """Return a case. Raises: CaseNotFound (404)."""
     query = select(Case).where(Case.case_id == case_id)
-    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    row = (await tx.scalars(locked(query) if lock else query)).one_or_none()
     if row is None:
         raise CaseNotFound(f"case {case_id} does not exist, or you may not see it")
     return row

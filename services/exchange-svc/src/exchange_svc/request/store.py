@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, DateTime, Index, Uuid, and_, bindparam, exists, fu
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_attributes import UsePurpose
@@ -107,7 +108,7 @@ def is_extended(row: SharingRequest) -> bool:
 async def get(tx: AsyncSession, request_id: UUID, *, lock: bool = False) -> SharingRequest:
     """Return a request; with `lock`, hold its row until the transaction ends. Raises RequestNotFound (404)."""
     query = select(SharingRequest).where(SharingRequest.request_id == request_id)
-    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    row = (await tx.scalars(locked(query) if lock else query)).one_or_none()
     if row is None:
         raise RequestNotFound(f"request {request_id} does not exist, or you may not see it")
     return row
@@ -136,8 +137,8 @@ async def find_to_look_at(tx: AsyncSession, *, today: date) -> tuple[SharingRequ
     )
     changed = SharingRequest.scenario_revision.is_distinct_from(Entry.revision)
     query = query.where(text(_WAITING), or_(changed, SharingRequest.scenario_looked_on.is_distinct_from(today)))
-    query = query.order_by(SharingRequest.request_id).limit(1).with_for_update(of=SharingRequest, skip_locked=True)
-    found = (await tx.execute(query.execution_options(populate_existing=True))).one_or_none()
+    query = query.order_by(SharingRequest.request_id).limit(1)
+    found = (await tx.execute(locked(query, of=SharingRequest, skip_locked=True))).one_or_none()
     return None if found is None else (found[0], found[1])
 
 
@@ -146,7 +147,7 @@ async def list_without_clock(tx: AsyncSession) -> Sequence[SharingRequest]:
     waiting = SharingRequest.state.in_([State.UNDER_REVIEW, State.EXTENDED, State.MATERIALS_REQUESTED])
     has_clock = exists().where(Clock.request_id == SharingRequest.request_id, Clock.rule.in_(ANSWER))
     query = select(SharingRequest).where(waiting, ~has_clock).order_by(SharingRequest.request_id)
-    return (await tx.scalars(query.with_for_update(of=SharingRequest, skip_locked=True))).all()
+    return (await tx.scalars(locked(query, skip_locked=True))).all()
 
 
 async def find_first_data(tx: AsyncSession, view_id: UUID) -> datetime | None:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.result.errors import ResultNotFound
@@ -79,7 +80,7 @@ async def enter_key(tx: AsyncSession, values: dict[str, Any]) -> IssuerKey:
 async def find_key(tx: AsyncSession, kid: str, *, lock: bool = False) -> IssuerKey | None:
     """Return a key, if it is known."""
     query = select(IssuerKey).where(IssuerKey.kid == kid)
-    return (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    return (await tx.scalars(locked(query) if lock else query)).one_or_none()
 
 
 async def list_keys(tx: AsyncSession, organization_id: UUID) -> Sequence[IssuerKey]:
@@ -97,7 +98,7 @@ async def enter(tx: AsyncSession, values: dict[str, Any]) -> tuple[Result, bool]
 async def get(tx: AsyncSession, result_id: UUID, *, lock: bool = False) -> Result:
     """Return a result. Raises: ResultNotFound (404)."""
     query = select(Result).where(Result.result_id == result_id)
-    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    row = (await tx.scalars(locked(query) if lock else query)).one_or_none()
     if row is None:
         raise ResultNotFound(f"result {result_id} does not exist, or you may not see it")
     return row

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, and_, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
 from dxmesh_schemas.catalog_lists import ScenarioApproval
 from exchange_svc.grant.store import Grant
@@ -56,14 +57,14 @@ async def list_resting(tx: AsyncSession, scenario_ids: Collection[UUID]) -> Sequ
     """Return the grants that rest on these scenarios, both rows locked, in the order of their ids."""
     query = select(ScenarioGrant, Grant).join(Grant, Grant.grant_id == ScenarioGrant.grant_id)
     query = query.where(ScenarioGrant.scenario_id.in_(scenario_ids), ScenarioGrant.lapsed_at.is_(None)).order_by(ScenarioGrant.grant_id)
-    rows = await tx.execute(query.with_for_update().execution_options(populate_existing=True))
+    rows = await tx.execute(locked(query))
     return [(row[0], row[1]) for row in rows]
 
 
 async def get(tx: AsyncSession, grant_id: UUID) -> tuple[ScenarioGrant, Grant]:
     """Return a grant that a scenario gave, both rows locked. Raises: ScenarioGrantNotFound (404)."""
     query = select(ScenarioGrant, Grant).join(Grant, Grant.grant_id == ScenarioGrant.grant_id).where(ScenarioGrant.grant_id == grant_id)
-    row = (await tx.execute(query.with_for_update().execution_options(populate_existing=True))).one_or_none()
+    row = (await tx.execute(locked(query))).one_or_none()
     if row is None:
         raise ScenarioGrantNotFound(f"grant {grant_id} was not given by a scenario, or you may not see it")
     return row[0], row[1]

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.catalog_lists import ListEntryChanged, ListEntryEvent
 from exchange_svc.rows import Base
 
@@ -75,7 +76,7 @@ def is_over(entry: ListEntryEvent) -> bool:
 async def find(tx: AsyncSession, entry_id: UUID, kind: str, *, share: bool = False) -> Entry | None:
     """Return an entry of a list; with `share`, nobody changes it until the transaction ends."""
     query = select(Entry).where(Entry.entry_id == entry_id, Entry.kind == kind).execution_options(populate_existing=True)
-    return (await tx.scalars(query.with_for_update(read=True) if share else query)).one_or_none()
+    return (await tx.scalars(locked(query, share=True) if share else query)).one_or_none()
 
 
 async def list_by_id(tx: AsyncSession, entry_ids: Collection[UUID], kind: str) -> Sequence[Entry]:

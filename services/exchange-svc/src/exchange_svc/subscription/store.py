@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.exchange_terms import Mode
 from exchange_svc.delivery.store import Delivery
 from exchange_svc.grant.domain import IN_FORCE
@@ -100,15 +101,14 @@ async def list_outlived(tx: AsyncSession, *, now: datetime, limit: int = 100) ->
         .where(Subscription.state != State.ENDED, over)
         .order_by(Subscription.subscription_id)
         .limit(limit)
-        .with_for_update(of=Subscription, skip_locked=True)
     )
-    return [(row[0], row[1]) for row in await tx.execute(query)]
+    return [(row[0], row[1]) for row in await tx.execute(locked(query, of=Subscription, skip_locked=True))]
 
 
 async def get(tx: AsyncSession, grant_id: UUID, subscription_id: UUID, *, lock: bool = False) -> Subscription:
     """Return a grant's subscription. Raises SubscriptionNotFound (404)."""
     query = select(Subscription).where(Subscription.subscription_id == subscription_id, Subscription.grant_id == grant_id)
-    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
+    row = (await tx.scalars(locked(query) if lock else query)).one_or_none()
     if row is None:
         raise SubscriptionNotFound(f"the grant has no subscription {subscription_id}, or you may not see it")
     return row
@@ -116,7 +116,7 @@ async def get(tx: AsyncSession, grant_id: UUID, subscription_id: UUID, *, lock: 
 
 async def find_locked(tx: AsyncSession, subscription_id: UUID) -> Subscription | None:
     """Return a subscription, locked."""
-    return (await tx.scalars(select(Subscription).where(Subscription.subscription_id == subscription_id).with_for_update())).one_or_none()
+    return (await tx.scalars(locked(select(Subscription).where(Subscription.subscription_id == subscription_id)))).one_or_none()
 
 
 async def count_open(tx: AsyncSession, grant_id: UUID) -> int:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from exchange_svc.batch.store import Batch
 from exchange_svc.rows import Base
 
@@ -33,12 +34,7 @@ class ResourceTable(Base):
 
 
 # made once: every batch asks them
-_LOCK = (
-    select(ResourceTable)
-    .where(ResourceTable.resource_id == bindparam("resource_id"))
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
+_LOCK = locked(select(ResourceTable).where(ResourceTable.resource_id == bindparam("resource_id")))
 _WAITING = (
     select(Batch)
     .where(Batch.resource_id == bindparam("resource_id"), Batch.sequence > bindparam("after"), Batch.sequence <= bindparam("up_to"))

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from dxmesh_schemas.catalog import ResourceSnapshot
 from dxmesh_schemas.exchange import TableAdvanced
 from open_data_svc.rows import Base
@@ -94,8 +95,7 @@ async def put_table(tx: AsyncSession, event: TableAdvanced) -> None:
 
 async def lock(tx: AsyncSession, resource_id: UUID) -> Resource | None:
     """Return a resource with its row held until the transaction ends."""
-    query = select(Resource).where(Resource.resource_id == resource_id).with_for_update()
-    return (await tx.scalars(query, execution_options={"populate_existing": True})).one_or_none()
+    return (await tx.scalars(locked(select(Resource).where(Resource.resource_id == resource_id)))).one_or_none()
 
 
 async def count_known(tx: AsyncSession) -> int:

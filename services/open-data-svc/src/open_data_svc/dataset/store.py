@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dxmesh_runtime.db import locked
 from open_data_svc.dataset import domain
 from open_data_svc.dataset.domain import Format, State
 from open_data_svc.dataset.errors import DatasetNotFound
@@ -234,9 +235,8 @@ async def list_removed(tx: AsyncSession, *, before: datetime, limit: int) -> Seq
         .where(DatasetVersion.removed_at < before)
         .order_by(DatasetVersion.removed_at)
         .limit(limit)
-        .with_for_update(of=DatasetFile, skip_locked=True)
     )
-    return (await tx.scalars(query)).all()
+    return (await tx.scalars(locked(query, of=DatasetFile, skip_locked=True))).all()
 
 
 async def versions_per_day(tx: AsyncSession, *, days: int, now: datetime) -> list[int]:
