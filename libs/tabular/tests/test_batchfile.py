@@ -12,7 +12,7 @@ from dxmesh_schemas.problem import Invalid, Unreadable, UnsupportedMedia
 from dxmesh_tabular.batchfile import store_batch
 from dxmesh_tabular.chunk import ReadOptions
 from dxmesh_tabular.items import REFUSED_SCHEMA, schema
-from dxmesh_tabular.media import MediaType, media_of_name, parse_content_type
+from dxmesh_tabular.media import MediaType, parse_content_type
 from dxmesh_tabular.store import sha256_of
 
 ITEMS = [DataItem(code="a", name="a", data_type=DataType.TEXT), DataItem(code="n", name="n", data_type=DataType.INTEGER)]
@@ -109,14 +109,3 @@ def test_content_types_are_understood() -> None:
     for wrong in (None, "", "text/html", "nonsense", "application/pdf; x=y"):
         with pytest.raises(UnsupportedMedia, match="text/csv"):
             parse_content_type(wrong)
-
-
-def test_file_names_tell_their_format() -> None:
-    assert [media_of_name(name) for name in ("a.CSV", "b.tsv", "c.jsonl", "d.xlsx", "e.parquet", "f.pdf")] == [
-        MediaType.CSV,
-        MediaType.CSV,
-        MediaType.NDJSON,
-        MediaType.XLSX,
-        MediaType.PARQUET,
-        None,
-    ]

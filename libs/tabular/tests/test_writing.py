@@ -41,7 +41,6 @@ FRAME = pl.DataFrame(
 )
 WRITERS = {
     MediaType.CSV: writing.write_csv,
-    MediaType.NDJSON: writing.write_ndjson,
     MediaType.JSON: writing.write_json,
     MediaType.XLSX: writing.write_xlsx,
 }

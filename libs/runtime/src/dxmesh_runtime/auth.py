@@ -149,5 +149,4 @@ class _Role:
 Steward = Annotated[Principal, Depends(_Role("steward", organization=True))]
 Authority = Annotated[Principal, Depends(_Role("authority"))]
 Overseer = Annotated[Principal, Depends(_Role("steward", "authority"))]
-Operator = Annotated[Principal, Depends(_Role("operator", "authority"))]
 Auditor = Annotated[Principal, Depends(_Role("auditor", "authority"))]

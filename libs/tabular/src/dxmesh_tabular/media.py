@@ -64,11 +64,3 @@ def parse_content_type(value: str | None) -> Content:
     charset = message.get_param("charset")
     delimiter = "\t" if name == "text/tab-separated-values" else None
     return Content(_ALIASES[name], str(charset) if charset else None, delimiter)
-
-
-def media_of_name(file_name: str) -> MediaType | None:
-    """Return the format a file name's ending tells, or None."""
-    lowered = file_name.lower()
-    if lowered.endswith((".jsonl", ".tsv", ".txt")):
-        return MediaType.NDJSON if lowered.endswith(".jsonl") else MediaType.CSV
-    return next((media for media, suffix in _SUFFIXES.items() if lowered.endswith(suffix)), None)

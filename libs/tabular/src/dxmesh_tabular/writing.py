@@ -38,16 +38,6 @@ def write_csv(frames: Iterable[pl.DataFrame], sink: Sink, *, bom: bool = False, 
     return rows
 
 
-def write_ndjson(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
-    """Write one JSON object a line (see `json_rows.row_json`) and return the row count."""
-    rows = 0
-    with _opened(sink) as out:
-        for frame in frames:
-            _write_lines(json_texts(frame), out, "\n")
-            rows += frame.height
-    return rows
-
-
 def write_json(frames: Iterable[pl.DataFrame], sink: Sink) -> int:
     """Write one JSON array, an object a line (see `json_rows.row_json`), and return the row count."""
     rows = 0

@@ -11,7 +11,7 @@ import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_clocks.working_days import begin_of
-from dxmesh_schemas.exchange_terms import Condition, Conditions
+from dxmesh_schemas.exchange_terms import Conditions
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular import table
 from dxmesh_tabular.lookup import Lookup
@@ -23,8 +23,6 @@ from exchange_svc.enforcement.filters import passes, plain
 from exchange_svc.enforcement.rules import Fault
 from exchange_svc.grant.errors import TableBehind, TableVersionGone
 from exchange_svc.grant.pull import Readable
-
-Question = Sequence[Condition]
 
 
 @dataclass(frozen=True, slots=True)

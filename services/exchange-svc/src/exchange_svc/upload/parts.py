@@ -121,10 +121,6 @@ class Parts:
         _mark_of(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
-    def list_ids(self) -> list[UUID]:
-        """Return the uploads whose files are here."""
-        return [UUID(path.stem) for path in self._folder.glob("*.part")]
-
 
 def _mark_of(path: Path) -> Path:
     return path.with_suffix(".unverified")
