@@ -275,7 +275,7 @@ class DeliveryCompleted(Event):
     misfits: tuple[Misfit, ...] = Field(default=(), description="why: a row counts once for each item that does not fit")
     filtered_count: int = Field(default=0, description="rows that the view's filter does not let out")
     vanished_count: int = Field(
-        default=0, description="records beside the batch's rows: readers of a filtered view had these keys and a snapshot has them no more"
+        default=0, description="records beside the batch's rows: readers had these keys and a snapshot has them no more"
     )
     sha256: str  # over the delivered keys and values, in order: see exchange_svc.delivery
     completed_at: datetime

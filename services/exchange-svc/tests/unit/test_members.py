@@ -18,7 +18,7 @@ from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ObjectRef, ViewS
 from dxmesh_schemas.exchange_terms import Comparison, Keep, Prefix, Pseudonym
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import members, outflow
-from exchange_svc.delivery.domain import Unit
+from exchange_svc.delivery.domain import Unit, bundles
 from exchange_svc.delivery.errors import RowsMissing
 from exchange_svc.delivery.members import Changes, Memberships
 from exchange_svc.delivery.outflow import Tally, parcels
@@ -49,9 +49,18 @@ class Topic:
         self.memberships = Memberships(self.store, most_keys=0)
 
     def deliver(self, *batches: tuple[BatchKind, Sequence[Row]], commits: bool = True) -> None:
-        """Deliver batches in one transaction; one that does not commit leaves no trace."""
-        tallies = [Tally(self._unit(kind, rows)) for kind, rows in batches]
-        changes = Changes(self.memberships, {self.view.view_id: self.objects})
+        """Deliver batches in one transaction, if none has to see what another left; what does not commit leaves no trace."""
+        units = [self._unit(kind, rows) for kind, rows in batches]
+        for bundle in bundles(enumerate([unit] for unit in units), most_rows=1_000_000):
+            with Changes(self.memberships, {self.view.view_id: self.objects}) as changes:
+                self._deliver([Tally(unit) for unit in bundle.units], changes, commits)
+
+    def _deliver(self, tallies: list[Tally], changes: Changes, commits: bool) -> None:
+        if any(tally.unit.looks_back for tally in tallies) and self.records:
+            before = changes.look_back(self.view.view_id)
+            for start in range(0, len(self.records), 3):
+                some = [(key, value is not None) for key, value, _ in self.records[start : start + 3]]
+                before.take(pl.DataFrame(some, {"key": pl.String, "held": pl.Boolean}, orient="row"))
         made = []
         for parcel in parcels(self.store, tallies, {self.view.topic: 1}, KEYS, changes, columnar=True):
             parcel.builder._set_producer_state(1, 1, 0)
@@ -237,6 +246,34 @@ def test_a_reader_ends_with_the_passing_rows_of_the_table_and_saw_no_other_key(
                 seen.restart()
             assert seen.read == shown(seen.view, list(table.items()))
     assert {key for key, _, _ in seen.records} <= passed
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    steps=st.lists(st.lists(BATCH, min_size=1, max_size=4), max_size=6),
+    masks=st.sampled_from([(), (Pseudonym(item="code", mask="pseudonym"),)]),
+    chunk=st.sampled_from([2, 5, 24_576]),
+    log=st.sampled_from([1, 4, 500_000]),
+)
+def test_a_reader_of_a_view_without_a_filter_ends_with_the_table(
+    tmp_path_factory: pytest.TempPathFactory, steps: list, masks: tuple, chunk: int, log: int
+) -> None:
+    seen = topic(tmp_path_factory.mktemp("members"), masks=masks)
+    seen.view = seen.view.model_copy(update={"where": ()})
+    table: dict[str, int | None] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outflow, "CHUNK_ROWS", chunk)
+        patch.setattr(members, "_LOG_ROWS", log)
+        for batches in steps:
+            batches = [(kind, _possible(kind, rows, table_after(table, batches[:place]))) for place, (kind, rows) in enumerate(batches)]
+            seen.deliver(*batches)
+            before, table = table, table_after(table, batches)
+            had = {key: value for key, value, _ in seen.records}
+            told = {key: json.loads(value) for key, value in had.items() if value is not None}
+            assert told == shown(seen.view, list(table.items()))
+            if len(batches) == 1 and batches[0][0] is BatchKind.SNAPSHOT:
+                assert seen.tallies[-1].vanished_count == len(before.keys() - table.keys()), "each key that is gone is told once"
+    assert seen.objects == (), "nothing is kept of a view without a filter"
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

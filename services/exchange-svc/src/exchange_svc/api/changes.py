@@ -122,11 +122,10 @@ async def known(tx: AsyncSession, rows: Sequence[Row]) -> Mapping[str, tuple[int
 def told(rows: Sequence[Row], batches: Mapping[str, tuple[int, str]], view: ViewSnapshot, *, behind: int) -> list[dict[str, Any]]:
     """Return changes as they are told, those of batches up to `behind` left out.
 
-    Raises: ChangesGone (410) at a snapshot whose view is not told which keys it has no more: only the table knows.
+    Raises: ChangesGone (410) at a snapshot where records have no keys: only the table knows what went.
     """
     new = [row for row in rows if row.batch not in batches or batches[row.batch][0] > behind]
-    tells_all = bool(view.where and view.key)
-    if not tells_all and any(batches.get(row.batch, (0, ""))[1] == BatchKind.SNAPSHOT and batches[row.batch][0] > 1 for row in new):
+    if not view.key and any(batches.get(row.batch, (0, ""))[1] == BatchKind.SNAPSHOT and batches[row.batch][0] > 1 for row in new):
         raise ChangesGone(f"the resource was replaced as a whole; {_REMEDY}, and wait a few seconds if that says the same")
     return changes_of(new)
 

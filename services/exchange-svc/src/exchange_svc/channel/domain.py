@@ -64,7 +64,8 @@ def document(
             "version": "1",
             "description": (
                 "A record per row. Read with `isolation.level=read_committed`: a batch is there whole or not at all, in the order of"
-                " acceptance per resource. A record with a key and no value deletes that key. Only a broker that lost its disk makes"
+                " acceptance per resource. A record with a key and no value deletes that key; where records have keys, a snapshot's rows"
+                " are followed by a deletion of each key that it has no more. Only a broker that lost its disk makes"
                 " repeats, and those carry the same `batch` and `row`."
             ),
         },

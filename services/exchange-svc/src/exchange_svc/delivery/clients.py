@@ -1,10 +1,12 @@
 """What delivery needs of the broker beside plain clients: transactional producers one can give up, views' topics, the state topic."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import polars as pl
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from dxmesh_runtime import broker
@@ -15,6 +17,8 @@ from exchange_svc.delivery.settings import DeliverySettings
 
 STATE_TOPIC = "dxmesh.exchange.delivered"
 """What each view has had: key = view id, newest record wins (compacted)."""
+_POLL_MS = 200
+_MOST_RECORDS = 10_000
 _STATE_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": str(1 << 20)}
 
 
@@ -57,7 +61,7 @@ async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer) -> dict[UUID
         ends: Mapping[TopicPartition, int] = await reader.end_offsets(places)
         left = {place for place, end in ends.items() if end}
         while left:
-            for records in (await reader.getmany(*left, timeout_ms=200)).values():
+            for records in (await reader.getmany(*left, timeout_ms=_POLL_MS)).values():
                 for record in records:
                     state = Delivered.model_validate_json(record.value)
                     if state.view_id not in found or found[state.view_id].newest <= state.newest:
@@ -68,7 +72,7 @@ async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer) -> dict[UUID
     return found
 
 
-async def still_holds(reader: AIOKafkaConsumer, state: Delivered) -> bool:
+async def still_holds(kafka: KafkaSettings, reader: AIOKafkaConsumer, state: Delivered) -> bool:
     """Say whether a view's topic reaches as far as what was delivered: a topic that was made anew does not."""
     places = [TopicPartition(state.topic, partition) for partition, _ in state.ends]
     if not places:
@@ -76,4 +80,29 @@ async def still_holds(reader: AIOKafkaConsumer, state: Delivered) -> bool:
     if state.topic not in await reader.topics():
         return False
     ends = await reader.end_offsets(places)
-    return all(ends.get(place, 0) > last for place, (_, last) in zip(places, state.ends, strict=True))
+    if all(ends.get(place, 0) > last for place, (_, last) in zip(places, state.ends, strict=True)):
+        return True
+    written = await broker.end_offsets(kafka, [state.topic])  # what was committed a moment ago may not be seen yet
+    return all(written.get((state.topic, partition), 0) > last for partition, last in state.ends)
+
+
+async def told(kafka: KafkaSettings, state: Delivered, *, patience: float) -> AsyncGenerator[pl.DataFrame]:
+    """Yield what the records say that a view's readers have their rows by: n_records × `key`, `held` (whether it has a value).
+
+    They come in the order of each partition, from the last snapshot's on, up to the last that was delivered.
+    Raises: TimeoutError when nothing comes for so many seconds.
+    """
+    last = {TopicPartition(state.topic, partition): offset for partition, offset in state.ends}
+    begun = dict(state.begun)
+    async with broker.consumer(kafka) as reader:
+        reader.assign(list(last))
+        for place in last:
+            reader.seek(place, begun.get(place.partition, 0))
+        heard = time.monotonic()
+        while left := [place for place, offset in last.items() if await reader.position(place) <= offset]:
+            for records in (await reader.getmany(*left, timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)).values():
+                keys = pl.Series([record.key for record in records], dtype=pl.Binary).cast(pl.String)
+                yield pl.DataFrame({"key": keys, "held": [record.value is not None for record in records]})
+                heard = time.monotonic()
+            if time.monotonic() - heard > patience:
+                raise TimeoutError(f"{state.topic} is not read to {state.ends}")

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from dxmesh_schemas.catalog import Snapshot
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered, Misfit, ObjectRef, ViewSnapshot
+from dxmesh_schemas.exchange import BatchKind, DeliveryCompleted, DispatchOrdered, Misfit, ObjectRef, ViewSnapshot
 
 _EVENTS = UUID("6f0c3c0e-52a1-5f0d-9a39-6b1f6f1d8c11")  # names delivery events: a repeat has the id of the first
 
@@ -26,6 +26,7 @@ class Delivered(Snapshot):
     sequences: ranges [first, last] of delivered batches, ascending, apart. newest: when the latest of them was ordered.
     ends: [partition, last offset] of the latest records, to tell whether the topic still holds them.
     members: of a view with a filter, the objects that say which keys its readers have (see `members`).
+    begun: of one without, [partition, offset] where the records begin that say so: the last snapshot's, before which nothing counts.
     """
 
     view_id: UUID
@@ -34,10 +35,11 @@ class Delivered(Snapshot):
     newest: datetime
     ends: tuple[Range, ...] = ()
     members: tuple[ObjectRef, ...] = ()
+    begun: tuple[Range, ...] = ()
 
     def lost(self) -> "Delivered":
         """Return this for a topic that holds its records no longer; keys that readers had are theirs to be told of all the same."""
-        return self.model_copy(update={"sequences": (), "ends": ()})
+        return self.model_copy(update={"sequences": (), "ends": (), "begun": ()})
 
     def covers(self, dispatch: DispatchOrdered) -> bool:
         """Say whether this dispatch was delivered before.
@@ -55,10 +57,13 @@ def remember(
     dispatch: DispatchOrdered,
     ends: Iterable[Range],
     members: tuple[ObjectRef, ...] | None = None,
+    begun: tuple[Range, ...] | None = None,
 ) -> Delivered:
-    """Return what the view has had once this dispatch is delivered too; members: None where they are as before."""
+    """Return what the view has had once this dispatch is delivered too; members, begun: None where they are as before."""
     if members is None:
         members = before.members if before else ()
+    if begun is None:
+        begun = before.begun if before else ()
     sequences = _united([*(before.sequences if before else ()), (dispatch.sequence, dispatch.sequence)])
     known = dict(before.ends if before else ()) | dict(ends)
     return Delivered(
@@ -68,7 +73,14 @@ def remember(
         newest=max(before.newest, dispatch.ordered_at) if before else dispatch.ordered_at,
         ends=tuple(sorted(known.items())),
         members=members,
+        begun=begun,
     )
+
+
+def begun_by(before: Delivered | None, ranges: Iterable[tuple[int, int, int]]) -> tuple[Range, ...]:
+    """Return where the records of a whole snapshot begin in each partition: behind all that was there, as it says anew what there is."""
+    behind = {partition: last + 1 for partition, last in (before.ends if before else ())}
+    return tuple(sorted((behind | {partition: first for partition, first, _ in ranges}).items()))
 
 
 def _united(ranges: Iterable[Range]) -> tuple[Range, ...]:
@@ -89,6 +101,11 @@ class Unit:
     view: ViewSnapshot
     meta: Meta
 
+    @property
+    def looks_back(self) -> bool:
+        """Say whether this is to tell which keys its readers have no more, and nothing but the topic says which they had."""
+        return self.dispatch.kind is BatchKind.SNAPSHOT and bool(self.view.key) and not self.view.where
+
 
 @dataclass
 class Bundle:
@@ -103,13 +120,15 @@ def bundles(dispatches: Iterable[tuple[int, Sequence[Unit]]], *, most_rows: int)
     """Put waiting dispatches, as (offset, units), into transactions of at most `most_rows`, in order.
 
     A unit is never cut: one above the limit has a transaction of its own. The views of one dispatch may end up in several
-    transactions; what was delivered is remembered per view, so a repeat of the dispatch goes on where it broke off.
+    transactions; what was delivered is remembered per view, so a repeat of the dispatch goes on where it broke off. A unit that looks back
+    sees what is committed, so nothing of its view goes before it in its own transaction.
     """
     bundle = Bundle()
     for offset, units in dispatches:
         for unit in units:
             rows = max(unit.dispatch.rows.row_count, 1)
-            if bundle.row_count and bundle.row_count + rows > most_rows:
+            is_full = bool(bundle.row_count) and bundle.row_count + rows > most_rows
+            if is_full or (unit.looks_back and any(one.view.view_id == unit.view.view_id for one in bundle.units)):
                 yield bundle
                 bundle = Bundle()
             bundle.units.append(unit)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, aclosing, suppress
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import DispatchOrdered
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import clients
-from exchange_svc.delivery.domain import Bundle, Delivered, Unit, bundles, completed, completed_event_id, remember
+from exchange_svc.delivery.domain import Bundle, Delivered, Unit, begun_by, bundles, completed, completed_event_id, remember
 from exchange_svc.delivery.members import Changes, Memberships
 from exchange_svc.delivery.outflow import Parcel, Tally, WrongDispatch, parcels
 from exchange_svc.delivery.settings import DeliverySettings
@@ -160,21 +160,48 @@ class Lane:
         if view_id not in memory or not memory[view_id].covers(unit.dispatch):
             return False
         if view_id in self._memory and view_id not in self._checked:
-            async with asyncio.timeout(self._patience):
-                holds = await clients.still_holds(self._consumer, self._memory[view_id])
-            if not holds:
-                log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=unit.view.topic)
-                self._memory[view_id] = memory[view_id] = self._memory[view_id].lost()
+            if not await self._still_holds(view_id):
+                memory[view_id] = self._memory[view_id]
                 return False
             self._checked.add(view_id)
         repeats.inc()
         log.info("delivery.repeat_left_out", batch_id=str(unit.dispatch.batch_id), view_id=str(view_id))
         return True
 
+    async def _still_holds(self, view_id: UUID) -> bool:
+        """Say whether a view's topic holds what was delivered; if it does not, that is forgotten."""
+        async with asyncio.timeout(self._patience):
+            holds = await clients.still_holds(self._kafka, self._consumer, self._memory[view_id])
+        if not holds:
+            log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=self._memory[view_id].topic)
+            self._memory[view_id] = self._memory[view_id].lost()
+        return holds
+
     async def _deliver(self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
         """Deliver a bundle in one transaction; it is committed when this returns, and aborted when this raises."""
         await self._prepare_topics(producer, bundle, parked)
-        changes = Changes(self._members, {view_id: state.members for view_id, state in self._memory.items()})
+        with Changes(self._members, {view_id: state.members for view_id, state in self._memory.items()}) as changes:
+            await self._look_back(bundle, changes)
+            await self._transact(producer, bundle, parked, changes)
+
+    async def _look_back(self, bundle: Bundle, changes: Changes) -> None:
+        """Note what readers of views without a filter have, by the topics, before a snapshot says what there is."""
+        for unit in bundle.units:
+            state = self._memory.get(unit.view.view_id)
+            if not unit.looks_back or state is None or not state.ends or not await self._still_holds(state.view_id):
+                continue
+            before = changes.look_back(state.view_id)
+            async with aclosing(clients.told(self._kafka, state, patience=self._patience)) as told:
+                async for records in told:
+                    noted = asyncio.ensure_future(asyncio.to_thread(before.take, records))
+                    try:
+                        await asyncio.shield(noted)
+                    finally:
+                        await asyncio.gather(noted, return_exceptions=True)  # a thread cannot be cancelled, and its folder must not go
+
+    async def _transact(
+        self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]], changes: Changes
+    ) -> None:
         await producer.begin_transaction()
         try:
             with ExitStack() as spans:
@@ -266,7 +293,8 @@ class Lane:
             followed = changes.followed.get(event.view_id)
             members = None if followed is None else followed.members.objects
             ends = ((partition, last) for partition, _, last in ranges)
-            states[event.view_id] = remember(before, unit.view, unit.dispatch, ends, members)
+            begun = begun_by(before, ranges) if unit.looks_back and tally.is_whole else None
+            states[event.view_id] = remember(before, unit.view, unit.dispatch, ends, members, begun)
         if states:
             partitions = sorted(await producer.partitions_for(clients.STATE_TOPIC))
             partition = partitions[self._place.partition % len(partitions)]

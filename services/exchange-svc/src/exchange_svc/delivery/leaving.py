@@ -24,13 +24,18 @@ def leaving(
 ) -> tuple[pl.DataFrame, list[int]]:
     """Return what leaves of rows of units like this one, so many of each, and how many of each leave.
 
-    Without a filter every row leaves. With one, a row that does not pass leaves as a deletion if it takes the place of one that readers
-    have, and not at all otherwise: not even its key is told. Of a view without a key nobody can be told what is gone. Where changed terms
-    take rows back, readers have by the former view what its filter let out.
+    Without a filter every row leaves, and a snapshot's keys are noted. With one, a row that does not pass leaves as a deletion if it takes
+    the place of one that readers have, and not at all otherwise: not even its key is told. Of a view without a key nobody can be told
+    what is gone. Where changed terms take rows back, readers have by the former view what its filter let out.
     """
     view, formerly = unit.view, None
     if not view.where:
-        return mask(frame, view, keys), list(counts)
+        shown = mask(frame, view, keys)
+        if following is not None:
+            key = key_text(shown, view.key)
+            following.see(key)
+            shown = shown.with_columns(key.alias(KEY))
+        return shown, list(counts)
     if deletes(unit):  # such a batch may have keys alone
         passed = pl.repeat(value=False, n=len(frame), dtype=pl.Boolean, eager=True)
     else:

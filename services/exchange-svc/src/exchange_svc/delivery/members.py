@@ -11,8 +11,11 @@ import tempfile
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from uuid import UUID
 
 import polars as pl
@@ -117,11 +120,15 @@ class Memberships:
 
 @dataclass
 class Following:
-    """What one transaction makes of a view's membership; nothing is changed for others before `Memberships.committed`."""
+    """What one transaction makes of a view's membership; nothing is changed for others before `Memberships.committed`.
+
+    is_kept: whether it outlives the transaction; if not, its objects are not merged.
+    """
 
     store: ObjectStore
     view_id: UUID
     members: Members
+    is_kept: bool = True
     sequence: int = 0
     replaced: list[ObjectRef] = field(default_factory=list)
     _log: list[pl.DataFrame] = field(default_factory=list)
@@ -135,9 +142,7 @@ class Following:
         readers had it of a view that this one takes rows back from.
         """
         self.sequence = sequence
-        marks = marks_of(keys)
-        if kind is BatchKind.SNAPSHOT:
-            self._seen.append(marks.drop_nulls())
+        marks = self.see(keys) if kind is BatchKind.SNAPSHOT else marks_of(keys)
         known = keys.is_not_null()
         before = self._held(marks)
         lost = before & ~passed & known
@@ -154,6 +159,17 @@ class Following:
         changes = changes.unique(subset="mark", keep="last", maintain_order=True).filter(pl.col("held") != pl.col("before"))
         self._note(changes)
         return lost
+
+    def see(self, keys: pl.Series) -> pl.Series:
+        """Note keys that a snapshot has, and return their fingerprints."""
+        marks = marks_of(keys)
+        self._seen.append(marks.drop_nulls())
+        return marks
+
+    def take(self, records: pl.DataFrame) -> None:
+        """Note what records on the view's topic made of their keys. Frame: n_records × `key`, `held`, in their order."""
+        named = records.filter(pl.col("key").is_not_null())
+        self._note(named.with_columns(mark=marks_of(named["key"])).unique(subset="mark", keep="last", maintain_order=True))
 
     def vanished(self, *, is_whole: bool) -> Iterator[pl.Series]:
         """Yield, once all rows of a snapshot are noted, the keys that readers have and it has not; they are lost with that.
@@ -184,7 +200,7 @@ class Following:
         log = pl.concat(self._log).unique(subset="key", keep="last", maintain_order=True)
         objects, runs = self.members.objects, self.members.runs
         first, rows = len(objects), len(log)
-        while first and objects[first - 1].row_count <= _GROWTH * rows:
+        while self.is_kept and first and objects[first - 1].row_count <= _GROWTH * rows:
             first -= 1
             rows += objects[first].row_count
         mine = Run.merged(self._recent)
@@ -227,11 +243,33 @@ class Following:
 
 @dataclass
 class Changes:
-    """What one transaction makes of the memberships of its views; named: the objects that say what each was."""
+    """What one transaction makes of the memberships of its views; named: the objects that say what each was.
+
+    As a context it gives up what was needed for a moment: what readers of views without a filter had before a snapshot.
+    """
 
     memberships: Memberships
     named: Mapping[UUID, tuple[ObjectRef, ...]] = field(default_factory=dict)
     followed: dict[UUID, Following] = field(default_factory=dict)
+    _before: dict[UUID, Following] = field(default_factory=dict)
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._before.clear()
+        self._open.close()
+
+    def look_back(self, view_id: UUID) -> Following:
+        """Return where to note what readers of a view have before the snapshot that this transaction delivers to it."""
+        folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="dxmesh-before-")))
+        self._before[view_id] = Following(ObjectStore.open(folder.as_uri()), view_id, Members(), is_kept=False)
+        return self._before[view_id]
+
+    def before(self, view_id: UUID) -> Following | None:
+        """Return what was noted so."""
+        return self._before.get(view_id)
 
     def of(self, view_id: UUID) -> Following:
         """Return what the transaction makes of a view's membership so far. Raises: RowsMissing (503)."""

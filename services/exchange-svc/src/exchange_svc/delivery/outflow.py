@@ -19,7 +19,7 @@ from exchange_svc.delivery.coming import bring
 from exchange_svc.delivery.domain import Digest, Unit
 from exchange_svc.delivery.errors import RecordTooLarge
 from exchange_svc.delivery.leaving import is_followed, leaving, vanishing
-from exchange_svc.delivery.members import Changes
+from exchange_svc.delivery.members import Changes, Following
 from exchange_svc.delivery.projection import CHUNK_BYTES, CHUNK_ROWS, chunks, deletes, opened, pieces
 from exchange_svc.delivery.record_batch import BATCH_BYTES, MAX_RECORD_BYTES, Piece
 from exchange_svc.enforcement.rows import TokenKeys
@@ -53,6 +53,11 @@ class Tally:
     vanished_count: int = 0
     digest: Digest = field(default_factory=Digest)
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether none of the batch's rows was withheld: only then is a key that it has not one that is gone."""
+        return not self.withheld_count
 
     def withhold(self, count: int, misfits: Mapping[str, int]) -> None:
         """Note rows that do not fit the view's version, and by which items they do not."""
@@ -145,7 +150,7 @@ def _frames(
         unit = gathered[-1][1].unit
         rows = pl.concat([frame for frame, _ in gathered])
         before = [len(frame) for frame, _ in gathered]
-        shown, counts = leaving(rows, unit, before, keys, changes.of(unit.view.view_id) if is_followed(unit) else None)
+        shown, counts = leaving(rows, unit, before, keys, _following(unit, changes))
         parts = [(tally, count) for (_, tally), count in zip(gathered, counts, strict=True)]
         for (tally, count), of in zip(parts, before, strict=True):
             tally.row_count += count
@@ -165,12 +170,19 @@ def _frames(
                 yield from together()
             gathered.append((frame, tally))
             last_row = frame[ROW][-1]
-        if is_followed(unit) and unit.dispatch.kind is BatchKind.SNAPSHOT:
+        if unit.dispatch.kind is BatchKind.SNAPSHOT and (following := _following(unit, changes)) is not None:
             yield from together()
-            for gone in vanishing(changes.of(unit.view.view_id), last_row=last_row, is_whole=not tally.withheld_count):
+            for gone in vanishing(following, last_row=last_row, is_whole=tally.is_whole):
                 tally.vanished_count += len(gone)
                 yield gone, [(tally, len(gone))]
     yield from together()
+
+
+def _following(unit: Unit, changes: Changes) -> Following | None:
+    """Return what says which keys the readers of a unit's view have, where that matters to what leaves of the unit."""
+    if is_followed(unit):
+        return changes.of(unit.view.view_id)
+    return changes.before(unit.view.view_id) if unit.looks_back else None
 
 
 def _fitting(store: ObjectStore, tally: Tally) -> Iterator[pl.DataFrame]:

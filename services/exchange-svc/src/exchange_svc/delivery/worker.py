@@ -36,9 +36,8 @@ async def run_delivery(settings: WorkerSettings, keys: TokenKeys, tuning: Delive
 
     Guaranteed: a `read_committed` reader sees each batch of a view once and whole, in the order of its dispatches, together with its
     DeliveryCompleted. Only a broker that lost what it held is given rows again, and those carry the same batch and row number.
-    A view with a filter and a key: a row that leaves the filter is a deletion (no value) for readers who had its key, and no other key
-    is told; a snapshot deletes the keys it has no more. Of a view without a filter a snapshot is its rows: keys that it no longer has
-    are not deleted on the topic, only in the resource's table.
+    Of a view with a key a snapshot is its rows and then a deletion (no value) of each key that readers had and it has no more. With a
+    filter, a row that leaves it is a deletion for readers who had its key, and no other key is told.
     No table of the database is used: a consumer of the event keeps the record. keys: of grants' pseudonyms.
     """
     worker = _Worker(settings.kafka, ObjectStore.open(settings.object_store.url), keys, tuning or DeliverySettings())

@@ -98,6 +98,21 @@ async def test_which_keys_readers_have_outlives_a_worker_that_dies(mesh, rows, a
     assert sorted(gone) == [f"{number:06}" for number in range(1, 11)]
 
 
+async def test_a_snapshot_s_deletions_come_once_though_its_worker_dies(mesh, rows):
+    view = mesh.view(uuid4())
+    first, some, other = (mesh.order(view, rows=rows(1, count), kind=BatchKind.SNAPSHOT) for count in (10, 7, 2))
+    async with mesh.worker():
+        await mesh.publish(first)
+        await mesh.all_completed(first)
+    await mesh.publish(some, other)
+    assert await ended(start(mesh, "send_offsets_to_transaction", AFTER="1")) == 9
+    async with mesh.worker():
+        events = await mesh.all_completed(first, some, other)
+    assert [(event.delivered_count, event.vanished_count) for event in events] == [(10, 0), (7, 3), (2, 5)]
+    gone = [record.key.decode() for record in await mesh.read(view.topic) if record.value is None]
+    assert sorted(gone) == [f"{number:06}" for number in range(3, 11)]
+
+
 async def test_workers_take_partitions_over_from_each_other_under_load(mesh, rows):
     views = [mesh.view(uuid4()) for _ in range(6)]
     orders = []

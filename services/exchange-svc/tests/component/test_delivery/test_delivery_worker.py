@@ -215,3 +215,27 @@ async def test_a_batch_beyond_one_transaction_s_limit_is_not_cut(mesh, rows):
     assert len(events) == 6
     for view in views:
         assert len(await mesh.read(view.topic)) == 1400
+
+
+async def test_a_snapshot_deletes_the_keys_that_readers_of_a_plain_view_have_and_it_has_not(mesh, rows):
+    view, blind = mesh.view(uuid4()), mesh.view(uuid4(), key=())
+    blind = blind.model_copy(update={"resource_id": view.resource_id})
+    kinds = (BatchKind.SNAPSHOT, BatchKind.UPSERT, BatchKind.SNAPSHOT, BatchKind.SNAPSHOT, BatchKind.SNAPSHOT, BatchKind.SNAPSHOT)
+    sizes = ((1, 6), (5, 4), (3, 3), (1, 4), (1, 0), (1, 2))
+    orders = [mesh.order(view, blind, rows=rows(*size), kind=kind) for kind, size in zip(kinds, sizes, strict=True)]
+    async with mesh.worker():
+        await mesh.publish(*orders)  # they wait together, and each sees what the one before it left
+        events = [event for event in await mesh.all_completed(*orders) if event.view_id == view.view_id]
+    assert [(event.delivered_count, event.vanished_count) for event in events] == [(6, 0), (4, 0), (3, 5), (4, 1), (0, 4), (2, 0)]
+    assert all(event.accepted_count == event.delivered_count for event in events)
+    found = await mesh.read(view.topic)
+    gone = {2: {1, 2, 6, 7, 8}, 3: {5}, 4: {1, 2, 3, 4}}
+    for number, (event, (first, count)) in enumerate(zip(events, sizes, strict=True)):
+        mine = [record for record in found if dict(record.headers)["batch"].decode() == str(event.batch_id)]
+        named = sorted(int(dict(record.headers)["row"]) for record in mine)
+        assert named == list(range(first, first + count + event.vanished_count)), "deletions have the numbers behind the batch's rows"
+        assert {int(record.key) for record in mine if record.value is None} == gone.get(number, set())
+        assert event.sha256 == recomputed(mine)
+    copy = {record.key: record.value for record in found}
+    assert sorted(int(key) for key, value in copy.items() if value is not None) == [1, 2]
+    assert not [record for record in await mesh.read(blind.topic) if record.value is None], "where nothing names a row none is deleted"

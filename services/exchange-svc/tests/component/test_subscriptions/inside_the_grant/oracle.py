@@ -162,12 +162,12 @@ class Resource:
 
     def rows(self) -> list[Row]:
         """Return the rows there are now."""
-        return self.replayed(self.batches.values(), snapshots_replace=True)
+        return self.replayed(self.batches.values())
 
-    def replayed(self, batches: Iterable[Batch], *, snapshots_replace: bool) -> list[Row]:
+    def replayed(self, batches: Iterable[Batch]) -> list[Row]:
         held: dict[Any, Row] = {}
         for number, batch in enumerate(batches):
-            if batch.kind == "snapshot" and snapshots_replace:
+            if batch.kind == "snapshot":
                 held.clear()
             for place, row in enumerate(batch.rows):
                 name = tuple(row[code] for code in self.case["key"]) or (number, place)
@@ -177,13 +177,12 @@ class Resource:
     def copy_of(self, terms: Terms) -> list[tuple[Row, Row]]:
         """Return (row, what is shown of it) of all that a reader of the topic has in the end.
 
-        A batch under whose version the filter cannot be told tells nothing; without a filter a topic does not tell which keys a snapshot
-        has no more; where nothing names a row, none is deleted.
+        A batch under whose version the filter cannot be told tells nothing; where nothing names a row, none is deleted.
         """
         told = [batch for batch in self.batches.values() if {one["item"] for one in terms.where} <= batch.shared]
         form = {id(row): batch.shared for batch in told for row in batch.rows}
         if terms.names:
-            rows = self.replayed(told, snapshots_replace=bool(terms.where))
+            rows = self.replayed(told)
         else:
             rows = [row for batch in told if batch.kind != "delete" for row in batch.rows]
         return [(row, left) for row in rows if (left := terms.leaves(row, form[id(row)])) is not None]
