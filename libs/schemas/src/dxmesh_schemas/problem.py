@@ -1,8 +1,13 @@
 """Problems: errors that carry their HTTP status and slug where they are raised (RFC 9457)."""
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 PROBLEM_BASE = "https://dxmesh.example/problems/"
+_TOLD = 5
+
+Fault = tuple[str, str]
+"""Where something is wrong (a JSON pointer into the body, `query:name` or `header:name`), and what, with its remedy."""
 
 
 class Problem(Exception):
@@ -16,6 +21,17 @@ class Problem(Exception):
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.members = members
+
+    @classmethod
+    def at(cls, pointer: str, detail: str, **members: Any) -> Self:
+        """Return the problem of one field, told by the detail alone."""
+        return cls(detail, errors=[{"pointer": pointer, "detail": detail}], **members)
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault], **members: Any) -> Self:
+        """Return the problem of several fields: `errors` names all of them, the detail the first five."""
+        told = "; ".join(f"{pointer}: {detail}" for pointer, detail in faults[:_TOLD])
+        return cls(told, errors=[{"pointer": pointer, "detail": detail} for pointer, detail in faults], **members)
 
     @classmethod
     def type_url(cls) -> str:

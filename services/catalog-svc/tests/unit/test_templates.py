@@ -11,6 +11,7 @@ from catalog_svc.resource import rules
 from catalog_svc.resource.definition import Definition
 from catalog_svc.taxonomy import templates
 from catalog_svc.taxonomy.errors import TemplateNotFound
+from dxmesh_schemas.problem import Fault
 
 _BY_FORMAT = {"resident_id": "GB 11643", "uscc": "GB 32100", "division": "GB/T 2260"}
 _NO_LENGTH = {"D", "T", "L", "I", "N", "Y", "M"}
@@ -20,7 +21,7 @@ def entry(code: str, **changes: Any) -> Definition:
     return Definition.model_validate(templates.get(code).entry | {"system_id": str(UUID(int=1)), "steward": "数据管理员"} | changes)
 
 
-def faults(definition: Definition) -> list[rules.Fault]:
+def faults(definition: Definition) -> list[Fault]:
     known = rules.Facts(
         system_name="业务系统", code_sets={one.name: 1 for one in SHIPPED}, taxonomies=dict.fromkeys(templates.CODES, False)
     )

@@ -59,8 +59,7 @@ def choose(asked: Format | None, accept: str | None, offered: tuple[Format, ...]
     """
     if asked is not None:
         if asked not in offered:
-            detail = f"format {asked} is not offered here; ask for {', '.join(offered)}"
-            raise FormatUnsupported(detail, errors=[{"pointer": "query:format", "detail": detail}])
+            raise FormatUnsupported.at("query:format", f"format {asked} is not offered here; ask for {', '.join(offered)}")
         return asked
     for member in (accept or "").split(","):
         name = member.split(";")[0].strip().lower()

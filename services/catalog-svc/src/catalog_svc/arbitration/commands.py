@@ -297,7 +297,7 @@ async def _item(
     if why is not None:
         other = Outcome.HOLDER if side is Outcome.CLAIMANT else Outcome.CLAIMANT
         detail = f"the {side.value}'s item cannot be a source any more ({why}); decide for the {other.value}"
-        raise DecisionImpossible(detail, errors=[{"pointer": "/outcome", "detail": detail}])
+        raise DecisionImpossible.at("/outcome", detail)
     return found
 
 
@@ -306,7 +306,7 @@ async def _refuse_third(tx: AsyncSession, wanted: claims.Candidate, *, but: set[
         held = rival.held[0]
         if rival.match.verdict is Verdict.SAME and (held.resource_id, held.item) not in but:
             detail = "a third source is the same data element; decide the case against it too, or have it released"
-            raise DecisionImpossible(detail, holder=rival.as_dict(), errors=[{"pointer": "/outcome", "detail": detail}])
+            raise DecisionImpossible.at("/outcome", detail, holder=rival.as_dict())
 
 
 async def _say(

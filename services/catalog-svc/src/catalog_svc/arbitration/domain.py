@@ -64,7 +64,7 @@ def refuse_document(state: CaseState, document: str | None) -> None:
 
 
 def _refuse_document(detail: str) -> None:
-    raise DecisionInvalid(f"/document: {detail}", errors=[{"pointer": "/document", "detail": detail}])
+    raise DecisionInvalid.of([("/document", detail)])
 
 
 def objection_until(policy: Policy, decided_on: date) -> date:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from catalog_svc.bulk import domain, entering, store
 from catalog_svc.bulk.definition import Assessments
-from catalog_svc.bulk.domain import Fault, Line, Outcome, Report, Told, Until
+from catalog_svc.bulk.domain import Line, Outcome, Report, Told, Until
 from catalog_svc.organization import store as organizations
 from catalog_svc.resource import commands as resources
 from catalog_svc.resource import domain as resource_domain
@@ -24,7 +24,7 @@ from catalog_svc.step.domain import DraftState, Policy
 from catalog_svc.system import store as systems
 from dxmesh_clocks.policy import Policy as DeadlinePolicy
 from dxmesh_runtime.auth import Principal
-from dxmesh_schemas.problem import Forbidden, Problem
+from dxmesh_schemas.problem import Fault, Forbidden, Problem
 from dxmesh_schemas.text import comparable, unseen
 
 _REACHED = {

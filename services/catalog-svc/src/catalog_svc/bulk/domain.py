@@ -8,13 +8,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from dxmesh_schemas.problem import Fault
 from dxmesh_schemas.text import unseen
 
 MAX_LINES = 1_000
 MAX_BYTES = 16 << 20
 MAX_LINE_BYTES = 2 << 20
-Fault = tuple[str, str]
-"""(JSON pointer, what is wrong and what to do)."""
 
 
 class Until(StrEnum):

@@ -145,8 +145,7 @@ class _Way:
         """Approve it. Raises: ApprovalInvalid (422)."""
         found = step_domain.assessment_faults(self.settled, assessments)
         if found:
-            detail = "; ".join(f"{pointer}: {what}" for pointer, what in found)
-            raise ApprovalInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in found])
+            raise ApprovalInvalid.of(found)
         kept = {"assessments": {name: dict(one) for name, one in assessments.items()}}
         self.go(StepKind.APPROVED, role="cdo", detail=kept)
         self.tell(ResourceApproved(**self._waiting(), approved_at=self.now, approved_by=self.by.subject))

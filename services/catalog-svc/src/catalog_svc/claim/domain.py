@@ -29,7 +29,7 @@ def refuse_item(item: DataItem | None, code: str, element: Element | None, *, re
 
 
 def _refuse(detail: str) -> None:
-    raise ClaimInvalid(f"/item: {detail}", errors=[{"pointer": "/item", "detail": detail}])
+    raise ClaimInvalid.of([("/item", detail)])
 
 
 def how_to_arbitrate(resource_id: str, item: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from catalog_svc.resource import store as resources
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_schemas.catalog_events import CodeSetPublished, CodeSetRetired
-from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.problem import Fault, Forbidden
 
 Pointer = Callable[[int, str], str]
 """From the index of an entry and its field to the JSON pointer the sender knows it by."""
@@ -28,7 +28,7 @@ class Put(NamedTuple):
 
     version: store.CodeSetVersion
     is_new: bool
-    refused: list[domain.Fault]
+    refused: list[Fault]
 
 
 class Retired(NamedTuple):
@@ -105,7 +105,7 @@ async def put_sources(
     own = about((await store.get_version(tx, name)).about if row.version else None)
     outer = await _outer(tx, name, own)
     others = [entry for _, entry in await store.entries_now(tx, name) if entry.source not in sources]
-    places, refused = list(range(len(entries))), list[domain.Fault]()
+    places, refused = list(range(len(entries))), list[Fault]()
     while True:
         settled = domain.settle([*(entries[place] for place in places), *others], own.kind, outer)
         kept = places
@@ -173,7 +173,7 @@ async def _outer(tx: AsyncSession, name: str, about: About) -> set[str]:
     return codes
 
 
-def _named(entries: Sequence[Entry], faults: Sequence[domain.EntryFault], pointer: Pointer) -> list[domain.Fault]:
+def _named(entries: Sequence[Entry], faults: Sequence[domain.EntryFault], pointer: Pointer) -> list[Fault]:
     """Return faults by the pointers the sender knows; what a fault says of another entry is put the same way."""
 
     def other(found: re.Match[str]) -> str:
@@ -237,7 +237,6 @@ def _refuse_large(event: CodeSetPublished) -> None:
     _refuse([fault] if fault else [])
 
 
-def _refuse(faults: Sequence[domain.Fault]) -> None:
+def _refuse(faults: Sequence[Fault]) -> None:
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults[:5])
-        raise CodeSetInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise CodeSetInvalid.of(faults)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from catalog_svc.code_set.entry import CodeSetKind, Entry
 from catalog_svc.organization.domain import check_uscc
 from dxmesh_schemas.catalog_events import CodeSetPublished
+from dxmesh_schemas.problem import Fault
 from dxmesh_schemas.text import check_code, check_name, check_text
 
 MAX_CODES = 20_000
@@ -23,7 +24,6 @@ MAX_EVENT_BYTES = 900 * 1024
 """A record must stay below Kafka's usual 1 MiB with its headers."""
 MAX_FAULTS = 20
 
-Fault = tuple[str, str]
 EntryFault = tuple[int, str, str]
 """(index of the entry, its field, what is wrong)."""
 

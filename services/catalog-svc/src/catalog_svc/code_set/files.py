@@ -54,7 +54,7 @@ def read_codes(path: Path, media: MediaType, *, source: str, options: ReadOption
     for chunk in read(path, media, COLUMNS, options=options):
         if len(found.entries) + chunk.rows.height > limit:
             detail = f"the file has more than {limit} rows; send it in parts, say the streets of each province as a set of their own"
-            raise CodeSetInvalid(detail, errors=[{"pointer": "", "detail": detail}])
+            raise CodeSetInvalid.at("", detail)
         for row, entry in _entries(chunk.rows.to_dicts(), source):
             if entry is None:
                 found.faults.append((row, "code", "is empty; write the code, or take the row out"))

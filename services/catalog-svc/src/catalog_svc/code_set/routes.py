@@ -228,8 +228,7 @@ class ImportQuery(BaseModel):
         """Return what the set is from what it was. Raises: CodeSetInvalid (422) for a new set without a title."""
         title = self.title or (before.title if before else None)
         if title is None:
-            detail = "is missing: a new code set needs a title"
-            raise CodeSetInvalid(f"query:title: {detail}", errors=[{"pointer": "query:title", "detail": detail}])
+            raise CodeSetInvalid.of([("query:title", "is missing: a new code set needs a title")])
         was = before or About(title)
         return About(
             title,

@@ -24,7 +24,7 @@ from dxmesh_runtime import outbox, teller
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import OrganizationRef
-from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.problem import Fault, Forbidden
 
 _READS_ALL = ("authority", "operator", "auditor")
 _TOLD_AT_ONCE = 200
@@ -364,7 +364,6 @@ def _ref(organization: organizations.Organization) -> OrganizationRef:
     )
 
 
-def _refuse(faults: Sequence[domain.Fault]) -> None:
+def _refuse(faults: Sequence[Fault]) -> None:
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise DutyInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise DutyInvalid.of(faults)

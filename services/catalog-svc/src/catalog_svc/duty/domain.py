@@ -11,8 +11,8 @@ from dxmesh_clocks.clock import Clock
 from dxmesh_clocks.policy import Policy, RuleName
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_deadlines import DeadlineApproaching, DeadlineEvent, DeadlineMissed
+from dxmesh_schemas.problem import Fault
 
-Fault = tuple[str, str]
 GRACE = timedelta(minutes=1)
 """How long a missed deadline is held back: a publication that began in time has ended by then."""
 _FURTHEST = timedelta(days=366)

@@ -99,4 +99,4 @@ def check_year(year: int, today: date) -> None:
     """Raise EditionYearInvalid (422) for a year that has not begun or is long over: what is in force is not what was."""
     if year not in (today.year, today.year - 1):
         detail = f"an edition holds what is in force now: publish that of {today.year}, or of {today.year - 1} if it is still owed"
-        raise EditionYearInvalid(detail, errors=[{"pointer": "/year", "detail": detail}])
+        raise EditionYearInvalid.at("/year", detail)

@@ -34,7 +34,7 @@ async def enter(
     known = await store.find_by_name(tx, organization_id, comparable(name))
     if known is not None:
         detail = f"the organization has a form called {known.name!r}; compare that one again, or choose another name"
-        raise FormNameTaken(detail, form_id=str(known.form_id), errors=[{"pointer": "/name", "detail": detail}])
+        raise FormNameTaken.at("/name", detail, form_id=str(known.form_id))
     row = store.Form(
         form_id=uuid7(),
         organization_id=organization_id,

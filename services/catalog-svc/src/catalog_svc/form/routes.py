@@ -123,8 +123,7 @@ def _owner(body: FormIn, who: Principal) -> UUID:
         raise Forbidden("forms are entered by a steward of the organization or the data authority")
     organization_id = body.organization_id or who.organization_id
     if organization_id is None:
-        detail = "name the organization the form belongs to; this token has none"
-        raise Invalid(f"/organization_id: {detail}", errors=[{"pointer": "/organization_id", "detail": detail}])
+        raise Invalid.of([("/organization_id", "name the organization the form belongs to; this token has none")])
     if not who.has("authority") and organization_id != who.own_organization:
         raise OrganizationNotFound(f"no organization you act for has the id {organization_id}")
     return organization_id

@@ -17,7 +17,7 @@ from catalog_svc.resource.errors import ResourceNotFound
 from catalog_svc.taxonomy import store as taxonomies
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
-from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.problem import Fault, Forbidden
 
 MAX_LINKS = 1_000
 """Links that one answer holds in each direction."""
@@ -59,7 +59,7 @@ async def put(
         detail = "is derived from this resource itself (see `path`); take this source out, or the step that leads back"
         if len(path) == 2:
             detail = "is the resource itself; name what it is derived from"
-        raise LineageLoop(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}], path=[str(one) for one in path])
+        raise LineageLoop.of([(pointer, detail)], path=[str(one) for one in path])
     edges = [
         store.LineageEdge(
             edge_id=uuid7(),
@@ -89,9 +89,9 @@ def _sees(by: Principal, row: resource_store.Resource) -> bool:
     return row.version > 0 or resources.reads_draft(by, row.organization_id)
 
 
-async def _source_faults(tx: AsyncSession, sources: Sequence[Source], *, before: set[UUID | None], by: Principal) -> list[domain.Fault]:
+async def _source_faults(tx: AsyncSession, sources: Sequence[Source], *, before: set[UUID | None], by: Principal) -> list[Fault]:
     known = await taxonomies.keep(tx, {source.taxonomy_id for source in sources if source.taxonomy_id is not None})
-    faults: list[domain.Fault] = []
+    faults: list[Fault] = []
     for index, source in enumerate(sources):
         if source.taxonomy_id is not None:
             entry = known.get(source.taxonomy_id)
@@ -110,7 +110,6 @@ async def _source_faults(tx: AsyncSession, sources: Sequence[Source], *, before:
     return faults
 
 
-def _refuse(faults: list[domain.Fault]) -> None:
+def _refuse(faults: list[Fault]) -> None:
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults[:5])
-        raise LineageInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise LineageInvalid.of(faults)

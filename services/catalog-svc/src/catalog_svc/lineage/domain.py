@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-Fault = tuple[str, str]
+from dxmesh_schemas.problem import Fault
+
 Source = tuple[UUID | None, UUID | None]
 """A resource's id or a taxonomy entry's id; exactly one is there."""
 

@@ -95,11 +95,9 @@ async def put_synonym(tx: AsyncSession, term: str, *, concept: str, by: str, now
     for pointer, text in (("term", plain), ("concept", meaning)):
         if not text:
             at = "path:term" if pointer == "term" else "/concept"
-            detail = "holds no letter or digit; write the words as they stand in names of items"
-            raise SynonymInvalid(f"{at}: {detail}", errors=[{"pointer": at, "detail": detail}])
+            raise SynonymInvalid.of([(at, "holds no letter or digit; write the words as they stand in names of items")])
     if len(plain) < 2:  # a single character stands in too many names
-        detail = "has one character; a term needs two or more"
-        raise SynonymInvalid(f"path:term: {detail}", errors=[{"pointer": "path:term", "detail": detail}])
+        raise SynonymInvalid.of([("path:term", "has one character; a term needs two or more")])
     await store.lock_whole(tx)
     row = await store.find_synonym(tx, plain)
     if row is None:

@@ -56,8 +56,7 @@ async def mount(
     row = await _editable(tx, resource_id, by=by, if_match=if_match)
     faults = list(domain.faults(kind, address))
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise MountInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise MountInvalid.of(faults)
     _refuse_out_of_force(row)
     known = await store.find(tx, resource_id)
     if known is not None and (known.kind, known.address) == (kind.value, address):

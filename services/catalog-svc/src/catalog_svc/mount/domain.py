@@ -7,8 +7,8 @@ from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
 
 from dxmesh_schemas import text
+from dxmesh_schemas.problem import Fault
 
-Fault = tuple[str, str]
 MAX_ADDRESS = 2000
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _SECRET = re.compile(

@@ -15,7 +15,7 @@ from catalog_svc.organization.domain import day_of
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import OfficerRole
-from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.problem import Fault, Forbidden
 
 
 def refuse_unfit(by: Principal, organization_id: UUID, role: OfficerRole) -> None:
@@ -80,7 +80,7 @@ async def end(
     return row
 
 
-async def _holder_faults(tx: AsyncSession, organization_id: UUID, holder: str) -> list[domain.Fault]:
+async def _holder_faults(tx: AsyncSession, organization_id: UUID, holder: str) -> list[Fault]:
     client = await credentials.find(tx, holder)
     if client is None:
         return []  # an account of another issuer
@@ -91,10 +91,9 @@ async def _holder_faults(tx: AsyncSession, organization_id: UUID, holder: str) -
     return []
 
 
-def _refuse(faults: list[domain.Fault]) -> None:
+def _refuse(faults: list[Fault]) -> None:
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise OfficerInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise OfficerInvalid.of(faults)
 
 
 def _refuse_clash(known: store.Officer, holder: str) -> None:

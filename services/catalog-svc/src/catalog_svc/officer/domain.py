@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from dxmesh_schemas.catalog import OfficerRole
-
-Fault = tuple[str, str]
+from dxmesh_schemas.problem import Fault
 
 
 @dataclass(frozen=True, slots=True)

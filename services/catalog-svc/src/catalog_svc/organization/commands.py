@@ -16,6 +16,7 @@ from dxmesh_runtime import outbox
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import Contract, Level, Licence, Officer, OrganizationKind
 from dxmesh_schemas.catalog_events import OrganizationChanged, OrganizationEvent, OrganizationPaperLapsed, OrganizationRegistered
+from dxmesh_schemas.problem import Fault
 
 _TOLD_AT_ONCE = 100
 
@@ -121,9 +122,7 @@ def refuse_without_paper(row: store.Organization, *, now: datetime) -> None:
     """
     fault = domain.paper_fault(_standing(row), today=domain.day_of(now))
     if fault is not None:
-        pointer, what = f"/provider{fault[0]}", fault[1]
-        errors = [{"pointer": pointer, "detail": what}]
-        raise PaperNotGood(f"{pointer}: {what}", errors=errors, organization_id=str(row.organization_id))
+        raise PaperNotGood.of([(f"/provider{fault[0]}", fault[1])], organization_id=str(row.organization_id))
 
 
 async def tell_lapsed(tx: AsyncSession, now: datetime) -> int:
@@ -142,14 +141,13 @@ async def tell_lapsed(tx: AsyncSession, now: datetime) -> int:
     return len(rows)
 
 
-def _no_parent(parent_id: UUID) -> domain.Fault:
+def _no_parent(parent_id: UUID) -> Fault:
     return "/parent_id", f"no organization has the id {parent_id}; register the parent first, or leave it out"
 
 
-def _refuse(faults: list[domain.Fault]) -> None:
+def _refuse(faults: list[Fault]) -> None:
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise OrganizationInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise OrganizationInvalid.of(faults)
 
 
 def _standing(row: store.Organization) -> Standing:

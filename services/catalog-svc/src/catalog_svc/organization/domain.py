@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import BeforeValidator
 
 from dxmesh_schemas.catalog import Contract, Licence, OrganizationKind
+from dxmesh_schemas.problem import Fault
 
-Fault = tuple[str, str]
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC = re.compile(r"[1-9ANY][0-9A-HJ-NPQRTUWXY][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}")
 _WEIGHTS = tuple(pow(3, place, 31) for place in range(17))

@@ -213,7 +213,7 @@ def _importing(request: Request, kind: ListKind, who: Principal, form: Form, don
 async def _sheet(file: UploadFile | None, kind: ListKind, query: file_routes.ImportQuery) -> Sheet:
     """Read the file that was sent. Raises: Invalid (422) without one, UnsupportedMedia (415), and what reading it does."""
     if file is None:
-        raise Invalid(f"/file: {MISSING}", errors=[{"pointer": "/file", "detail": MISSING}])
+        raise Invalid.of([("/file", MISSING)])
     media = _MEDIA.get(Path(file.filename or "").suffix.lower())
     if media is None:
         raise UnsupportedMedia(f"{(file.filename or '')[:100]!r} is no file of a list; send one that ends in .csv or .xlsx")

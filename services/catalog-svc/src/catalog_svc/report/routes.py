@@ -102,8 +102,7 @@ async def get_report(report: ReportName, request: Request, who: Who, form: Form,
     In CSV a text that a spreadsheet program would take for a formula begins with an apostrophe.
     """
     if days is not None and report is not ReportName.IDLE_SYSTEMS:
-        detail = f"belongs to {ReportName.IDLE_SYSTEMS}; leave it out of {report}"
-        raise Invalid(f"/days: {detail}", errors=[{"pointer": "/days", "detail": detail}])
+        raise Invalid.of([("/days", f"belongs to {ReportName.IDLE_SYSTEMS}; leave it out of {report}")])
     now, days = utc_now(), days or request.state.idle_days
     if form is Format.JSON:
         async with request.state.sessions() as tx:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 from catalog_svc.resource.definition import Definition, Settled
-from catalog_svc.resource.facts import Facts, Fault
+from catalog_svc.resource.facts import Facts
 from dxmesh_schemas.catalog import SharingType
 from dxmesh_schemas.catalog_attributes import FITTING_MODES, FORMAT_TYPES, FormatClass, ResourceKind, SharingChannel, SharingMode
+from dxmesh_schemas.problem import Fault
 
 OTHER = "other"
 _MAX_TYPE = 40

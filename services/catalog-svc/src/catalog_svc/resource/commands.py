@@ -24,7 +24,7 @@ from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import DataItem, OrganizationRef
 from dxmesh_schemas.catalog_events import ResourceWithdrawn
-from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.problem import Fault, Forbidden
 from dxmesh_schemas.text import comparable, unseen
 
 May = Callable[[Principal, UUID], bool]
@@ -238,12 +238,11 @@ async def facts(tx: AsyncSession, entry: Definition | Settled, *, organization_i
     )
 
 
-def refuse(faults: Sequence[rules.Fault], *, only: str | None = None) -> None:
+def refuse(faults: Sequence[Fault], *, only: str | None = None) -> None:
     """Raise ResourceInvalid (422) when there is a fault."""
     found = [fault for fault in faults if only in (None, fault[0])]
     if found:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in found[:5])
-        raise ResourceInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in found])
+        raise ResourceInvalid.of(found)
 
 
 async def refuse_taken(tx: AsyncSession, organization_id: UUID, name: str, *, other_than: UUID | None) -> None:
@@ -251,7 +250,7 @@ async def refuse_taken(tx: AsyncSession, organization_id: UUID, name: str, *, ot
     known = await store.find_by_name(tx, organization_id, comparable(name), other_than=other_than)
     if known is not None:
         detail = f"the provider has a resource called {known.name!r}; choose another name or change that one"
-        raise ResourceNameTaken(detail, errors=[{"pointer": "/name", "detail": detail}], resource_id=str(known.resource_id))
+        raise ResourceNameTaken.at("/name", detail, resource_id=str(known.resource_id))
 
 
 async def _code_anew(tx: AsyncSession, row: store.Resource, before: Settled | None, entry: Definition, scheme: CodeScheme) -> None:

@@ -7,9 +7,6 @@ from uuid import UUID
 from catalog_svc.resource.definition import Settled
 from dxmesh_schemas.catalog import DataItem
 
-Fault = tuple[str, str]
-"""A JSON pointer, and what is wrong there and what to do."""
-
 
 @dataclass(frozen=True)
 class Facts:

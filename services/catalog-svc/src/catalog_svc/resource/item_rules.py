@@ -11,10 +11,11 @@ from pydantic import StringConstraints, TypeAdapter
 from pydantic_core import SchemaError
 
 from catalog_svc.resource.definition import Definition, Settled
-from catalog_svc.resource.facts import Facts, Fault
+from catalog_svc.resource.facts import Facts
 from dxmesh_schemas import text
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, SharingType
 from dxmesh_schemas.catalog_attributes import Sensitivity
+from dxmesh_schemas.problem import Fault
 
 _MAX_ENUMERATION = 1000
 _MAX_PATTERN_EFFORT = 500_000

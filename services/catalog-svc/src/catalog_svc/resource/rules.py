@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from catalog_svc.resource import attribute_rules, item_rules
 from catalog_svc.resource.definition import MAX_EVENT_BYTES, Definition, Settled
-from catalog_svc.resource.facts import Facts, Fault
+from catalog_svc.resource.facts import Facts
 from dxmesh_schemas import text
 from dxmesh_schemas.catalog import OpenType, SharingType
+from dxmesh_schemas.problem import Fault
 
-__all__ = ["Facts", "Fault", "effective_level", "effective_sharing", "faults", "missing", "strictest"]
+__all__ = ["Facts", "effective_level", "effective_sharing", "faults", "missing", "strictest"]
 _SECRET_MARK = re.compile(r"(?:绝密|机密|秘密)\s*★")
 """密级★保密期限, as GB/T 9704-2012 section 7.2.2 writes it."""
 _ESCAPED = re.compile(r"\\[ubf]")

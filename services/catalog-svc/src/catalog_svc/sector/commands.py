@@ -29,7 +29,7 @@ async def put(
     known = await store.find_by_name(tx, comparable(name))
     if known is not None and known.sector != sector:
         detail = f"the sector {known.sector!r} is called {known.name!r}; change that one or choose another name"
-        raise SectorNameTaken(detail, errors=[{"pointer": "/name", "detail": detail}], sector=known.sector)
+        raise SectorNameTaken.at("/name", detail, sector=known.sector)
     row, is_new = await store.ensure(tx, sector, name=name, name_key=comparable(name), now=now)
     if is_new and if_match is not None:
         raise EntryPassed(f"no sector has the code {sector!r}; leave If-Match out to register it")

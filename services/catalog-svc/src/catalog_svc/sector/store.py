@@ -53,7 +53,7 @@ async def lock(tx: AsyncSession, sector: str, *, pointer: str) -> Sector:
     row = await tx.scalar(locked(select(Sector).where(Sector.sector == sector)))
     if row is None:
         detail = f"no sector has the code {sector!r}; the data authority registers it with PUT /v1/sectors/{{code}}"
-        raise SectorUnknown(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
+        raise SectorUnknown.of([(pointer, detail)])
     return row
 
 

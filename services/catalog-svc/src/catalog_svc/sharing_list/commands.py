@@ -23,7 +23,7 @@ from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import DataItem, OpenType, SharingType
 from dxmesh_schemas.catalog_events import ResourcePublished
 from dxmesh_schemas.exchange import GrantActivated
-from dxmesh_schemas.problem import Forbidden
+from dxmesh_schemas.problem import Fault, Forbidden
 from dxmesh_schemas.text import comparable
 
 Mode = Literal["all", "good"]
@@ -113,9 +113,7 @@ async def change(
     return row
 
 
-async def negative_faults(
-    tx: AsyncSession, entry: Definition | Settled, *, organization_id: UUID, resource_id: UUID | None
-) -> list[domain.Fault]:
+async def negative_faults(tx: AsyncSession, entry: Definition | Settled, *, organization_id: UUID, resource_id: UUID | None) -> list[Fault]:
     """Return what of a resource's entry its provider's negative list forbids: how it is shared, or that it is opened."""
     entries = await store.list_forbidding(
         tx, organization_id, resource_id=resource_id, system_id=entry.system_id, name_key=comparable(entry.name)
@@ -297,12 +295,11 @@ async def _check(tx: AsyncSession, kind: KeptKind, entry: EntryChange, owner_id:
         items = {key: _item_codes(one) for key, one in (await resources.definitions_of_published(tx, named)).items()}
         faults += scenario.faults(entry.scenario, organizations=set(every), items=items)
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise ListEntryInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise ListEntryInvalid.of(faults)
     known = await store.find_by_name(tx, kind, owner_id, comparable(entry.name))
     if known is not None and (row is None or known.entry_id != row.entry_id):
         detail = f"the owner has an entry called {known.name!r} in this list; change that one, or choose another name"
-        raise ListEntryTaken(detail, errors=[{"pointer": "/name", "detail": detail}], entry_id=str(known.entry_id))
+        raise ListEntryTaken.at("/name", detail, entry_id=str(known.entry_id))
 
 
 def _codes(resource: resources.Resource, owner_id: UUID) -> Collection[str]:

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from catalog_svc.resource.definition import BasisIn
 from catalog_svc.sharing_list.scenario import TermsIn
 from dxmesh_schemas.catalog import ItemCode, OpenType, SharingType
+from dxmesh_schemas.problem import Fault
 from dxmesh_schemas.text import Name, Paragraph
 
-Fault = tuple[str, str]
 _FIRST_YEAR, _LAST_YEAR = 2000, 2099
 
 

@@ -175,8 +175,7 @@ async def create(kind: KeptKind, body: EntryIn, who: Who, tx: Tx, response: Resp
     commands.refuse_reader(who)
     owner_id = body.organization_id or who.organization_id
     if owner_id is None:
-        detail = "name the organization that owns the entry; this token has none"
-        raise Invalid(f"/organization_id: {detail}", errors=[{"pointer": "/organization_id", "detail": detail}])
+        raise Invalid.of([("/organization_id", "name the organization that owns the entry; this token has none")])
     if not commands.keeps(who, owner_id):
         raise OrganizationNotFound(f"no organization you act for has the id {owner_id}")
     entry = EntryChange.model_validate(body.model_dump(exclude={"organization_id"}))

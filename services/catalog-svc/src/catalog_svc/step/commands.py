@@ -36,6 +36,7 @@ from dxmesh_schemas.catalog_events import (
     ResourceSubmitted,
     TouchedGrant,
 )
+from dxmesh_schemas.problem import Fault
 
 _CATALOGUE = "catalog-svc"
 
@@ -102,10 +103,7 @@ async def approve(
     resources.advance(row, StepKind.APPROVED)
     found = domain.assessment_faults(Settled.model_validate(row.draft), assessments)
     if found:
-        raise ApprovalInvalid(
-            "; ".join(f"{pointer}: {what}" for pointer, what in found),
-            errors=[{"pointer": pointer, "detail": what} for pointer, what in found],
-        )
+        raise ApprovalInvalid.of(found)
     detail = {"assessments": {name: dict(one) for name, one in assessments.items()}}
     resources.enter_step(tx, row, StepKind.APPROVED, by=by.subject, role="cdo", now=now, reason=reason, detail=detail)
     await tx.flush()
@@ -168,7 +166,7 @@ async def publish(
     row = await resources.locked(tx, resource_id, by=by, revisions=revisions)
     if notice_days is not None and notice_days < policy.notice_days:
         detail = f"is {notice_days}; a breaking change is announced at least {policy.notice_days} days ahead"
-        raise NoticeTooShort(detail, errors=[{"pointer": "/notice_days", "detail": detail}])
+        raise NoticeTooShort.at("/notice_days", detail)
     coming = await _coming(tx, row, now=now) if row.draft_state == DraftState.APPROVED.value else None
     days = policy.notice_days if notice_days is None else notice_days
     if coming is not None and coming.touched and days:
@@ -331,7 +329,7 @@ async def _give_back(
     await outbox.add(tx, event, now=now)
 
 
-async def _faults(tx: AsyncSession, row: store.Resource, entry: Settled) -> list[rules.Fault]:
+async def _faults(tx: AsyncSession, row: store.Resource, entry: Settled) -> list[Fault]:
     known = await resources.facts(tx, entry, organization_id=row.organization_id, row=row)
     listed = await lists.negative_faults(tx, entry, organization_id=row.organization_id, resource_id=row.resource_id)
     return [*rules.faults(entry, known), *rules.missing(entry), *listed]

@@ -11,6 +11,7 @@ from catalog_svc.resource.definition import Settled
 from catalog_svc.resource.domain import State
 from catalog_svc.resource.errors import IllegalTransition
 from dxmesh_schemas.catalog_attributes import Sensitivity
+from dxmesh_schemas.problem import Fault
 
 
 class DraftState(StrEnum):
@@ -122,7 +123,7 @@ def touched(broken_items: Sequence[str], whole: bool, grants: Sequence[tuple[UUI
     return [grant_id for grant_id, items in grants if whole or broken & set(items)]
 
 
-def merged(given: Sequence[dict[str, Any]], found: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+def merged(given: Sequence[dict[str, Any]], found: Sequence[Fault]) -> list[dict[str, Any]]:
     """Return all faults for one notice: those a person named, then those the rules find, without repeats."""
     rules = [{"pointer": pointer, "detail": detail} for pointer, detail in found]
     return [*given, *(fault for fault in rules if fault not in given)]

@@ -147,7 +147,7 @@ def _refuse_off_cloud(kind: SystemKind, on_gov_cloud: bool | None) -> None:
     fault = domain.cloud_fault(kind, on_gov_cloud)
     if fault is not None:
         pointer, what = fault
-        raise OffCloud(what, errors=[{"pointer": pointer, "detail": what}])
+        raise OffCloud.at(pointer, what)
 
 
 async def _locked(tx: AsyncSession, system_id: UUID, *, of: UUID | None) -> store.System:
@@ -180,8 +180,7 @@ async def _settle_main(tx: AsyncSession, main: Main, *, before: Main, system_id:
         raise Forbidden("which systems are a sector's main ones is decided by the data authority")
     faults = domain.main_faults(main)
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise SystemInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise SystemInvalid.of(faults)
     if main.sector is None:
         return
     sector = await sectors.lock(tx, main.sector, pointer="/sector")
@@ -196,8 +195,7 @@ async def _settle_main(tx: AsyncSession, main: Main, *, before: Main, system_id:
 async def _refuse_taken(tx: AsyncSession, organization_id: UUID, name: str) -> None:
     known = await store.find_by_name(tx, organization_id, comparable(name))
     if known is not None:
-        detail = f"the organization has a system called {known.name!r}; use it"
-        raise SystemNameTaken(detail, errors=[{"pointer": "/name", "detail": detail}], system_id=str(known.system_id))
+        raise SystemNameTaken.at("/name", f"the organization has a system called {known.name!r}; use it", system_id=str(known.system_id))
 
 
 def _event(kind: type[SystemEvent], row: store.System) -> SystemEvent:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from catalog_svc.system.errors import SystemTransition
 from dxmesh_schemas.catalog import SystemKind, SystemState
+from dxmesh_schemas.problem import Fault
 
-Fault = tuple[str, str]
 _NEXT = {
     SystemState.PLANNED: (SystemState.IN_SERVICE, SystemState.RETIRED),  # a plan may be given up
     SystemState.IN_SERVICE: (SystemState.RETIRED,),

@@ -134,8 +134,7 @@ def _reader(who: Principal) -> UUID | None:
 def _owner(body: SystemIn, who: Principal) -> UUID:
     own = _editor(who)
     if body.organization_id is None and who.organization_id is None:
-        detail = "name the organization the system belongs to; this token has none"
-        raise Invalid(f"/organization_id: {detail}", errors=[{"pointer": "/organization_id", "detail": detail}])
+        raise Invalid.of([("/organization_id", "name the organization the system belongs to; this token has none")])
     organization_id = body.organization_id or who.own_organization
     if own is not None and organization_id != own:
         raise OrganizationNotFound(f"no organization you act for has the id {organization_id}")

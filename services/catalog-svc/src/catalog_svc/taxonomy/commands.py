@@ -15,6 +15,7 @@ from catalog_svc.taxonomy.domain import TaxonomyKind
 from catalog_svc.taxonomy.errors import TaxonomyCodeTaken, TaxonomyInvalid, TaxonomyNameTaken, TaxonomyRetired, TaxonomyUsed
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
+from dxmesh_schemas.problem import Fault
 from dxmesh_schemas.text import comparable
 
 _NAMED_AT_MOST = 10
@@ -158,16 +159,15 @@ async def _refuse_named(tx: AsyncSession, kind: TaxonomyKind, name: str, *, othe
     known = await store.find_by_name(tx, kind, comparable(name))
     if known is not None and known.taxonomy_id != other_than:
         detail = f"{known.code} of kind {kind} is called {known.name!r}; choose another name or change that one"
-        raise TaxonomyNameTaken(detail, errors=[{"pointer": "/name", "detail": detail}], taxonomy_id=str(known.taxonomy_id))
+        raise TaxonomyNameTaken.at("/name", detail, taxonomy_id=str(known.taxonomy_id))
 
 
-async def _lead_faults(tx: AsyncSession, organization_id: UUID | None) -> list[domain.Fault]:
+async def _lead_faults(tx: AsyncSession, organization_id: UUID | None) -> list[Fault]:
     if organization_id is None or await organizations.find(tx, organization_id) is not None:
         return []
     return [("/lead_organization_id", f"no organization has the id {organization_id}; register it first, or leave the lead open")]
 
 
-def _refuse(faults: list[domain.Fault]) -> None:
+def _refuse(faults: list[Fault]) -> None:
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise TaxonomyInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise TaxonomyInvalid.of(faults)

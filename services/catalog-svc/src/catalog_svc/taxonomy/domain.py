@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import StringConstraints
 
-Fault = tuple[str, str]
+from dxmesh_schemas.problem import Fault
+
 TaxonomyCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,30}[A-Za-z0-9])?$")]
 """A code: 1 to 32 of A-Z a-z 0-9 . _ -; two that differ in case only are the same."""
 MAX_DEPTH = 8

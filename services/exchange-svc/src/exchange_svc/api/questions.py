@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from dxmesh_schemas.catalog import DataItem, ItemFormat
 from dxmesh_schemas.exchange_terms import Comparison, Condition, Scalar
-from exchange_svc.enforcement.rules import Fault, where_faults
+from dxmesh_schemas.problem import Fault
+from exchange_svc.enforcement.rules import where_faults
 
 _IDENTIFIERS = (ItemFormat.RESIDENT_ID, ItemFormat.USCC)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dxmesh_clocks.working_days import begin_of
 from dxmesh_schemas.exchange_terms import Conditions
-from dxmesh_schemas.problem import NotFound
+from dxmesh_schemas.problem import Fault, NotFound
 from dxmesh_tabular import table
 from dxmesh_tabular.lookup import Lookup
 from dxmesh_tabular.store import ObjectStore
@@ -20,7 +20,6 @@ from exchange_svc.api import domain, questions, store
 from exchange_svc.api.errors import QuestionInvalid
 from exchange_svc.api.questions import Counted
 from exchange_svc.enforcement.filters import passes, plain
-from exchange_svc.enforcement.rules import Fault
 from exchange_svc.grant.errors import TableBehind, TableVersionGone
 from exchange_svc.grant.pull import Readable
 
@@ -39,11 +38,10 @@ class Verifier:
         """Let questions be asked. Raises: QuestionInvalid (422) naming everything that is wrong."""
         if len(asked) > self.questions_max:
             detail = f"{len(asked)} questions are more than the {self.questions_max} that one call may ask; ask the rest in another"
-            raise QuestionInvalid(detail, errors=[{"pointer": "/questions", "detail": detail}])
+            raise QuestionInvalid.at("/questions", detail)
         found = [fault for number, question in enumerate(asked) for fault in _faults(readable, question, number, about_one=about_one)]
         if found:
-            errors = [{"pointer": pointer, "detail": detail} for pointer, detail in found]
-            raise QuestionInvalid("; ".join(f"{pointer}: {detail}" for pointer, detail in found[:5]), errors=errors)
+            raise QuestionInvalid.of(found)
 
     async def answer(self, readable: Readable, asked: Sequence[Conditions]) -> list[bool]:
         """Say for each question, once checked, whether there is a row. Raises: TableBehind (503), TableVersionGone (410)."""

@@ -43,7 +43,7 @@ def check_kind(resource: ResourceSnapshot, kind: BatchKind) -> None:
     """Refuse upsert and delete where rows have no name. Raises KeyMissing (422)."""
     if kind in (BatchKind.UPSERT, BatchKind.DELETE) and not resource.key:
         detail = f"kind={kind} needs a business key and {resource.name} has none: push append or snapshot, or publish a version with a key"
-        raise KeyMissing(detail, errors=[{"pointer": "query:kind", "detail": detail}])
+        raise KeyMissing.at("query:kind", detail)
 
 
 def check_repeat(batch_id: UUID, first: Identity, again: Identity) -> None:

@@ -6,13 +6,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, Snapshot
+from dxmesh_schemas.problem import Fault
 from exchange_svc.correction.errors import CorrectionInvalid, CorrectionOver
 from exchange_svc.grant.domain import State as GrantState
 from exchange_svc.grant.errors import GrantNotActive
 from exchange_svc.request.domain import MASKED_FROM_LEVEL
 
-Fault = tuple[str, str]
-"""A JSON pointer and what is wrong there."""
 _READ = (GrantState.ACTIVE, GrantState.SUSPENDED, GrantState.EXPIRED, GrantState.TERMINATED)
 
 
@@ -145,5 +144,4 @@ def check_answer(
 
 def _refuse(faults: Sequence[Fault]) -> None:
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise CorrectionInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise CorrectionInvalid.of(faults)

@@ -140,8 +140,7 @@ async def list_matches(demand_id: UUID, _: Who, tx: Tx, limit: Annotated[int, Qu
 async def ask(demand_id: UUID, body: AskIn, who: Steward, deadlines: Deadlines, public_url: PublicUrl, tx: Tx) -> RequestOut:
     """Ask for a resource by a demand; it is answered as any other request, and its time counts from the demand."""
     if body.demand_id not in (None, demand_id):
-        detail = f"{body.demand_id} is another demand than the one asked by; leave it out"
-        raise EntryUnknown(detail, errors=[{"pointer": "/demand_id", "detail": detail}])
+        raise EntryUnknown.at("/demand_id", f"{body.demand_id} is another demand than the one asked by; leave it out")
     said = {name: getattr(body, name) for name in type(body).model_fields if name != "demand_id"}
     asked = Asked(**said | {"scenario": body.scenario or "", "purpose": body.purpose or ""})
     row = await commands.ask(tx, deadlines, demand_id, asked, by=who, public_url=public_url, now=utc_now())

@@ -117,4 +117,4 @@ def check_document(rung: Rung, document: str | None) -> None:
         detail = "belongs to the decision of an upper authority or a government; leave it out"
     else:
         return
-    raise DecisionInvalid(f"/document: {detail}", errors=[{"pointer": "/document", "detail": detail}])
+    raise DecisionInvalid.of([("/document", detail)])

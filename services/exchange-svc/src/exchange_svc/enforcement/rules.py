@@ -18,11 +18,11 @@ from dxmesh_schemas.exchange_terms import (
     Pseudonym,
     Replace,
 )
+from dxmesh_schemas.problem import Fault
 from dxmesh_tabular.items import polars_type, scale_of
 from exchange_svc.enforcement.filters import plain
 from exchange_svc.enforcement.masks import DIGITS
 
-Fault = tuple[str, str]
 _DATED = (DataType.DATE, DataType.DATETIME)
 _CHECKED = (ItemFormat.RESIDENT_ID, ItemFormat.USCC)
 """Numbers with a check character, by which one that is hidden can be computed."""

@@ -94,11 +94,10 @@ def check_suspendable(state: State, *, remedy_until: date | None, today: date) -
     if state not in READABLE:
         raise GrantNotActive(f"the grant is {state}; only one that can be read is suspended")
     if remedy_until is not None and remedy_until < today:
-        detail = f"remedy_until {remedy_until} is over; give a day from {today} on, or none"
-        raise TermsInvalid(detail, errors=[{"pointer": "/remedy_until", "detail": detail}])
+        raise TermsInvalid.at("/remedy_until", f"remedy_until {remedy_until} is over; give a day from {today} on, or none")
     if remedy_until is not None and (remedy_until - today).days > _MOST_REMEDY_DAYS:
         detail = f"remedy_until {remedy_until} is more than {_MOST_REMEDY_DAYS} days ahead: end the grant instead, or give an earlier day"
-        raise TermsInvalid(detail, errors=[{"pointer": "/remedy_until", "detail": detail}])
+        raise TermsInvalid.at("/remedy_until", detail)
 
 
 def check_resumable(state: State) -> None:
@@ -120,8 +119,7 @@ def check_disposable(state: State, *, disposed_on: date, today: date) -> None:
     if state not in (State.EXPIRED, State.TERMINATED):
         raise GrantNotActive(f"the grant is {state}; end it first, then file what became of the data")
     if disposed_on > today:
-        detail = f"disposed_on {disposed_on} is to come; file disposal once it is done"
-        raise TermsInvalid(detail, errors=[{"pointer": "/disposed_on", "detail": detail}])
+        raise TermsInvalid.at("/disposed_on", f"disposed_on {disposed_on} is to come; file disposal once it is done")
 
 
 def check_terminable(state: State) -> None:

@@ -43,8 +43,7 @@ def check_step(kind: Kind, state: State, to: State, resource_id: UUID | None) ->
         ways = " or ".join(allowed) or "nowhere: enter it anew if it carries rows again"
         raise ChannelStepIllegal(f"the channel is {state} and cannot become {to}; it can go to {ways}", state=state.value)
     if to is State.CONSOLIDATED and resource_id is None:
-        detail = "name the resource that carries its rows now: a channel is consolidated into something"
-        raise ChannelInvalid(detail, errors=[{"pointer": "/resource_id", "detail": detail}])
+        raise ChannelInvalid.at("/resource_id", "name the resource that carries its rows now: a channel is consolidated into something")
 
 
 def is_silent(kind: Kind, seen_at: datetime | None, now: datetime) -> bool:

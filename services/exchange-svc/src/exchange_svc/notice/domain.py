@@ -22,4 +22,4 @@ def check_version(asked: int, *, in_force: int, coming: tuple[int, datetime] | N
         )
     else:
         detail = f"version {asked} is not in force: make the file by version {in_force}, or leave `version` away"
-    raise VersionNotInForce(detail, in_force=in_force, errors=[{"pointer": "query:version", "detail": detail}])
+    raise VersionNotInForce.at("query:version", detail, in_force=in_force)

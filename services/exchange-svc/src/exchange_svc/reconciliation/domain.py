@@ -101,4 +101,4 @@ def check_once(told: Sequence[Entry]) -> None:
 
 
 def _wrong(pointer: str, detail: str) -> WindowInvalid:
-    return WindowInvalid(f"{pointer} {detail}", errors=[{"pointer": pointer, "detail": detail}])
+    return WindowInvalid.of([(pointer, detail)])

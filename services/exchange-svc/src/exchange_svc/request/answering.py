@@ -260,7 +260,7 @@ async def ask_extension(
     most = await clocks.extended(tx, request_id, *ANSWER, days=days, now=now)
     if most is not None and days > most:
         detail = f"days: {days} are more than the {most} working days an answer is extended by at most; ask for {most} or fewer"
-        raise ExtensionTooLong(detail, errors=[{"pointer": "/days", "detail": detail}])
+        raise ExtensionTooLong.at("/days", detail)
     row.extension = {"days": days, "reason": reason, "asked_at": now.isoformat()}
     await tx.flush()
     await outbox.add(tx, RequestExtensionAsked(**commands.named(row), days=days, reason=reason, asked_at=now), now=now)

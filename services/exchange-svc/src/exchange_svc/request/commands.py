@@ -57,8 +57,7 @@ async def draft(tx: AsyncSession, asked: Asked, *, by: Principal, now: datetime)
     requester = (await catalog.get_organization(tx, by.own_organization)).ref()
     resource = await in_force(tx, asked.resource_id)
     if resource.provider.organization_id == requester.organization_id:
-        detail = f"resource_id: {resource.name} is your own; nothing needs to be granted"
-        raise OwnResource(detail, errors=[{"pointer": "/resource_id", "detail": detail}])
+        raise OwnResource.at("/resource_id", f"resource_id: {resource.name} is your own; nothing needs to be granted")
     domain.check_use_until(asked.use_until, now)
     items = domain.choose_items(resource, asked.items)
     domain.check_terms(asked.terms, items)
@@ -104,8 +103,7 @@ async def _demand_of(tx: AsyncSession, asked: Asked, requester_id: UUID) -> UUID
                 ("/demand_id", f"{asked.demand_id} is no demand of yours known here; look it up under /v1/demands, or leave it out")
             )
     if faults:
-        errors = [{"pointer": pointer, "detail": what} for pointer, what in faults]
-        raise EntryUnknown("; ".join(f"{pointer}: {what}" for pointer, what in faults), errors=errors)
+        raise EntryUnknown.of(faults)
     if asked.demand_id is not None:
         return asked.demand_id
     found = await lists.find_demand(tx, requester_id, asked.resource_id)

@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, SharingType, StandingConsent
 from dxmesh_schemas.exchange_terms import Mode, Narrowing, Terms
-from exchange_svc.enforcement.rules import Fault, mask_faults, where_faults
+from dxmesh_schemas.problem import Fault
+from exchange_svc.enforcement.rules import mask_faults, where_faults
 from exchange_svc.grant.errors import TermsInvalid
 from exchange_svc.request.errors import ItemsUnknown, NotShared, ReasonMissing, RequestAnswered, RequestState, UseUntilPast
 
@@ -96,8 +97,7 @@ def advance(state: State, step: Step, *, reason: str | None = None) -> State:
         possible = ", ".join(one.value for before, one in TRANSITIONS if before is state)
         raise RequestState(f"the request is {said}: {step.value} is not possible now; what is: {possible}", state=state.value)
     if step is Step.REFUSE and not (reason or "").strip():
-        detail = "a refusal states its reasons (GDSR Art. 21): give `reason`"
-        raise ReasonMissing(detail, errors=[{"pointer": "/reason", "detail": detail}])
+        raise ReasonMissing.at("/reason", "a refusal states its reasons (GDSR Art. 21): give `reason`")
     return after
 
 
@@ -123,7 +123,7 @@ def choose_items(resource: ResourceSnapshot, wanted: Sequence[str] | None) -> tu
     if unknown or not wanted:
         has = ", ".join(item.code for item in resource.items)
         detail = f"items: {', '.join(unknown) or 'none named'}; {resource.name} has {has}: name some of these, or leave items away for all"
-        raise ItemsUnknown(detail, errors=[{"pointer": "/items", "detail": detail}])
+        raise ItemsUnknown.at("/items", detail)
     chosen = tuple(item for item in resource.items if item.code in set(wanted))
     withheld = [item.code for item in chosen if item.sharing_type is refused]
     if withheld:
@@ -150,8 +150,7 @@ def check_terms(terms: Terms, items: Sequence[DataItem]) -> None:
 def refuse(faults: Sequence[Fault]) -> None:
     """Refuse terms for these faults, if there are any. Raises: TermsInvalid (422)."""
     if faults:
-        detail = "; ".join(f"{pointer}: {what}" for pointer, what in faults)
-        raise TermsInvalid(detail, errors=[{"pointer": pointer, "detail": what} for pointer, what in faults])
+        raise TermsInvalid.of(faults)
 
 
 def unmasked_faults(terms: Terms, items: Sequence[DataItem], reasons: Mapping[str, str]) -> Iterator[Fault]:
@@ -210,7 +209,7 @@ def check_use_until(use_until: datetime | None, now: datetime, *, asked: datetim
     """Refuse a time limit that is over, or behind the one that was asked for. Raises: UseUntilPast, TermsInvalid (422)."""
     if use_until is not None and use_until <= now:
         detail = f"use_until {use_until.isoformat()} is not after now ({now.isoformat()}): give a later time, or none"
-        raise UseUntilPast(detail, errors=[{"pointer": "/use_until", "detail": detail}])
+        raise UseUntilPast.at("/use_until", detail)
     if use_until is not None and asked is not None and use_until > asked:
         refuse(
             [

@@ -64,13 +64,11 @@ async def issue(
         raise IssuerKeyNotFound(f"your organization has no key {kid}; register it first")
     statement = domain.read(signed, key.jwk, today=day_of(now))
     if statement.issuer != issuer.organization_id:
-        detail = f"/result/issuer is {statement.issuer}; you act for {issuer.organization_id}"
-        raise ResultInvalid(detail, errors=[{"pointer": "/result/issuer", "detail": detail}])
+        raise ResultInvalid.of([("/result/issuer", f"is {statement.issuer}; you act for {issuer.organization_id}")])
     named = None if shared_with is None else sorted({str(one) for one in shared_with})
     for number, one in enumerate(shared_with or ()):
         if await tx.get(catalog.Organization, one) is None:
-            detail = f"{one} is no organization of this node"
-            raise ResultInvalid(f"/shared_with/{number} {detail}", errors=[{"pointer": f"/shared_with/{number}", "detail": detail}])
+            raise ResultInvalid.of([(f"/shared_with/{number}", f"{one} is no organization of this node")])
     row, is_new = await store.enter(tx, _values(statement, signed, kid, issuer.model_dump(mode="json"), named, now))
     if not is_new:
         if (row.jws, row.shared_with) != (signed, named) or row.issuer_id != issuer.organization_id:
@@ -132,10 +130,9 @@ async def recognise(
     row = await get_visible(tx, result_id, by)
     organization = (await catalog.get_organization(tx, by.own_organization)).ref()
     if organization.organization_id == row.issuer_id:
-        raise ResultInvalid("the result is your own; others recognise it", errors=[{"pointer": "", "detail": "the result is your own"}])
+        raise ResultInvalid.at("", "the result is your own; others recognise it")
     if not accepted and not (reason or "").strip():
-        detail = "say why the result is not recognised: give `reason`"
-        raise ResultInvalid(f"/reason {detail}", errors=[{"pointer": "/reason", "detail": detail}])
+        raise ResultInvalid.at("/reason", "say why the result is not recognised: give `reason`")
     if accepted and row.revoked_at is not None:
         raise ResultTaken(f"result {result_id} was revoked at {row.revoked_at.isoformat()}: it cannot be relied on")
     said = {

@@ -63,11 +63,8 @@ def read(signed: str, jwk: Mapping[str, str], *, today: date) -> ResultStatement
     try:
         statement = ResultStatement.model_validate(said)
     except ValidationError as wrong:
-        errors = [
-            {"pointer": "/result/" + "/".join(map(str, one["loc"])), "detail": one["msg"].removeprefix("Value error, ")}
-            for one in wrong.errors()
-        ]
-        raise ResultInvalid("; ".join(f"{one['pointer']}: {one['detail']}" for one in errors), errors=errors) from wrong
+        faults = [("/result/" + "/".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in wrong.errors()]
+        raise ResultInvalid.of(faults) from wrong
     if statement.issued_on > today:
         raise _wrong("/result/issued_on", f"{statement.issued_on} is to come; issue it on the day")
     if statement.valid_until is not None and statement.valid_until < statement.issued_on:
@@ -95,7 +92,7 @@ def _signed(signed: str, jwk: Mapping[str, str], typ: str, at: str) -> dict[str,
 
 
 def _wrong(pointer: str, detail: str) -> ResultInvalid:
-    return ResultInvalid(f"{pointer} {detail}", errors=[{"pointer": pointer, "detail": detail}])
+    return ResultInvalid.of([(pointer, detail)])
 
 
 def may_have(organization_id: UUID | None, *, issuer_id: UUID, shared_with: Sequence[str] | None) -> bool:

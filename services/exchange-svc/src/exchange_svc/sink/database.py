@@ -81,7 +81,7 @@ async def connected(target: Target, allowed: Sequence[Network], seconds: float) 
     address = await resolve(target.host, target.port, allowed)
     if target.tls != "verify-full" and not is_allowed(address, allowed):
         detail = f"has sslmode={target.tls}; outside the networks this node's operator allowed, only verify-full is taken"
-        raise SubscriptionInvalid(detail, errors=[{"pointer": "/url", "detail": detail}])
+        raise SubscriptionInvalid.at("/url", detail)
     connection = await asyncpg.connect(
         host=str(address),
         port=target.port,
@@ -145,7 +145,7 @@ async def check(connection: asyncpg.Connection, target: Target, shape: Shape) ->
 
 def unfit(detail: str) -> TableUnfit:
     """Return the problem of a table that is not there or may not be used."""
-    return TableUnfit(detail, errors=[{"pointer": "/table", "detail": detail}])
+    return TableUnfit.at("/table", detail)
 
 
 async def place_of(connection: asyncpg.Connection, target: Target, subscription_id: UUID, epoch: int) -> Place | None:
@@ -216,4 +216,4 @@ def say(error: BaseException) -> str:
 def away(error: BaseException) -> DatabaseAway:
     """Return the problem of a database that could not be entered."""
     detail = f"the database cannot be entered: {say(error)}; look at host, port, user, password, database and sslmode"
-    return DatabaseAway(detail, errors=[{"pointer": "/url", "detail": detail}])
+    return DatabaseAway.at("/url", detail)

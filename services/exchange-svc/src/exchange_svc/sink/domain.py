@@ -53,7 +53,7 @@ def target(url: str, schema_name: str, table: str) -> Target:
     """Return what a URL says. Raises: SubscriptionInvalid (422) naming what is wrong, never the password."""
 
     def refused(why: str) -> SubscriptionInvalid:
-        return SubscriptionInvalid(why, errors=[{"pointer": "/url", "detail": why}])
+        return SubscriptionInvalid.at("/url", why)
 
     try:
         parts = urlsplit(url)

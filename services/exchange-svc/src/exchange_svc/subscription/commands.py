@@ -190,11 +190,11 @@ async def replay(
             detail = (
                 f"batch {batch_id} is not on {place.topic or 'a topic that was read yet'}; `GET /v1/batches/{batch_id}/deliveries` says"
             )
-            raise SubscriptionInvalid(detail, errors=[{"pointer": "/batch_id", "detail": detail}])
+            raise SubscriptionInvalid.at("/batch_id", detail)
         place, told = place.back_to(domain.earliest(ranges)), f"batch {batch_id}"
     else:
         if since is not None and since > now:
-            raise SubscriptionInvalid("since is to come", errors=[{"pointer": "/since", "detail": "is to come; name a time that was"}])
+            raise SubscriptionInvalid.of([("/since", "is to come; name a time that was")])
         place, row.start_at = Place(), _start(grant, since)
         told = "the beginning" if since is None else since.isoformat()
     row.place, row.epoch, row.changed_at = place.model_dump(mode="json"), row.epoch + 1, now

@@ -124,7 +124,7 @@ def check_offsets(asked: Mapping[int, int], place: Place) -> None:
         if at is None or offset > at:
             known = ", ".join(f"{one}: at most {until}" for one, until in sorted(place.offsets.items())) or "none was read yet"
             detail = f"offset {offset} of partition {partition} was not delivered yet; what was: {known}"
-            raise SubscriptionInvalid(detail, errors=[{"pointer": f"/offsets/{partition}", "detail": detail}])
+            raise SubscriptionInvalid.at(f"/offsets/{partition}", detail)
 
 
 def view_of(topic: str) -> str:

@@ -21,4 +21,4 @@ def check_days(first_on: date, last_on: date, *, begun_on: date, ended_on: date 
 
 
 def _invalid(pointer: str, detail: str) -> UseInvalid:
-    return UseInvalid(detail, errors=[{"pointer": pointer, "detail": detail}])
+    return UseInvalid.at(pointer, detail)

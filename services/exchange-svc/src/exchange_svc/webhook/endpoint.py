@@ -66,8 +66,7 @@ class Endpoint:
         async with asyncio.timeout(self.seconds):  # of the whole: an answer a byte at a time is no answer
             address = await resolve(target.host, port_of(target), self.allowed)
             if target.scheme != "https" and not is_allowed(address, self.allowed):
-                detail = "is without TLS: write https://, or ask the node's operator to allow the network"
-                raise SubscriptionInvalid(detail, errors=[{"pointer": "/url", "detail": detail}])
+                raise SubscriptionInvalid.at("/url", "is without TLS: write https://, or ask the node's operator to allow the network")
             async with asked(address, method, target, headers, body) as answer:
                 elapsed_ms = int((time.monotonic() - started) * 1000)
                 return Answer(answer.status_code, answer.headers.get("Retry-After"), elapsed_ms), answer.headers
@@ -77,7 +76,7 @@ def check_url(url: str) -> httpx.URL:
     """Return an address that may be a webhook. Raises SubscriptionInvalid (422)."""
 
     def refused(why: str) -> SubscriptionInvalid:
-        return SubscriptionInvalid(why, errors=[{"pointer": "/url", "detail": why}])
+        return SubscriptionInvalid.at("/url", why)
 
     try:
         found = httpx.URL(url)
@@ -102,4 +101,4 @@ def say(error: BaseException) -> str:
 
 
 def _unproven(detail: str) -> EndpointUnproven:
-    return EndpointUnproven(detail, errors=[{"pointer": "/url", "detail": detail}])
+    return EndpointUnproven.at("/url", detail)
