@@ -11,13 +11,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
-from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.correction.domain import State
 from exchange_svc.correction.errors import CorrectionNotFound
-from exchange_svc.rows import Base
+from exchange_svc.rows import Base, Sided
 
 
-class Correction(Base):
+class Correction(Sided, Base):
     """A requester's doubt about records, and its provider's answer.
 
     records: `domain.Record`s. items: whose values are doubted; none: the records as a whole. ended_at, ended_by, answer: of the answer or
@@ -33,10 +32,6 @@ class Correction(Base):
     grant_id: Mapped[UUID] = mapped_column(ForeignKey("grant.grant_id"))
     request_id: Mapped[UUID]
     resource_id: Mapped[UUID]
-    requester_id: Mapped[UUID]
-    requester: Mapped[dict[str, Any]]
-    provider_id: Mapped[UUID]
-    provider: Mapped[dict[str, Any]]
     records: Mapped[list[Any]]
     items: Mapped[list[str]]
     reason: Mapped[str]
@@ -47,16 +42,6 @@ class Correction(Base):
     ended_by: Mapped[str | None]
     answer: Mapped[str | None]
     batch_id: Mapped[UUID | None]
-
-    @property
-    def requester_ref(self) -> OrganizationRef:
-        """Return who doubts."""
-        return OrganizationRef.model_validate(self.requester)
-
-    @property
-    def provider_ref(self) -> OrganizationRef:
-        """Return who answers."""
-        return OrganizationRef.model_validate(self.provider)
 
     @property
     def named(self) -> dict[str, Any]:

@@ -11,13 +11,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
-from dxmesh_schemas.catalog import OrganizationRef
 from exchange_svc.dispute.domain import Rung, State
 from exchange_svc.dispute.errors import DisputeNotFound
-from exchange_svc.rows import Base
+from exchange_svc.rows import Base, Sided
 
 
-class Dispute(Base):
+class Dispute(Sided, Base):
     """A dispute about a request, and before whom it is.
 
     further_until: the last day to take a decision further; null where none was made, or it is for good.
@@ -31,26 +30,12 @@ class Dispute(Base):
     dispute_id: Mapped[UUID] = mapped_column(primary_key=True)
     request_id: Mapped[UUID] = mapped_column(ForeignKey("sharing_request.request_id"))
     resource_id: Mapped[UUID]
-    requester_id: Mapped[UUID]
-    requester: Mapped[dict[str, Any]]
-    provider_id: Mapped[UUID]
-    provider: Mapped[dict[str, Any]]
     division_code: Mapped[str]
     rung: Mapped[str]
     state: Mapped[str]
     outcome: Mapped[str | None]
     opened_at: Mapped[datetime]
     further_until: Mapped[date | None]
-
-    @property
-    def requester_ref(self) -> OrganizationRef:
-        """Return who disputes."""
-        return OrganizationRef.model_validate(self.requester)
-
-    @property
-    def provider_ref(self) -> OrganizationRef:
-        """Return whose answer is disputed."""
-        return OrganizationRef.model_validate(self.provider)
 
     @property
     def named(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ async def change_terms(
     told = domain.snapshot(view.open_view, resource)
     assert told is not None, "the items are of the version in force, and the filter looks at these only"
     changed = GrantTermsChanged(
-        **commands.named(found),
+        **found.named,
         view=told,
         terms=terms,
         former_topic=before.topic,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -180,7 +179,7 @@ async def terminate(
     found.state, found.terminated_at, found.termination_reason = domain.State.TERMINATED, now, reason
     await tx.flush()
     await store.close_unused_views(tx, [found.resource_id], now=now)
-    await outbox.add(tx, GrantTerminated(**named(found), reason=reason, terminated_at=now), now=now)
+    await outbox.add(tx, GrantTerminated(**found.named, reason=reason, terminated_at=now), now=now)
     await _end_clocks(tx, policy, found, reason=f"the grant was terminated: {reason}", now=now)
     return found, await store.get_view(tx, found.view_id)
 
@@ -203,7 +202,7 @@ async def suspend(
     remedy_until = clock.due_on
     found.state, found.suspended_at, found.suspension_reason, found.remedy_until = domain.State.SUSPENDED, now, reason, remedy_until
     await tx.flush()
-    await outbox.add(tx, GrantSuspended(**named(found), reason=reason, remedy_until=remedy_until, suspended_at=now), now=now)
+    await outbox.add(tx, GrantSuspended(**found.named, reason=reason, remedy_until=remedy_until, suspended_at=now), now=now)
     return found, await store.get_view(tx, found.view_id)
 
 
@@ -220,7 +219,7 @@ async def resume(tx: AsyncSession, grant_id: UUID, *, reason: str, by: Principal
     found.suspended_at = found.suspension_reason = found.remedy_until = None
     await tx.flush()
     await clocks.meet(tx, found.request_id, RuleName.REMEDY, by=by.subject, now=now)
-    await outbox.add(tx, GrantResumed(**named(found), reason=reason, resumed_at=now), now=now)
+    await outbox.add(tx, GrantResumed(**found.named, reason=reason, resumed_at=now), now=now)
     return found, await store.get_view(tx, found.view_id)
 
 
@@ -240,7 +239,7 @@ async def expire_due(tx: AsyncSession, policy: Policy, *, now: datetime, limit: 
         assert row.use_until is not None, "only a grant with an end expires"
         row.state, row.expired_at = domain.State.EXPIRED, now
         await _end_clocks(tx, policy, row, reason=f"the grant was good until {row.use_until.isoformat()}", now=now)
-        said.append(GrantExpired(**named(row), use_until=row.use_until, expired_at=now))
+        said.append(GrantExpired(**row.named, use_until=row.use_until, expired_at=now))
     await tx.flush()
     await store.close_unused_views(tx, {row.resource_id for row in rows}, now=now)
     await outbox.add_all(tx, said, now=now)
@@ -260,7 +259,7 @@ async def dispose(tx: AsyncSession, grant_id: UUID, disposal: Disposal, *, by: P
     domain.check_disposable(found.state_at(now), disposed_on=disposal.disposed_on, today=day_of(now))
     found.state, found.disposal, found.disposed_at = domain.State.DISPOSED, disposal.model_dump(mode="json"), now
     await tx.flush()
-    await outbox.add(tx, GrantDisposed(**named(found), disposal=disposal, filed_at=now), now=now)
+    await outbox.add(tx, GrantDisposed(**found.named, disposal=disposal, filed_at=now), now=now)
     await clocks.meet(tx, found.request_id, RuleName.DISPOSAL, by=disposal.done_by, now=now)
     return found, view
 
@@ -287,16 +286,6 @@ async def _locked(tx: AsyncSession, grant_id: UUID, by: Principal, *, for_provid
     await catalog.get_resource(tx, found.resource_id, lock=True)
     await tx.refresh(found, with_for_update=True)
     return found
-
-
-def named(grant: store.Grant) -> dict[str, Any]:
-    """Return what every event of a grant carries."""
-    return {
-        "grant_id": grant.grant_id,
-        "request_id": grant.request_id,
-        "resource_id": grant.resource_id,
-        "requester": grant.requester_ref,
-    }
 
 
 async def get_visible(tx: AsyncSession, grant_id: UUID, who: Principal) -> tuple[store.Grant, store.View]:

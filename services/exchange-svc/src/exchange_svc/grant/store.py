@@ -123,6 +123,16 @@ class Grant(Base):
         return OrganizationRef.model_validate(self.requester)
 
     @property
+    def named(self) -> dict[str, Any]:
+        """Return what every event of a grant carries."""
+        return {
+            "grant_id": self.grant_id,
+            "request_id": self.request_id,
+            "resource_id": self.resource_id,
+            "requester": self.requester_ref,
+        }
+
+    @property
     def read_terms(self) -> Terms:
         """Return what is allowed beside the items."""
         return Terms.model_validate(self.terms or {})

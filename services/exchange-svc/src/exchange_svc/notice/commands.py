@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -89,7 +88,7 @@ async def end(tx: AsyncSession, resource_id: UUID, *, in_force: int, now: dateti
         assert before.successor_id is not None, "only views with a successor are left"
         after = rows[before.successor_id]
         grant.view_id = after.view_id
-        said.append(GrantMoved(**_named(grant), view=_told(after, coming), former_topic=before.topic, moved_at=now))
+        said.append(GrantMoved(**grant.named, view=_told(after, coming), former_topic=before.topic, moved_at=now))
     await store.end(tx, resource_id)
     await tx.flush()
     for view in leaving:
@@ -119,7 +118,7 @@ async def call_off(tx: AsyncSession, resource_id: UUID, *, now: datetime) -> Non
     for grant in await grant_store.list_live(tx, touched, now=now):
         successor_id = rows[grant.view_id].successor_id
         topic = None if successor_id is None else rows[successor_id].topic
-        said.append(GrantChangeCalledOff(**_named(grant), version=notice.version, topic=topic, called_off_at=now))
+        said.append(GrantChangeCalledOff(**grant.named, version=notice.version, topic=topic, called_off_at=now))
     for view in rows.values():
         view.successor_id = None
     await store.end(tx, resource_id)
@@ -168,7 +167,7 @@ async def _tell(tx: AsyncSession, notice: Notice, touched: Iterable[View], reade
         told[view.view_id] = None if after is None else _told(after, coming)
     said = [
         GrantChangeAnnounced(
-            **_named(grant),
+            **grant.named,
             version=notice.version,
             view=told[grant.view_id],
             announced_at=notice.announced_at,
@@ -183,13 +182,3 @@ def _told(view: View, coming: ResourceSnapshot) -> ViewSnapshot:
     found = views.snapshot(view.open_view, coming)
     assert found is not None, "a view is opened for a coming version only with items of it"
     return found
-
-
-def _named(grant: Grant) -> dict[str, Any]:
-    """Return what every event of a grant carries."""
-    return {
-        "grant_id": grant.grant_id,
-        "request_id": grant.request_id,
-        "resource_id": grant.resource_id,
-        "requester": grant.requester_ref,
-    }

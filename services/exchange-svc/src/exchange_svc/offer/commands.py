@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -65,7 +64,7 @@ async def follow(tx: AsyncSession, *, now: datetime) -> int:
     for place, row in known.items():
         if row.ended_at is None and place not in wanted:
             row.ended_at = now
-            said.append(OfferEnded(**_named(row), outcome="withdrawn", ended_at=now))
+            said.append(OfferEnded(**row.named, outcome="withdrawn", ended_at=now))
     await tx.flush()
     await outbox.add_all(tx, said, now=now)
     return len(said)
@@ -111,7 +110,7 @@ def _make(row: store.Offer, one: Wanted, *, now: datetime) -> OfferMade:
     row.requester, row.provider = one.requester.model_dump(mode="json"), one.resource.provider.model_dump(mode="json")
     row.purposes, row.offered_at, row.ended_at = [purpose.value for purpose in purposes], now, None
     return OfferMade(
-        **_named(row),
+        **row.named,
         scenario=row.scenario,
         items=one.items,
         purposes=purposes,
@@ -147,21 +146,10 @@ async def accept(
     request = await answering.ask(tx, policy, said, by=by, public_url=public_url, now=now)
     row.ended_at, row.request_id = now, request.request_id
     await tx.flush()
-    await outbox.add(tx, OfferEnded(**_named(row), outcome="accepted", request_id=request.request_id, ended_at=now), now=now)
+    await outbox.add(tx, OfferEnded(**row.named, outcome="accepted", request_id=request.request_id, ended_at=now), now=now)
     return request
 
 
 async def next_day(tx: AsyncSession, *, now: datetime) -> datetime | None:
     """Return when scenarios begin or end next: with the day in China; None when there are none."""
     return begin_of(day_of(now) + timedelta(days=1)) if await store.has_any(tx) else None
-
-
-def _named(row: store.Offer) -> dict[str, Any]:
-    """Return what every event of an offer carries."""
-    return {
-        "offer_id": row.offer_id,
-        "scenario_id": row.scenario_id,
-        "resource_id": row.resource_id,
-        "requester": row.requester_ref,
-        "provider": row.provider_ref,
-    }

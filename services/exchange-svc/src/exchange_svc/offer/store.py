@@ -63,6 +63,17 @@ class Offer(Base):
         """Return the organization whose data it is."""
         return OrganizationRef.model_validate(self.provider)
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """Return what every event of an offer carries."""
+        return {
+            "offer_id": self.offer_id,
+            "scenario_id": self.scenario_id,
+            "resource_id": self.resource_id,
+            "requester": self.requester_ref,
+            "provider": self.provider_ref,
+        }
+
 
 async def hold(tx: AsyncSession) -> None:
     """Let nobody else make or withdraw offers until the transaction ends."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -122,7 +121,7 @@ async def reconcile(tx: AsyncSession, book: Book, told: Sequence[Entry], *, by: 
         setattr(row, name, value)
     await tx.flush()
     differed = ReconciliationDiffered(
-        **_named(row), told=theirs, held=ours, difference_count=len(found), differences=kept[:100], found_at=now
+        **row.named, told=theirs, held=ours, difference_count=len(found), differences=kept[:100], found_at=now
     )
     await outbox.add(tx, differed, now=now)
     return Outcome(theirs, ours, len(found), kept, row.case_id)
@@ -145,7 +144,7 @@ async def settle(tx: AsyncSession, case_id: UUID, *, explanation: str, by: Princ
 async def _settle(tx: AsyncSession, row: store.Case, *, explanation: str, by: str, now: datetime) -> None:
     row.state, row.explanation, row.settled_by, row.settled_at = CaseState.SETTLED.value, explanation, by, now
     await tx.flush()
-    settled = ReconciliationSettled(**_named(row), explanation=explanation, settled_by=by, settled_at=now)
+    settled = ReconciliationSettled(**row.named, explanation=explanation, settled_by=by, settled_at=now)
     await outbox.add(tx, settled, now=now)
 
 
@@ -155,15 +154,3 @@ async def get_visible(tx: AsyncSession, case_id: UUID, who: Principal) -> store.
     if not sees(who, row.organization_id, row.provider_id):
         raise CaseNotFound(f"case {case_id} does not exist, or you may not see it")
     return row
-
-
-def _named(row: store.Case) -> dict[str, Any]:
-    return {
-        "case_id": row.case_id,
-        "side": row.side,
-        "resource_id": row.resource_id,
-        "grant_id": row.grant_id,
-        "organization": row.organization_ref,
-        "since": row.since,
-        "until": row.until,
-    }

@@ -56,6 +56,19 @@ class Case(Base):
         """Return whose account it is."""
         return OrganizationRef.model_validate(self.organization)
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """Return what every event of a case carries."""
+        return {
+            "case_id": self.case_id,
+            "side": self.side,
+            "resource_id": self.resource_id,
+            "grant_id": self.grant_id,
+            "organization": self.organization_ref,
+            "since": self.since,
+            "until": self.until,
+        }
+
 
 async def list_received(tx: AsyncSession, resource_id: UUID, since: datetime, until: datetime) -> list[Entry]:
     """Return the batches of a resource received in a window, at most one more than may be reconciled."""

@@ -136,7 +136,7 @@ async def decide(
     row.state, row.decided_at, row.decided_by, row.reason = state, now, answer.approved_by, answer.reason
     await tx.flush()
     await clocks.meet(tx, request_id, *ANSWER, by=answer.approved_by, now=now)
-    refused = RequestRefused(**commands.named(row), decided_at=now, decided_by=answer.approved_by, reason=answer.reason)
+    refused = RequestRefused(**row.named, decided_at=now, decided_by=answer.approved_by, reason=answer.reason)
     await outbox.add(tx, refused, now=now)
     return row
 
@@ -162,7 +162,7 @@ async def uphold(tx: AsyncSession, row: store.SharingRequest, *, reason: str, de
     row.decided_at, row.decided_by, row.reason = now, decided_by, reason
     await tx.flush()
     await clocks.meet(tx, row.request_id, *ANSWER, by=decided_by, now=now)
-    await outbox.add(tx, RequestRefused(**commands.named(row), decided_at=now, decided_by=decided_by, reason=reason), now=now)
+    await outbox.add(tx, RequestRefused(**row.named, decided_at=now, decided_by=decided_by, reason=reason), now=now)
 
 
 def _narrow(row: store.SharingRequest, resource: ResourceSnapshot, answer: Answer, *, now: datetime) -> Terms:
@@ -198,7 +198,7 @@ async def _grant(
     row.decided_at, row.decided_by, row.reason = now, answer.approved_by, answer.reason
     await tx.flush()
     granted = RequestGranted(
-        **commands.named(row), decided_at=now, decided_by=answer.approved_by, reason=answer.reason, scenario_id=answer.scenario_id
+        **row.named, decided_at=now, decided_by=answer.approved_by, reason=answer.reason, scenario_id=answer.scenario_id
     )
     await outbox.add(tx, granted, now=now)
     given = grants.Given(
@@ -238,7 +238,7 @@ async def ask_materials(
     row.state, row.missing, row.missing_asked_at = after, list(missing), now
     await tx.flush()
     await clocks.pause(tx, request_id, *ANSWER, now=now)
-    asked = RequestMaterialsRequested(**commands.named(row), missing=tuple(missing), asked_at=now, asked_by=by.subject)
+    asked = RequestMaterialsRequested(**row.named, missing=tuple(missing), asked_at=now, asked_by=by.subject)
     await outbox.add(tx, asked, now=now)
     return row
 
@@ -263,7 +263,7 @@ async def ask_extension(
         raise ExtensionTooLong.at("/days", detail)
     row.extension = {"days": days, "reason": reason, "asked_at": now.isoformat()}
     await tx.flush()
-    await outbox.add(tx, RequestExtensionAsked(**commands.named(row), days=days, reason=reason, asked_at=now), now=now)
+    await outbox.add(tx, RequestExtensionAsked(**row.named, days=days, reason=reason, asked_at=now), now=now)
     return row
 
 
@@ -288,9 +288,7 @@ async def decide_extension(
     if consents:
         await clocks.extend(tx, request_id, *ANSWER, days=asked["days"], now=now)
         row.state = after
-        extended = RequestExtended(
-            **commands.named(row), days=asked["days"], reason=asked["reason"], consented_by=approved_by, extended_at=now
-        )
+        extended = RequestExtended(**row.named, days=asked["days"], reason=asked["reason"], consented_by=approved_by, extended_at=now)
         await outbox.add(tx, extended, now=now)
     await tx.flush()
     return row

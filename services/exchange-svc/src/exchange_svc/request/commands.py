@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -137,7 +136,7 @@ async def submit(tx: AsyncSession, row: store.SharingRequest, *, now: datetime) 
     row.submitted_at = now
     await tx.flush()
     submitted = RequestSubmitted(
-        **named(row),
+        **row.named,
         items=tuple(row.items),
         legal_basis=row.legal_basis,
         scenario=row.scenario,
@@ -168,7 +167,7 @@ async def supply(tx: AsyncSession, request_id: UUID, *, supplied: str, by: Princ
     row.supplied, row.supplied_at = supplied, now
     await tx.flush()
     await clocks.resume(tx, request_id, *ANSWER, now=now)
-    await outbox.add(tx, RequestMaterialsSupplied(**named(row), supplied=supplied, supplied_at=now), now=now)
+    await outbox.add(tx, RequestMaterialsSupplied(**row.named, supplied=supplied, supplied_at=now), now=now)
     return row
 
 
@@ -185,7 +184,7 @@ async def withdraw(tx: AsyncSession, request_id: UUID, *, reason: str, by: Princ
     await tx.flush()
     if known:
         await clocks.stop(tx, request_id, *ANSWER, reason=f"the request was withdrawn: {reason}", now=now)
-        await outbox.add(tx, RequestWithdrawn(**named(row), reason=reason, withdrawn_at=now), now=now)
+        await outbox.add(tx, RequestWithdrawn(**row.named, reason=reason, withdrawn_at=now), now=now)
     return row
 
 
@@ -217,13 +216,3 @@ async def get_visible(tx: AsyncSession, request_id: UUID, who: Principal) -> sto
     if not mine and (row.state in domain.BEFORE_SUBMISSION or row.submitted_at is None or not sees(who, row.provider_id)):
         raise RequestNotFound(f"request {request_id} does not exist, or you may not see it")
     return row
-
-
-def named(row: store.SharingRequest) -> dict[str, Any]:
-    """Return what every event of a request carries."""
-    return {
-        "request_id": row.request_id,
-        "resource_id": row.resource_id,
-        "requester": row.requester_ref,
-        "provider": row.provider_ref,
-    }

@@ -11,20 +11,19 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dxmesh_runtime.db import locked
 from dxmesh_runtime.paging import newest_first
-from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Terms
 from exchange_svc.clock.domain import ANSWER
 from exchange_svc.clock.store import Clock
 from exchange_svc.request.domain import BEFORE_SUBMISSION, State
 from exchange_svc.request.errors import RequestNotFound
-from exchange_svc.rows import Base
+from exchange_svc.rows import Base, Sided
 from exchange_svc.sharing_list.store import Entry
 
 _WAITING = "state IN ('under_review', 'extended') AND scenario_id IS NOT NULL"
 
 
-class SharingRequest(Base):
+class SharingRequest(Sided, Base):
     """A department's request for items of a resource, and its answer.
 
     terms: `exchange_terms.Terms` as asked for; what was granted stands with the grant. missing: what the provider asked for, once.
@@ -45,10 +44,6 @@ class SharingRequest(Base):
     request_id: Mapped[UUID] = mapped_column(primary_key=True)
     resource_id: Mapped[UUID]
     resource_version: Mapped[int]
-    requester_id: Mapped[UUID]
-    requester: Mapped[dict[str, Any]]
-    provider_id: Mapped[UUID]
-    provider: Mapped[dict[str, Any]]
     items: Mapped[list[str]]
     legal_basis: Mapped[str]
     scenario: Mapped[str]
@@ -90,14 +85,14 @@ class SharingRequest(Base):
         return UsePurpose(self.use_purpose) if self.use_purpose else None
 
     @property
-    def requester_ref(self) -> OrganizationRef:
-        """Return the organization that asks."""
-        return OrganizationRef.model_validate(self.requester)
-
-    @property
-    def provider_ref(self) -> OrganizationRef:
-        """Return the organization that answers."""
-        return OrganizationRef.model_validate(self.provider)
+    def named(self) -> dict[str, Any]:
+        """Return what every event of a request carries."""
+        return {
+            "request_id": self.request_id,
+            "resource_id": self.resource_id,
+            "requester": self.requester_ref,
+            "provider": self.provider_ref,
+        }
 
 
 def is_extended(row: SharingRequest) -> bool:

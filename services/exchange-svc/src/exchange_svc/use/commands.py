@@ -11,7 +11,6 @@ from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.exchange_usage import GrantUseRecorded, Use
 from exchange_svc.grant import store as grants
-from exchange_svc.grant.commands import named
 from exchange_svc.grant.domain import IN_FORCE
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.use import domain, store
@@ -46,7 +45,7 @@ async def record(
     )
     if not await store.add(tx, row):
         raise UseRecorded(f"the use from {first_on} to {last_on} was recorded before, and is kept as it was; record other days")
-    recorded = GrantUseRecorded(**named(grant), use_id=row.use_id, first_on=first_on, last_on=last_on, use=use, recorded_at=now)
+    recorded = GrantUseRecorded(**grant.named, use_id=row.use_id, first_on=first_on, last_on=last_on, use=use, recorded_at=now)
     await outbox.add(tx, recorded, now=now)
     return row
 
