@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 WORKERS ?= 2# processes that share the tests, each with a PostgreSQL, a Kafka or a mesh of its own
+SHARED := --dist loadfile --no-loadscope-reorder# in the order of conftest.py: the longest first
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 LOCALS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)))
@@ -50,11 +51,11 @@ types: $(VENV)/.dev ## mypy --strict
 unit: $(VENV)/.dev ## unit, component and contract tests
 	@echo "== unit, component, contract"
 	@$(PY) -m pytest tests/contract
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile libs services deploy/local
+	@$(PY) -m pytest -n $(WORKERS) $(SHARED) libs services deploy/local
 
 e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a browser
 	@echo "== end to end"
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile tests/e2e tests/browser
+	@$(PY) -m pytest -n $(WORKERS) $(SHARED) tests/e2e tests/browser
 
 scale: $(VENV)/.dev ## a catalogue of a city's size: entered, found, replayed into a neighbour (minutes)
 	@echo "== scale"

@@ -149,7 +149,7 @@ async def visitor() -> AsyncIterator[Visitor]:
 
 
 @pytest.fixture(scope="module")
-async def catalogue(fresh_database: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Catalogue]:
+async def catalogue(lasting_database: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Catalogue]:
     """Yield a served catalogue with resources in every state, a second version, a draft over it, a withdrawn one, code sets."""
-    async with serve(await fresh_database("catalog_svc"), tmp_path_factory.mktemp("keys")) as found:
+    async with serve(await lasting_database("catalog_svc"), tmp_path_factory.mktemp("keys")) as found:
         yield found

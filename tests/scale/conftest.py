@@ -62,11 +62,11 @@ async def enter(city: City) -> None:
 
 
 @pytest.fixture(scope="session")
-async def city(fresh_database: Callable[[str], Awaitable[str]]) -> AsyncIterator[City]:
+async def city(lasting_database: Callable[[str], Awaitable[str]]) -> AsyncIterator[City]:
     """Yield a catalog-svc that holds the whole catalogue, published."""
     tokens = Tokens()
     settings = Settings(
-        database=DatabaseSettings(url=await fresh_database("catalog_svc")),
+        database=DatabaseSettings(url=await lasting_database("catalog_svc")),
         kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
         auth=tokens.auth_settings(),
     )

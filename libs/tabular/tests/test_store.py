@@ -97,11 +97,12 @@ def test_a_file_on_the_same_device_is_linked_and_not_copied(tmp_path: Path, sent
 
 
 def test_a_file_on_another_device_is_copied_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+    places = (Path("/dev/shm"), Path("/var/tmp"))
+    other = next((place for place in places if place.is_dir() and place.stat().st_dev != tmp_path.stat().st_dev), None)
+    if other is None:
         pytest.skip("there is no second device to copy from")
     store = ObjectStore.open((tmp_path / "store").as_uri())
-    sent = memory / f"dxmesh-{uuid4()}"
+    sent = other / f"dxmesh-{uuid4()}"
     try:
         sent.write_bytes(b"one")
         store.put_file("a/b", sent)

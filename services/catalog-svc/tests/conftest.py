@@ -146,12 +146,12 @@ def item(code: str = "extra", **changes: Any) -> dict[str, Any]:
     return {"code": code, "name": f"项 {code}", "data_type": "C"} | changes
 
 
-async def make_settings(fresh_database: Any, folder: Path) -> Settings:
+async def make_settings(database_of: Any, folder: Path) -> Settings:
     """Return settings on a fresh database with a fresh key."""
     key_file = folder / "catalog.pem"
     signing.create_key(key_file)
     return Settings(
-        database=DatabaseSettings(url=await fresh_database("catalog_svc")),
+        database=DatabaseSettings(url=await database_of("catalog_svc")),
         kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
         auth=AuthSettings(issuer=ISSUER),
         server=ServerSettings(public_url=ISSUER),
@@ -179,9 +179,9 @@ async def node(fresh_database: Any, tmp_path: Path) -> AsyncIterator[Node]:
 
 
 @pytest.fixture(scope="module")
-async def strict_node(fresh_database: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+async def strict_node(lasting_database: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
     """Yield a catalogue with a provider, its system and a code set, shared by the tests that send it what it must refuse."""
-    async with running(await make_settings(fresh_database, tmp_path_factory.mktemp("strict"))) as node:
+    async with running(await make_settings(lasting_database, tmp_path_factory.mktemp("strict"))) as node:
         node.organization_made, node.system_made = await node.provider()
         codes = await node.client.put("/v1/code-sets/codes", json={"title": "码", "codes": ["1"]}, headers=node.authority)
         assert codes.status_code == 201
