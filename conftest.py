@@ -1,5 +1,6 @@
 """Test fixtures of the whole workspace: a real PostgreSQL, a real Apache Kafka, fresh migrated databases, a folder as object store."""
 
+import gc
 import itertools
 import os
 import tempfile
@@ -33,6 +34,13 @@ def _keep_files_in_memory() -> None:
 
 
 _keep_files_in_memory()
+gc.disable()  # while thousands of tests are collected, nothing is given up that would be worth looking for
+
+
+def pytest_collection_finish() -> None:
+    """Look for unreachable objects again, and no more among those that stay to the end."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Secrets at rest and their check: Argon2id off the event loop, and a short memory of what was right."""
 
 import asyncio
+import base64
 import hmac
 import secrets
 import time
@@ -27,7 +28,8 @@ class SecretChecks:
 
     def __init__(self, *, fresh_seconds: float = 60, at_once: int = 2, waiting: int = 64, remembered: int = 4096) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-        self._decoy = self._hasher.hash(secrets.token_urlsafe(32))
+        salt, digest = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+        self._decoy = f"$argon2id$v=19$m={19 * 1024},t=2,p=1${salt}${digest}"  # of no secret, and as much work to compare with
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, float] = {}
         self._fresh_seconds, self._remembered = fresh_seconds, remembered
