@@ -136,6 +136,21 @@ def test_the_chart_refuses_a_service_without_a_secret() -> None:
     assert "secret" in done.stderr
 
 
+@pytest.mark.skipif(_helm() is None, reason="helm is not installed: `go install helm.sh/helm/v3/cmd/helm@v3.22.0`")
+def test_replicas_that_take_uploads_share_a_folder() -> None:
+    helm = _helm()
+    assert helm is not None
+    two = [helm, *RENDER, "--set", "services.exchange-svc.replicas=2"]
+    done = subprocess.run(two, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "services.exchange-svc.claim" in done.stderr
+    done = subprocess.run([*two, "--set", "services.exchange-svc.claim=staging"], capture_output=True, text=True, check=True)
+    found = {document["metadata"]["name"]: document for document in yaml.safe_load_all(done.stdout) if document["kind"] == "Deployment"}
+    scratch = {name: one["spec"]["template"]["spec"]["volumes"][0] for name, one in found.items()}
+    assert scratch["dxmesh-exchange-svc"]["persistentVolumeClaim"] == {"claimName": "staging"}
+    assert all("emptyDir" in one for name, one in scratch.items() if name != "dxmesh-exchange-svc")
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml"])
 def test_an_image_holds_only_hashed_packages_and_no_root(name: str) -> None:
     text = (ROOT / "deploy" / "docker" / name).read_text(encoding="utf-8")
