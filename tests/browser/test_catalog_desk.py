@@ -12,7 +12,7 @@ from tests.browser.catalog import Catalogue, is_sound
 from tests.browser.conftest import Visitor
 from tests.e2e.node import uscc
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 NARROW, WIDE = 390, 1280
 SECRET = "a-secret-of-the-first-client"
 

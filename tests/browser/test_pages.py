@@ -13,7 +13,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import PARKS, STREETS, City, Visitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 DASHBOARDS = {"catalog": "数据目录", "exchange": "数据交换", "quality": "数据质量", "open_data": "开放数据", "audit": "存证与账本"}
 PAGES = {

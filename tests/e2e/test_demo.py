@@ -15,6 +15,8 @@ from dxmesh_local.ports import Ports
 from dxmesh_runtime.settings import KafkaSettings
 from tests.e2e.node import read_topic
 
+pytestmark = pytest.mark.long
+
 
 def _run(home: Path, ports: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **ports, "DXMESH_HOME": str(home)}

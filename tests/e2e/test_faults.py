@@ -19,7 +19,7 @@ from dxmesh_local.mesh import Mesh
 from dxmesh_runtime.relay import LOCK
 from tests.e2e.node import Node, Seen, csv_of, read_topic, until
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.long]
 ROWS = 200
 ITEMS = [
     {"code": "id", "name": "编号", "data_type": "C", "required": True, "length": 20},

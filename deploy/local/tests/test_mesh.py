@@ -20,6 +20,7 @@ from dxmesh_local.mesh import Mesh
 from dxmesh_local.ports import Ports
 from dxmesh_local.postgres import Postgres
 
+pytestmark = pytest.mark.long
 SERVICES = {service.name for service in wiring.SERVICES}
 
 

@@ -19,6 +19,8 @@ from dxmesh_local.ports import Ports
 from dxmesh_local.postgres import Postgres
 from dxmesh_local.process import Identity, tail
 
+pytestmark = pytest.mark.long
+
 
 def address(server: Postgres, database: str = "postgres") -> str:
     return server.url(database).replace("+asyncpg", "")

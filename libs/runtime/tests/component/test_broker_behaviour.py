@@ -21,6 +21,8 @@ from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.event import Meta
 from dxmesh_schemas.problem import Invalid
 
+pytestmark = pytest.mark.long
+
 
 async def until(holds: Callable[[], Coroutine[Any, Any, bool]], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):

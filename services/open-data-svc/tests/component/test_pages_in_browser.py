@@ -17,7 +17,11 @@ from dxmesh_schemas.catalog import DataItem, DataType, OrganizationRef, UpdateCy
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 SCREENSHOTS = os.environ.get("DXMESH_SCREENSHOTS")  # a folder to keep what the browser showed
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.long,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+]
 
 TEXT, INTEGER, NUMBER, DATE = DataType.TEXT, DataType.INTEGER, DataType.NUMBER, DataType.DATE
 
@@ -104,7 +108,7 @@ async def _look(context: BrowserContext, url: str, name: str) -> list[str]:
     return [f"{name} {fault}" for fault in [*faults, *said, *(["scrolls sideways"] if wide else [])]]
 
 
-async def test_every_page_is_accessible_and_fits_in_light_in_dark_and_on_a_phone(open_data: Any, site: str, tmp_path: Path) -> None:
+async def test_every_page_is_accessible_and_fits_in_light_in_dark_and_on_a_phone(open_data: Any, site: str) -> None:
     token = open_data.tokens.token(None, "operator")
     pages = {
         "portal": "/",
@@ -119,12 +123,9 @@ async def test_every_page_is_accessible_and_fits_in_light_in_dark_and_on_a_phone
     }
     faults: list[str] = []
     async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
         for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
-            context = await playwright.chromium.launch_persistent_context(
-                str(tmp_path / f"{scheme}-{width}"),
-                executable_path=CHROMIUM,
-                headless=True,
-                args=ARGUMENTS,
+            context = await browser.new_context(
                 color_scheme=scheme,  # type: ignore[arg-type]  # a literal of the two
                 viewport={"width": width, "height": 900},
                 locale="zh-CN",
@@ -133,6 +134,7 @@ async def test_every_page_is_accessible_and_fits_in_light_in_dark_and_on_a_phone
             for name, path in pages.items():
                 faults += await _look(context, site + path, f"{name}-{scheme}-{width}")
             await context.close()
+        await browser.close()
     faults = [fault for fault in faults if "status of 404" not in fault and "status of 410" not in fault]
     assert faults == []
 

@@ -7,6 +7,7 @@ import pytest
 
 from dxmesh_schemas.catalog_events import SystemRegistered
 
+pytestmark = pytest.mark.long
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 OWNER, NAME, DUE, CONTENT, STATUS = "责任部门统一社会信用代码", "名称", "完成期限", "内容", "状态"
 

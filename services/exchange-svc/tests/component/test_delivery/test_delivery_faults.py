@@ -16,7 +16,7 @@ from dxmesh_runtime import broker
 from dxmesh_schemas.exchange import BatchKind, DeliveryCompleted, DispatchOrdered
 from dxmesh_schemas.exchange_terms import Comparison
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.long]
 WORKER = """
 import asyncio, os, sys
 from types import SimpleNamespace
