@@ -101,6 +101,11 @@ class Client:
             return self._http.request(method, url, headers={"Authorization": f"Bearer {self.token()}", **headers}, **options)
 
         answer = self._repeat(send) if repeat or (repeat is None and method in ("GET", "PUT")) else self._once(send)
+        return self._good(answer)
+
+    def _good(self, answer: httpx.Response) -> httpx.Response:
+        if answer.status_code == 401:
+            self._token_until = 0.0  # it was ended before its time: the next call asks for another
         if answer.is_error:
             raise ProblemAnswer(_problem_of(answer))
         return answer
@@ -158,9 +163,7 @@ class Client:
             authorized = {"Authorization": f"Bearer {self.token()}", **headers}
             return self._http.put(url, params=parameters, headers=authorized, content=_chunks(file, progress))
 
-        answer = self._repeat(send)
-        if answer.is_error:
-            raise ProblemAnswer(_problem_of(answer))
+        answer = self._good(self._repeat(send))
         return _read(Batch, answer), answer.status_code == 201
 
     def batch(self, batch_id: UUID) -> Batch:

@@ -15,6 +15,7 @@ _PART_BYTES = 4 << 20
 _VERSION = {"Tus-Resumable": "1.0.0"}
 _LOST = (404, 410)
 _BUSY = (409, 423)
+_LATER = (401, 403, 408, 429)  # refused for now: what has arrived stays
 _PAUSE_SECONDS = 0.2
 
 
@@ -50,7 +51,10 @@ def upload(
                     part = source.read(part_bytes)
                     headers = _VERSION | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
                     answer = client.call("PATCH", url, headers=headers, content=part)
-                    offset, since = int(answer.headers["Upload-Offset"]), time.monotonic()
+                    begun, since = int(answer.headers.get("Upload-Offset", "-1")), time.monotonic()
+                    if begun <= offset:
+                        raise Unreachable(f"{url} took {len(part)} bytes and did not say so: it is no service of a node, or one is between")
+                    offset = begun
                     if progress is not None:
                         progress(len(part))
             place.unlink(missing_ok=True)
@@ -60,7 +64,8 @@ def upload(
                 place.unlink(missing_ok=True)
                 offset = -1
             elif problem.slug not in ("upload-busy", "offset-conflict") and problem.status < 500:
-                place.unlink(missing_ok=True)
+                if problem.status not in _LATER:
+                    place.unlink(missing_ok=True)
                 raise
             failure: Exception = problem
             pause = float(problem.problem.get("retry_after_seconds", _PAUSE_SECONDS))
@@ -106,7 +111,9 @@ def _offset(client: Client, url: str) -> int:
 def keep(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a power cut."""
     new = path.with_name(path.name + ".new")
-    new.write_bytes(content)
+    new.unlink(missing_ok=True)
+    with new.open("xb") as out:  # never through a link that somebody put there
+        out.write(content)
     settle(new, path)
 
 

@@ -29,7 +29,7 @@ class FolderSource(_Part):
     """A folder that files are put into."""
 
     path: Path
-    pattern: str = Field(default="*", min_length=1)
+    pattern: str = Field(default="*", min_length=1, pattern=r"^[^/\\]+$")  # of names in the folder itself: `done` is below it
     stable_seconds: float = Field(default=2, ge=0)  # a file that did not change for so long is complete
     marker: str | None = Field(default=None, pattern=r"^\.[A-Za-z0-9._-]+$")  # or: once FILE + marker is there, `.ok` say
 
@@ -121,6 +121,12 @@ def load(path: Path) -> Config:
     names = [job.name for job in found.job]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigInvalid(f"{path}: job.name: {', '.join(sorted(twice))} stands for two jobs; give each a name of its own")
+    sources = [(str(job.folder.path), job.folder.pattern) for job in found.job if job.folder]
+    if same := {source for source in sources if sources.count(source) > 1}:
+        raise ConfigInvalid(
+            f"{path}: job.folder: two jobs look for {', '.join('/'.join(one) for one in sorted(same))}, and only one can have a file; "
+            "give each a pattern or a folder of its own"
+        )
     base = path.parent.resolve()
     jobs = tuple(
         job.model_copy(update={"folder": job.folder.model_copy(update={"path": base / job.folder.path})}) if job.folder else job

@@ -43,6 +43,8 @@ def _plain(value: Any) -> Any:
     for name, (kind, _) in _TYPES.items():
         if isinstance(value, kind):
             return {name: value.isoformat() if isinstance(value, date) else str(value)}
+    if not isinstance(value, str | int | float | None):
+        raise ConfigInvalid(f"rows cannot be read by a column of type {type(value).__name__}; name others in table.key or table.changed")
     return value
 
 
@@ -65,19 +67,26 @@ class PlaceFile:
         self._path, self._source = path, source
 
     def load(self) -> Place:
-        """Return the place. Raises: ConfigInvalid when it is one in another table."""
+        """Return the place. Raises: ConfigInvalid when it is one in another table, or none that can be read."""
         try:
             found = json.loads(self._path.read_bytes())
+            source, at = found["source"], found["snapshot_at"]
+            marks = [None if found[name] is None else tuple(_read(value) for value in found[name]) for name in ("after", "then")]
+            pending = [Pending(**{name: str(value) for name, value in one.items()}) for one in found["pending"]]
+            place = Place(marks[0], marks[1], pending, datetime.fromisoformat(at).astimezone() if at else None)
         except FileNotFoundError:
             return Place()
-        if found["source"] != self._source:
+        except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as torn:
             raise ConfigInvalid(
-                f"{self._path} is a place in {found['source']}; the job now reads {self._source}: "
+                f"{self._path} cannot be read ({torn!r}): put it back from a backup of the state, "
+                "or remove it to begin anew, which sends every row again"
+            ) from torn
+        if source != self._source:
+            raise ConfigInvalid(
+                f"{self._path} is a place in {source}; the job now reads {self._source}: "
                 "give the job another name, or remove the file to begin anew"
             )
-        at = found["snapshot_at"]
-        marks = [None if found[name] is None else tuple(_read(value) for value in found[name]) for name in ("after", "then")]
-        return Place(marks[0], marks[1], [Pending(**one) for one in found["pending"]], datetime.fromisoformat(at) if at else None)
+        return place
 
     def save(self, place: Place) -> None:
         """Keep the place, whole or not at all, before anything depends on it."""
@@ -92,5 +101,5 @@ class PlaceFile:
 
 
 def overdue(at: datetime | None, hours: float, now: datetime) -> bool:
-    """Say whether a snapshot is due."""
-    return at is None or now - at >= timedelta(hours=hours)
+    """Say whether a snapshot is due; one of a time to come is of a clock that was wrong."""
+    return at is None or not timedelta(0) <= now - at < timedelta(hours=hours)

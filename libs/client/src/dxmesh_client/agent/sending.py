@@ -1,14 +1,13 @@
-"""Sending one file as one batch: compressed, in parts when it is large, waited for, and told in one line."""
+"""Sending one file as one batch: in parts when it is large, waited for, and told in one line."""
 
 import json
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
-
-import cramjam
 
 from dxmesh_client.agent.config import Agent
 from dxmesh_client.client import Client
@@ -16,17 +15,25 @@ from dxmesh_client.errors import ProblemAnswer, Unreachable
 from dxmesh_client.models import Batch
 from dxmesh_client.upload import upload
 
-_PIECE_BYTES = 1 << 20
 _TEXT = (".csv", ".tsv", ".txt", ".ndjson", ".jsonl", ".json")
 _SHOWN_ROWS = 1_000
+_FILES_FAULT = (400, 413, 415, 422)
+_NOT_THE_FILES = ("key-missing", "body-interrupted", "digest-mismatch", "tus-header", "part-unsupported")
 _PATIENCE_SECONDS = 10  # then the job pauses, and goes on later: a stop is not kept waiting
 
 
 def log(event: str, **facts: Any) -> None:
-    """Say what happened, as one line of JSON on standard output."""
+    """Say what happened, as one line of JSON on standard output; a line that cannot be written is not worth a batch."""
     line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}
-    sys.stdout.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-    sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        sys.stdout.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()
+
+
+def shown(name: str) -> str:
+    """Return a file's name as it can be shown and sent: what is no text or would not be seen is written out."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def is_text(file: Path) -> bool:
@@ -34,16 +41,9 @@ def is_text(file: Path) -> bool:
     return file.suffix.lower() in _TEXT
 
 
-def compress(source: Path, target: Path) -> None:
-    """Write a file's zstd; the target is there when it is whole."""
-    made = target.with_name(target.name + ".new")
-    compressor = cramjam.zstd.Compressor(3)
-    with source.open("rb") as raw, made.open("wb") as out:
-        while piece := raw.read(_PIECE_BYTES):
-            compressor.compress(piece)
-            out.write(bytes(compressor.flush()))
-        out.write(bytes(compressor.finish()))
-    made.replace(target)
+def is_fault_of_file(problem: ProblemAnswer) -> bool:
+    """Say whether the node refused what a file holds; something on the way, which names no problem of the node, is mended elsewhere."""
+    return problem.status in _FILES_FAULT and problem.slug not in ("", *_NOT_THE_FILES)
 
 
 class Sender:
@@ -54,6 +54,10 @@ class Sender:
         self.last_batch_id: UUID | None = None
         self._uploads = agent.state / "uploads"
         self._uploads.mkdir(parents=True, exist_ok=True)
+
+    def begin_anew(self, batch_id: UUID) -> None:
+        """Forget how much of a batch has arrived: its file was made again, and need not be the same byte for byte."""
+        (self._uploads / f"{batch_id}.url").unlink(missing_ok=True)
 
     def send(self, file: Path, batch_id: UUID, kind: str, *, name: str) -> dict[str, Any]:
         """Send a file and return the report about its batch; the same again is the same batch.

@@ -5,22 +5,25 @@ import io
 import json
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import polars as pl
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 
 from dxmesh_client.agent import run as running
 from dxmesh_client.agent.config import load
 from dxmesh_client.client import Client
 from dxmesh_client.config import Profile
+from dxmesh_runtime.db import utc_now
 from dxmesh_runtime.testing import listening
 from dxmesh_schemas.exchange import BatchReceived
 
@@ -157,3 +160,70 @@ async def department(exchange: Any, link: Link, tmp_path: Path) -> AsyncIterator
         profile = Profile(**dict.fromkeys(names, url), exchange=link.url, client_id="front-1", client_secret="x")
         (folder / "profile.json").write_text(profile.model_dump_json())
         yield Department(exchange, link, folder, profile)
+
+
+@dataclass
+class Node:
+    """A node as a department's machine sees it: it says what it is told to say."""
+
+    folder: Path
+    profile: Profile
+    bodies: list[bytes] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    on_batch: Callable[[], object] = lambda: None
+    refusal: tuple[int, dict[str, Any]] | None = None
+
+    @property
+    def outbox(self) -> Path:
+        """Return a folder for files."""
+        return self.folder / "outbox"
+
+    def write(self, job: str) -> Path:
+        """Write a configuration with one job."""
+        path = self.folder / "agent.toml"
+        path.write_text('[agent]\nname = "front-1"\nwait_seconds = 0\nresumable_bytes = 1000\n[[job]]\n' + job)
+        return path
+
+    async def once(self, job: str) -> bool:
+        """Run the agent until nothing is left."""
+        connect = partial(Client, self.profile, patience_seconds=0)
+        return await asyncio.to_thread(running.run, load(self.write(job)), once=True, stop=threading.Event(), connect=connect)
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    """Yield a node that takes every batch in, or refuses it."""
+    service = FastAPI()
+
+    @service.post("/oauth/token")
+    async def issue() -> dict[str, Any]:
+        return {"access_token": f"token-{len(found.tokens)}", "expires_in": 600}
+
+    @service.put("/v1/resources/{resource_id}/batches/{batch_id}")
+    async def take(resource_id: UUID, batch_id: UUID, request: Request) -> Response:
+        found.bodies.append(await request.body())
+        found.tokens.append(request.headers["Authorization"])
+        if found.refusal is not None:
+            status, body = found.refusal
+            return JSONResponse(body, status_code=status)
+        found.on_batch()
+        told = {"batch_id": str(batch_id), "resource_id": str(resource_id), "event_id": str(batch_id), "received_at": utc_now().isoformat()}
+        counts = {"resource_version": 1, "body_byte_count": 1, "received_count": 2, "refused_row_count": 0}
+        return JSONResponse(
+            told | counts | {"kind": "upsert", "state": "received", "body_sha256": "", "acknowledgement": ""}, status_code=201
+        )
+
+    @service.put("/v1/channels/{channel_id}/report")
+    async def report(channel_id: str, request: Request) -> dict[str, str]:
+        found.reports.append(await request.json())
+        return {"channel_id": channel_id}
+
+    @service.post("/v1/uploads")
+    async def create() -> Response:
+        return Response(status_code=201)  # and does not say where
+
+    async with listening(service) as url:
+        names = ("catalog", "exchange", "quality", "open_data", "audit")
+        found = Node(tmp_path, Profile(**dict.fromkeys(names, url), client_id="front-1", client_secret="x"))
+        yield found

@@ -47,7 +47,7 @@ async def test_files_are_sent_in_their_order_and_put_away_with_a_report(departme
     report = json.loads((outbox / "done" / "a.csv.report.json").read_text())
     assert (report["file"], report["received_count"], report["state"]) == ("a.csv", 2, "received")
     assert report["acknowledgement"].count(".") == 2
-    assert list((department.folder / "state" / "spool").iterdir()) == []
+    assert list((department.folder / "state" / "spool" / "streets").iterdir()) == []
 
 
 async def test_the_same_content_of_another_day_is_another_batch_and_the_same_file_met_again_is_not(department: Any) -> None:
