@@ -132,6 +132,18 @@ class DispatchOrdered(Event):
     ordered_at: datetime
 
 
+class DispatchEnded(Event):
+    """A view with a filter closed: nothing is ordered for it any more, and what delivery keeps of its readers' keys is removed."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.dispatch.ended.v1"
+    TOPIC: ClassVar[str] = "dxmesh.exchange.dispatch"
+    KEY: ClassVar[str] = "resource_id"
+    SOURCE: ClassVar[str] = _SOURCE
+    resource_id: UUID
+    view_id: UUID
+    ended_at: datetime
+
+
 class RequestEvent(Event):
     """Something happened to a sharing request."""
 

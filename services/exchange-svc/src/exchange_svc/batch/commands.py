@@ -21,6 +21,7 @@ from exchange_svc.batch.errors import AssessmentUnfit, BatchNotFound
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
 from exchange_svc.clock import commands as clocks
+from exchange_svc.grant import commands as grant_commands
 from exchange_svc.grant import domain as grants
 from exchange_svc.grant import store as views
 from exchange_svc.notice import store as notices
@@ -138,11 +139,13 @@ async def assess(tx: AsyncSession, assessments: Sequence[tuple[AssessmentComplet
     Batches of a resource get their sequence in the order of their assessments, under the lock of the resource's row, which also
     keeps views from opening in between: a view sees each accepted batch once, by this or by its backfill.
     Raises: BatchNotFound (404), AssessmentUnfit (422).
-    Emits: exchange.batch.accepted.v1 or .rejected.v1; exchange.dispatch.ordered.v1 where views are open.
+    Emits: exchange.batch.accepted.v1 or .rejected.v1; exchange.dispatch.ordered.v1 where views are open, .ended.v1 where nobody reads.
     """
     resources = await catalog.lock_resources(tx, {event.resource_id for event, _ in assessments})
     rows = await store.find_all(tx, {event.batch_id for event, _ in assessments})
-    open_views = defaultdict(list, await views.list_used_views(tx, resources.keys(), now=now))
+    used, unused = await views.list_used_views(tx, resources.keys(), now=now)
+    await grant_commands.tell_closed(tx, unused, now=now)
+    open_views = defaultdict(list, used)
     versions = await catalog.list_versions(tx, {(row.resource_id, row.resource_version) for row in rows.values()})
     first_batches: set[UUID] = set()
     said: list[tuple[Meta, list[Event]]] = []  # with the trace of the push it goes on in

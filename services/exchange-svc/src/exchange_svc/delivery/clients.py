@@ -45,13 +45,14 @@ async def ensure_view_topics(kafka: KafkaSettings, topics: Collection[str], tuni
     await broker.ensure_topics(kafka, dict.fromkeys(topics, config))
 
 
-async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer) -> dict[UUID, Delivered]:
-    """Return what each view has had, from the state topic; created when missing.
+async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer, number: int) -> tuple[dict[UUID, Delivered], set[UUID]]:
+    """Return what each view has had, from the state topic, created when missing; and which of it was told by the lane of this number.
 
     Call it once the partition's producer has started: everything its predecessor committed is visible then.
     """
     await broker.ensure_topics(kafka, {STATE_TOPIC: _STATE_CONFIG})
     found: dict[UUID, Delivered] = {}
+    partition_of: dict[UUID, int] = {}
     reader = broker.consumer(kafka)
     await reader.start()
     try:
@@ -65,11 +66,17 @@ async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer) -> dict[UUID
                 for record in records:
                     state = Delivered.model_validate_json(record.value)
                     if state.view_id not in found or found[state.view_id].newest <= state.newest:
-                        found[state.view_id] = state
+                        found[state.view_id], partition_of[state.view_id] = state, record.partition
             left = {place for place in left if await reader.position(place) < ends[place]}
     finally:
         await reader.stop()
-    return found
+    own = state_partition(number, [place.partition for place in places])
+    return found, {view_id for view_id, partition in partition_of.items() if partition == own}
+
+
+def state_partition(number: int, partitions: Collection[int]) -> int:
+    """Return the partition of the state topic to which the lane of a number tells."""
+    return sorted(partitions)[number % len(partitions)]
 
 
 async def still_holds(kafka: KafkaSettings, reader: AIOKafkaConsumer, state: Delivered) -> bool:

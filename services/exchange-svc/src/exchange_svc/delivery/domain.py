@@ -27,6 +27,7 @@ class Delivered(Snapshot):
     ends: [partition, last offset] of the latest records, to tell whether the topic still holds them.
     members: of a view with a filter, the objects that say which keys its readers have (see `members`).
     begun: of one without, [partition, offset] where the records begin that say so: the last snapshot's, before which nothing counts.
+    ended_at: when the worker read that the view had closed.
     """
 
     view_id: UUID
@@ -36,6 +37,7 @@ class Delivered(Snapshot):
     ends: tuple[Range, ...] = ()
     members: tuple[ObjectRef, ...] = ()
     begun: tuple[Range, ...] = ()
+    ended_at: datetime | None = None
 
     def lost(self) -> "Delivered":
         """Return this for a topic that holds its records no longer; keys that readers had are theirs to be told of all the same."""
@@ -74,6 +76,7 @@ def remember(
         ends=tuple(sorted(known.items())),
         members=members,
         begun=begun,
+        ended_at=before.ended_at if before else None,
     )
 
 

@@ -1,8 +1,9 @@
 """One partition of dispatches: rows, completion events, what was delivered, and the offset, in one Kafka transaction after another."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, aclosing, suppress
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -16,7 +17,7 @@ from dxmesh_runtime.consumer import read, wrong_data
 from dxmesh_runtime.db import utc_now
 from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import DispatchOrdered
+from dxmesh_schemas.exchange import DispatchEnded, DispatchOrdered
 from dxmesh_tabular.store import ObjectStore
 from exchange_svc.delivery import clients
 from exchange_svc.delivery.domain import Bundle, Delivered, Unit, begun_by, bundles, completed, completed_event_id, remember
@@ -46,6 +47,24 @@ def _seen(future: asyncio.Future[RecordMetadata]) -> None:
         future.exception()
 
 
+@dataclass
+class Aside:
+    """What waits among dispatches and brings no rows: wrong data, to be parked, and views that ended."""
+
+    parked: list[tuple[ConsumerRecord, Exception]] = field(default_factory=list)
+    ended: list[tuple[ConsumerRecord, DispatchEnded]] = field(default_factory=list)
+
+    def take(self, next_offset: int | None) -> "Aside":
+        """Return what lies before an offset, and keep the rest; nothing while the first of it is not reached."""
+        here = Aside()
+        if next_offset is not None:
+            here.parked = [one for one in self.parked if one[0].offset < next_offset]
+            here.ended = [one for one in self.ended if one[0].offset < next_offset]
+            self.parked = [one for one in self.parked if one[0].offset >= next_offset]
+            self.ended = [one for one in self.ended if one[0].offset >= next_offset]
+        return here
+
+
 class Lane:
     """The work on one input partition; whoever holds the partition has the transactional id, and so fences who held it before."""
 
@@ -67,6 +86,7 @@ class Lane:
         self._patience = tuning.progress_seconds
         self._condemned: dict[UUID, Exception] = {}
         self._memory: dict[UUID, Delivered] = {}
+        self._ended: set[UUID] = set()  # views of which something is kept though they closed
         self._members = Memberships(store, most_keys=tuning.members_keys)
         self._partitions: dict[str, int] = {}
         self._checked: set[UUID] = set()
@@ -108,7 +128,8 @@ class Lane:
     async def _resume(self, producer: AIOKafkaProducer) -> None:
         """Go to where the last committed transaction ended; only a started producer sees that for certain."""
         async with asyncio.timeout(self._patience):
-            self._memory = await clients.restore(self._kafka, producer)
+            self._memory, own = await clients.restore(self._kafka, producer, self._place.partition)
+            self._ended = {view_id for view_id in own if self._memory[view_id].ended_at is not None and self._memory[view_id].members}
             self._partitions.clear()
             self._checked.clear()
             committed = await self._consumer.committed(self._place)
@@ -118,24 +139,21 @@ class Lane:
                 self._consumer.seek(self._place, committed)
 
     async def _deliver_waiting(self, producer: AIOKafkaProducer) -> None:
+        await self._remove_ended(producer)
         found = await self._consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=_MOST_DISPATCHES)
         records: Sequence[ConsumerRecord] = found.get(self._place, ())
         if not records:
             return
         self._checked.clear()  # a broker can lose its disk while this producer is idle
-        parked: list[tuple[ConsumerRecord, Exception]] = []
+        aside = Aside()
         memory = dict(self._memory)  # with what is waiting here taken as delivered, so that a repeat among it is seen as well
-        waiting = [(record.offset, await self._units(record, memory, parked)) for record in records]
+        waiting = [(record.offset, await self._units(record, memory, aside)) for record in records]
         for bundle in bundles(waiting, most_rows=self._tuning.transaction_rows):
             with transaction_seconds.time():
-                ends_here = [one for one in parked if bundle.next_offset is not None and one[0].offset < bundle.next_offset]
-                parked = [one for one in parked if one not in ends_here]
-                await self._deliver(producer, bundle, ends_here)
+                await self._deliver(producer, bundle, aside.take(bundle.next_offset))
 
-    async def _units(
-        self, record: ConsumerRecord, memory: dict[UUID, Delivered], parked: list[tuple[ConsumerRecord, Exception]]
-    ) -> list[Unit]:
-        """Return what is to be done for a dispatch, without the views that have had it; wrong data is added to `parked`."""
+    async def _units(self, record: ConsumerRecord, memory: dict[UUID, Delivered], aside: Aside) -> list[Unit]:
+        """Return what is to be done for a dispatch, without the views that have had it; what brings no rows is put aside."""
         try:
             incoming = read(record)
             if (wrong := self._condemned.get(incoming.meta.event_id)) is not None:
@@ -143,8 +161,10 @@ class Lane:
         except Exception as error:
             if not wrong_data(error):
                 raise
-            parked.append((record, error))
+            aside.parked.append((record, error))
             return []
+        if isinstance(incoming.event, DispatchEnded):
+            aside.ended.append((record, incoming.event))
         if not isinstance(incoming.event, DispatchOrdered):
             return []
         units = []
@@ -177,12 +197,12 @@ class Lane:
             self._memory[view_id] = self._memory[view_id].lost()
         return holds
 
-    async def _deliver(self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
+    async def _deliver(self, producer: AIOKafkaProducer, bundle: Bundle, aside: Aside) -> None:
         """Deliver a bundle in one transaction; it is committed when this returns, and aborted when this raises."""
-        await self._prepare_topics(producer, bundle, parked)
+        await self._prepare_topics(producer, bundle, aside.parked)
         with Changes(self._members, {view_id: state.members for view_id, state in self._memory.items()}) as changes:
             await self._look_back(bundle, changes)
-            await self._transact(producer, bundle, parked, changes)
+            await self._transact(producer, bundle, aside, changes)
 
     async def _look_back(self, bundle: Bundle, changes: Changes) -> None:
         """Note what readers of views without a filter have, by the topics, before a snapshot says what there is."""
@@ -199,9 +219,7 @@ class Lane:
                     finally:
                         await asyncio.gather(noted, return_exceptions=True)  # a thread cannot be cancelled, and its folder must not go
 
-    async def _transact(
-        self, producer: AIOKafkaProducer, bundle: Bundle, parked: Sequence[tuple[ConsumerRecord, Exception]], changes: Changes
-    ) -> None:
+    async def _transact(self, producer: AIOKafkaProducer, bundle: Bundle, aside: Aside, changes: Changes) -> None:
         await producer.begin_transaction()
         try:
             with ExitStack() as spans:
@@ -211,8 +229,8 @@ class Lane:
                     traces.append(telemetry.current_traceparent())
                 tallies = await self._send_rows(producer, bundle, changes)
                 async with asyncio.timeout(self._patience):
-                    states = await self._send_completions(producer, tallies, traces, changes)
-                    await self._send_parked(producer, parked)
+                    states = await self._send_completions(producer, tallies, traces, changes, [event.view_id for _, event in aside.ended])
+                    await self._send_parked(producer, aside.parked)
                     if bundle.next_offset is not None:
                         await producer.send_offsets_to_transaction({self._place: OffsetAndMetadata(bundle.next_offset, "")}, GROUP)
                     await producer.commit_transaction()
@@ -221,10 +239,11 @@ class Lane:
                 await asyncio.wait_for(producer.abort_transaction(), 2)
             raise
         self._memory.update(states)
+        self._ended |= {view_id for view_id, state in states.items() if state.ended_at is not None and state.members}
         if changes.followed:
             await asyncio.to_thread(changes.committed)
         delivered_rows.inc(sum(tally.row_count for tally in tallies))
-        for record, error in parked:
+        for record, error in aside.parked:
             telemetry.dead_letters.labels(GROUP, record.topic).inc()
             log.error("delivery.parked", offset=record.offset, reason=str(error)[:500])
 
@@ -268,7 +287,7 @@ class Lane:
         return tallies
 
     async def _send_completions(
-        self, producer: AIOKafkaProducer, tallies: Sequence[Tally], traces: Sequence[str | None], changes: Changes
+        self, producer: AIOKafkaProducer, tallies: Sequence[Tally], traces: Sequence[str | None], changes: Changes, ended: Sequence[UUID]
     ) -> dict[UUID, Delivered]:
         states: dict[UUID, Delivered] = {}
         waiting = []
@@ -295,14 +314,33 @@ class Lane:
             ends = ((partition, last) for partition, _, last in ranges)
             begun = begun_by(before, ranges) if unit.looks_back and tally.is_whole else None
             states[event.view_id] = remember(before, unit.view, unit.dispatch, ends, members, begun)
+        for view_id in ended:
+            if (state := states.get(view_id) or self._memory.get(view_id)) is not None:
+                states[view_id] = state.model_copy(update={"ended_at": state.ended_at or utc_now()})
         if states:
-            partitions = sorted(await producer.partitions_for(clients.STATE_TOPIC))
-            partition = partitions[self._place.partition % len(partitions)]
-            for view_id, state in states.items():
-                value = state.model_dump_json().encode()
-                waiting.append(await producer.send(clients.STATE_TOPIC, value, str(view_id).encode(), partition=partition))
+            waiting += await self._tell(producer, states)
         await asyncio.gather(*waiting)
         return states
+
+    async def _tell(self, producer: AIOKafkaProducer, states: Mapping[UUID, Delivered]) -> list[asyncio.Future[RecordMetadata]]:
+        partition = clients.state_partition(self._place.partition, await producer.partitions_for(clients.STATE_TOPIC))
+        told = [(str(view_id).encode(), state.model_dump_json().encode()) for view_id, state in states.items()]
+        return [await producer.send(clients.STATE_TOPIC, value, key, partition=partition) for key, value in told]
+
+    async def _remove_ended(self, producer: AIOKafkaProducer) -> None:
+        """Remove which keys readers had of views that closed a while ago, and then forget where that was kept."""
+        over = {view_id for view_id in self._ended if self._members.is_over(self._memory[view_id].ended_at)}
+        if not over:
+            return
+        for view_id in over:
+            await asyncio.to_thread(self._members.remove, view_id)
+        states = {view_id: self._memory[view_id].model_copy(update={"members": ()}) for view_id in over}
+        async with asyncio.timeout(self._patience):
+            await producer.begin_transaction()
+            await asyncio.gather(*await self._tell(producer, states))
+            await producer.commit_transaction()
+        self._memory.update(states)
+        self._ended -= over
 
     async def _send_parked(self, producer: AIOKafkaProducer, parked: Sequence[tuple[ConsumerRecord, Exception]]) -> None:
         for record, error in parked:

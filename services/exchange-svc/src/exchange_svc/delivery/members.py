@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,7 @@ from uuid import UUID
 import polars as pl
 import pyarrow.parquet as pq
 
+from dxmesh_runtime.db import utc_now
 from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular.store import ObjectStore, sha256_of
@@ -110,6 +112,16 @@ class Memberships:
         """Remove objects whose place others took a while ago."""
         while self._replaced and self._replaced[0][0] < time.monotonic() - _GRACE_SECONDS:
             self.store.delete(self._replaced.popleft()[1])
+
+    def is_over(self, ended_at: datetime | None) -> bool:
+        """Say whether what is kept of a view that ended then can go: a while later, as with objects whose place others took."""
+        return ended_at is not None and utc_now() - ended_at >= timedelta(seconds=_GRACE_SECONDS)
+
+    def remove(self, view_id: UUID) -> None:
+        """Remove all that is kept of a view, also by transactions that were given up; doing it again is fine."""
+        self._known.pop(view_id, None)
+        for one in list(self.store.list_objects(f"members/{view_id}")):
+            self.store.delete(one.key)
 
     def _keep(self, view_id: UUID, members: Members) -> None:
         self._known[view_id] = members

@@ -70,7 +70,7 @@ async def change_terms(
     found.use_until = change.use_until or request.use_until
     await tx.flush()
     await teller.wake(tx, CHANNEL)  # its end may have come nearer
-    await store.close_unused_views(tx, [found.resource_id], now=now)
+    await commands.close_unused(tx, [found.resource_id], now=now)
     told = domain.snapshot(view.open_view, resource)
     assert told is not None, "the items are of the version in force, and the filter looks at these only"
     changed = GrantTermsChanged(
@@ -134,4 +134,5 @@ async def _view(
     if before.identity == identity:  # a grant's own view has its name from the grant: it closes before another has the name
         before.closed_at = now
         await tx.flush()
+        await commands.tell_closed(tx, [before], now=now)
     return await commands.join(tx, resource, items, terms, sharing, grant.grant_id, public_url=public_url, now=now)

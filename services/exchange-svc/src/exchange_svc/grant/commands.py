@@ -1,6 +1,6 @@
 """What is done to grants: activate, suspend, resume, expire, terminate, dispose; and the opening of views with what came before."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot, SharingType
 from dxmesh_schemas.event import Event
-from dxmesh_schemas.exchange import BatchKind, GrantActivated, GrantTerminated
+from dxmesh_schemas.exchange import BatchKind, DispatchEnded, GrantActivated, GrantTerminated
 from dxmesh_schemas.exchange_sharing import Disposal, GrantDisposed, GrantExpired, GrantResumed, GrantSuspended
 from dxmesh_schemas.exchange_terms import Backfill, Terms
 from exchange_svc.access import sees
@@ -53,7 +53,7 @@ async def activate(tx: AsyncSession, policy: Policy, resource: ResourceSnapshot,
     """
     grant_id = uuid7()
     row = await catalog.get_resource(tx, resource.resource_id)
-    await store.close_unused_views(tx, [resource.resource_id], now=now)
+    await close_unused(tx, [resource.resource_id], now=now)
     view, opened = await join(tx, resource, given.items, given.terms, given.sharing, grant_id, public_url=given.public_url, now=now)
     grant = store.Grant(
         grant_id=grant_id,
@@ -165,6 +165,23 @@ async def backfill(tx: AsyncSession, resource_id: UUID, views: Sequence[domain.O
         await outbox.add_all(tx, events, now=now)
 
 
+async def close_unused(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> None:
+    """Close the views that nobody reads any more; the caller holds the lock of the resources' rows.
+
+    Emits: exchange.dispatch.ended.v1, as `tell_closed`.
+    """
+    await tell_closed(tx, await store.close_unused_views(tx, resource_ids, now=now), now=now)
+
+
+async def tell_closed(tx: AsyncSession, views: Iterable[store.View], *, now: datetime) -> None:
+    """Tell delivery of views that close, behind the last order for each; the caller holds the lock of their resources' rows.
+
+    Emits: exchange.dispatch.ended.v1 for each with a filter: of the others nothing is kept.
+    """
+    ended = [DispatchEnded(resource_id=view.resource_id, view_id=view.view_id, ended_at=now) for view in views if view.where]
+    await outbox.add_all(tx, ended, now=now)
+
+
 async def terminate(
     tx: AsyncSession, policy: Policy, grant_id: UUID, *, reason: str, by: Principal, now: datetime
 ) -> tuple[store.Grant, store.View]:
@@ -178,7 +195,7 @@ async def terminate(
     domain.check_terminable(domain.State(found.state))
     found.state, found.terminated_at, found.termination_reason = domain.State.TERMINATED, now, reason
     await tx.flush()
-    await store.close_unused_views(tx, [found.resource_id], now=now)
+    await close_unused(tx, [found.resource_id], now=now)
     await outbox.add(tx, GrantTerminated(**found.named, reason=reason, terminated_at=now), now=now)
     await _end_clocks(tx, policy, found, reason=f"the grant was terminated: {reason}", now=now)
     return found, await store.get_view(tx, found.view_id)
@@ -241,7 +258,7 @@ async def expire_due(tx: AsyncSession, policy: Policy, *, now: datetime, limit: 
         await _end_clocks(tx, policy, row, reason=f"the grant was good until {row.use_until.isoformat()}", now=now)
         said.append(GrantExpired(**row.named, use_until=row.use_until, expired_at=now))
     await tx.flush()
-    await store.close_unused_views(tx, {row.resource_id for row in rows}, now=now)
+    await close_unused(tx, {row.resource_id for row in rows}, now=now)
     await outbox.add_all(tx, said, now=now)
     return len(said)
 

@@ -156,13 +156,14 @@ def _has_live_grant(now: datetime | BindParameter[datetime]) -> ColumnElement[bo
     return or_(exists().where(Grant.view_id == View.view_id, _is_live(now)), coming)
 
 
-async def close_unused_views(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> None:
+async def close_unused_views(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> Sequence[View]:
     """Close the views of which no grant is in force, now or as of a coming version; call it under the lock of the resources' rows.
 
     A closed view is never opened again: it has missed batches, so the next equal grant opens a new one with all of them.
     """
     stale = View.resource_id.in_(resource_ids) & View.closed_at.is_(None) & ~_has_live_grant(now)
-    await tx.execute(update(View).where(stale).values(closed_at=now).execution_options(synchronize_session=False))
+    closing = update(View).where(stale).values(closed_at=now).returning(View)
+    return (await tx.scalars(closing.execution_options(synchronize_session=False, populate_existing=True))).all()
 
 
 _NOW = bindparam("now", type_=DateTime(timezone=True))
@@ -173,8 +174,10 @@ _OPEN_VIEWS = (  # made once: every batch asks it
 )
 
 
-async def list_used_views(tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime) -> dict[UUID, list[OpenView]]:
-    """Return the open views of resources, oldest first, and close those that `close_unused_views` would; call it under the same lock.
+async def list_used_views(
+    tx: AsyncSession, resource_ids: Collection[UUID], *, now: datetime
+) -> tuple[dict[UUID, list[OpenView]], Sequence[View]]:
+    """Return the open views of resources, oldest first, and those closed as `close_unused_views` does; call it under the same lock.
 
     Nothing is written when there are none: a batch wakes nobody who waits for changes of views.
     """
@@ -187,7 +190,7 @@ async def list_used_views(tx: AsyncSession, resource_ids: Collection[UUID], *, n
             unused.append(row)
     for row in unused:
         row.closed_at = now
-    return found
+    return found, unused
 
 
 async def find_open_view(tx: AsyncSession, resource_id: UUID, identity: str) -> View | None:

@@ -42,7 +42,7 @@ async def announce(tx: AsyncSession, event: ResourceChangeAnnounced, *, now: dat
     )
     tx.add(notice)
     await tx.flush()
-    await grant_store.close_unused_views(tx, [event.resource_id], now=now)
+    await grants.close_unused(tx, [event.resource_id], now=now)
     touched = [view for view in await grant_store.list_open_rows(tx, event.resource_id) if domain.touches(notice.touched, view.items)]
     opened = [view for one in touched if (view := await _open_coming(tx, one, notice, now=now)) is not None]
     await _tell(tx, notice, touched, await grant_store.list_live(tx, [view.view_id for view in touched], now=now), now=now)
@@ -94,6 +94,7 @@ async def end(tx: AsyncSession, resource_id: UUID, *, in_force: int, now: dateti
     for view in leaving:
         view.closed_at = now
     await tx.flush()
+    await grants.tell_closed(tx, leaving, now=now)
     taken = {view.identity for view in rows.values() if view.closed_at is None}
     for view in rows.values():
         plain = views.in_force_identity(view.identity)
@@ -123,7 +124,7 @@ async def call_off(tx: AsyncSession, resource_id: UUID, *, now: datetime) -> Non
         view.successor_id = None
     await store.end(tx, resource_id)
     await tx.flush()
-    await grant_store.close_unused_views(tx, [resource_id], now=now)
+    await grants.close_unused(tx, [resource_id], now=now)
     await outbox.add_all(tx, said, now=now)
 
 

@@ -7,8 +7,11 @@ from uuid import uuid4
 
 import polars as pl
 
+from dxmesh_runtime.db import utc_now
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import BatchKind, DeliveryCompleted, DispatchOrdered
+from dxmesh_schemas.exchange import BatchKind, DeliveryCompleted, DispatchEnded, DispatchOrdered
+from dxmesh_schemas.exchange_terms import Comparison
+from exchange_svc.delivery import members
 from exchange_svc.delivery.record_batch import frame as record_frame
 
 
@@ -239,3 +242,35 @@ async def test_a_snapshot_deletes_the_keys_that_readers_of_a_plain_view_have_and
     copy = {record.key: record.value for record in found}
     assert sorted(int(key) for key, value in copy.items() if value is not None) == [1, 2]
     assert not [record for record in await mesh.read(blind.topic) if record.value is None], "where nothing names a row none is deleted"
+
+
+async def test_what_is_kept_of_a_view_that_closed_is_removed_behind_all_that_waits_for_it(mesh, rows, until, monkeypatch):
+    where = (Comparison(item="name", op="ne", value="hidden"),)
+    closed, other = [mesh.view(uuid4()).model_copy(update={"where": where}) for _ in range(2)]
+    other = other.model_copy(update={"resource_id": closed.resource_id})
+    first = mesh.order(closed, other, rows=rows(1, 10))
+    hidden = mesh.order(closed, other, rows=rows(1, 3).with_columns(name=pl.lit("hidden")))
+    later = mesh.order(other, rows=rows(4, 3).with_columns(name=pl.lit("hidden")))
+    ended = DispatchEnded(resource_id=closed.resource_id, view_id=closed.view_id, ended_at=utc_now())
+    async with mesh.worker():
+        await mesh.publish(first, hidden, ended, first, later)
+        events = await mesh.all_completed(first, hidden, later)
+    assert [event.delivered_count for event in events] == [10, 10, 3, 3, 3], "what waited before it came, and a repeat behind it did not"
+    assert all(_kept(mesh, view) for view in (closed, other)), (
+        "a broker that lost power may come back with an older record: a while both stay"
+    )
+    monkeypatch.setattr(members, "_GRACE_SECONDS", 0.0)
+    last = mesh.order(other, rows=rows(1, 10), kind=BatchKind.DELETE)
+    async with mesh.worker():
+
+        async def is_gone() -> bool:
+            return not _kept(mesh, closed)
+
+        await until(is_gone)
+        await mesh.publish(first, last)  # a repeat finds nothing of the view, and holds nothing up
+        [told] = await mesh.all_completed(last)
+    assert told.delivered_count == 4
+
+
+def _kept(mesh, view) -> list[str]:
+    return [one.key for one in mesh.store.list_objects(f"members/{view.view_id}")]
