@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.event import event_classes
@@ -127,7 +128,7 @@ async def ensure_topics(kafka: KafkaSettings, topics: Iterable[str] | Mapping[st
     admin = AIOKafkaAdminClient(**options(kafka))
     await admin.start()
     try:
-        missing = set(configs) - set(await admin.list_topics())
+        missing = configs.keys() - (await _described(admin, configs)).keys()
         if not missing:
             return
         wanted = [NewTopic(name, kafka.partitions, kafka.replication_factor, topic_configs=dict(configs[name])) for name in sorted(missing)]
@@ -150,7 +151,7 @@ async def wait_for_topics(kafka: KafkaSettings, topics: Iterable[str]) -> None:
             admin = AIOKafkaAdminClient(**options(kafka))
             await admin.start()
             try:
-                while missing := wanted - set(await admin.list_topics()):
+                while missing := wanted - (await _described(admin, wanted)).keys():
                     if waited and waited % 10 < _TOPIC_POLL_SECONDS:
                         log.info("kafka.topics_awaited", topics=sorted(missing))
                     await asyncio.sleep(_TOPIC_POLL_SECONDS)
@@ -168,10 +169,10 @@ async def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple
     admin = AIOKafkaAdminClient(**options(kafka))
     await admin.start()
     try:
-        described = await admin.describe_topics(sorted(set(topics) & set(await admin.list_topics())))
+        described = await _described(admin, topics)
     finally:
         await asyncio.shield(admin.close())
-    places = [TopicPartition(topic["topic"], partition["partition"]) for topic in described for partition in topic["partitions"]]
+    places = [TopicPartition(topic, partition) for topic, partitions in described.items() for partition in partitions]
     if not places:
         return {}
     reader = AIOKafkaConsumer(**options(kafka), enable_auto_commit=False)
@@ -181,3 +182,21 @@ async def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple
         return {(place.topic, place.partition): end for place, end in (await reader.end_offsets(places)).items()}
     finally:
         await asyncio.shield(reader.stop())
+
+
+async def _described(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, list[int]]:
+    """Return the partitions of those topics that exist; the others are not made by asking, and thousands beside them are not told.
+
+    Raises: KafkaError when the broker refuses.
+    """
+    # the public ways ask for every topic there is, or let a broker so configured make what is asked for; aiokafka is pinned
+    answer = await admin._send_request(MetadataRequest(sorted(set(topics)), allow_auto_topic_creation=False))
+    found = {}
+    for topic in answer.to_object()["topics"]:
+        error = for_code(topic["error_code"])
+        if error is UnknownTopicOrPartitionError:
+            continue
+        if topic["error_code"] != 0:
+            raise error(f"topic {topic['topic']} cannot be described: {error.__name__}")
+        found[topic["topic"]] = [partition["partition"] for partition in topic["partitions"]]
+    return found

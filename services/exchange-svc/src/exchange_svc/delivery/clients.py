@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import polars as pl
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from dxmesh_runtime import broker
 from dxmesh_runtime.settings import KafkaSettings
@@ -79,18 +79,12 @@ def state_partition(number: int, partitions: Collection[int]) -> int:
     return sorted(partitions)[number % len(partitions)]
 
 
-async def still_holds(kafka: KafkaSettings, reader: AIOKafkaConsumer, state: Delivered) -> bool:
+async def still_holds(kafka: KafkaSettings, state: Delivered) -> bool:
     """Say whether a view's topic reaches as far as what was delivered: a topic that was made anew does not."""
-    places = [TopicPartition(state.topic, partition) for partition, _ in state.ends]
-    if not places:
+    if not state.ends:
         return True
-    if state.topic not in await reader.topics():
-        return False
-    ends = await reader.end_offsets(places)
-    if all(ends.get(place, 0) > last for place, (_, last) in zip(places, state.ends, strict=True)):
-        return True
-    written = await broker.end_offsets(kafka, [state.topic])  # what was committed a moment ago may not be seen yet
-    return all(written.get((state.topic, partition), 0) > last for partition, last in state.ends)
+    ends = await broker.end_offsets(kafka, [state.topic])
+    return all(ends.get((state.topic, partition), 0) > last for partition, last in state.ends)
 
 
 async def told(kafka: KafkaSettings, state: Delivered, *, patience: float) -> AsyncGenerator[pl.DataFrame]:

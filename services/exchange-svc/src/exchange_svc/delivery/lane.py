@@ -191,7 +191,7 @@ class Lane:
     async def _still_holds(self, view_id: UUID) -> bool:
         """Say whether a view's topic holds what was delivered; if it does not, that is forgotten."""
         async with asyncio.timeout(self._patience):
-            holds = await clients.still_holds(self._kafka, self._consumer, self._memory[view_id])
+            holds = await clients.still_holds(self._kafka, self._memory[view_id])
         if not holds:
             log.warning("delivery.topic_lost_records", view_id=str(view_id), topic=self._memory[view_id].topic)
             self._memory[view_id] = self._memory[view_id].lost()
