@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog_svc.census import domain, store
 from catalog_svc.report import store as reports
+from catalog_svc.sharing_list import shown
 from catalog_svc.sharing_list import store as lists
 from catalog_svc.sharing_list.domain import KeptKind, ListKind
 from dxmesh_runtime.auth import Principal
@@ -53,10 +54,10 @@ async def take(tx: AsyncSession, *, title: str, by: Principal, now: datetime) ->
 
 def _entries(tx: AsyncSession, kind: ListKind) -> AsyncIterator[Sequence[dict[str, Any]]]:
     if kind is ListKind.SYSTEM:
-        return _without(lists.stream_systems(tx, of=None), "resource_count")
+        return _without(shown.stream_systems(tx, of=None), "resource_count")
     if kind is ListKind.DATA:
-        return lists.stream_resources(tx, of=None)
-    return lists.stream_entries(tx, KeptKind(kind.value), lists.Asked())
+        return shown.stream_resources(tx, of=None)
+    return shown.stream_entries(tx, KeptKind(kind.value), lists.Asked())
 
 
 async def _without(entries: AsyncIterator[Sequence[dict[str, Any]]], name: str) -> AsyncIterator[Sequence[dict[str, Any]]]:

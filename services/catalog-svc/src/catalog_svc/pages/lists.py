@@ -16,7 +16,7 @@ from catalog_svc.report import domain as reports
 from catalog_svc.report import routes as report_routes
 from catalog_svc.report.domain import ReportName
 from catalog_svc.report.routes import ReportOut
-from catalog_svc.sharing_list import commands, file_routes, store
+from catalog_svc.sharing_list import commands, file_routes, shown, store
 from catalog_svc.sharing_list.domain import ENDED, STATUS_TITLES, STATUSES, TITLES, KeptKind, ListKind, Status
 from catalog_svc.sharing_list.errors import ListEntryNotFound
 from dxmesh_runtime.auth import Principal
@@ -33,7 +33,7 @@ Statuses = Literal["", "pending", "in_progress", "done", "cancelled", "in_force"
 @router.get("/lists")
 async def list_lists(request: Request, who: Viewer, tx: Tx) -> HTMLResponse:
     """Show which lists there are, with their files."""
-    counts = await store.counts(tx)
+    counts = await shown.counts(tx)
     lines = [(kind.value, title, counts[kind.value]) for kind, title in TITLES.items()]
     return view.render(request, who, "lists.html", "lists", lines=lines, may_enter=who.has("authority") or who.has("steward"))
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import ClientDisconnect
 
 from catalog_svc.formats import RESPONSES, Exports, ExportsBusy, FileFormat, Format, as_file, frames_of
-from catalog_svc.sharing_list import catalog_file, commands, registered, store, template
+from catalog_svc.sharing_list import catalog_file, commands, registered, shown, store, template
 from catalog_svc.sharing_list.domain import STATUS_TITLES, TITLES, KeptKind, ListKind
 from catalog_svc.sharing_list.errors import ImportRefused, ImportTooLarge
 from catalog_svc.sharing_list.routes import Of, owner_read
@@ -105,15 +105,15 @@ async def _pieces(kind: ListKind, who: Who, tx: Tx, organization: UUID | None) -
     if kind is ListKind.SYSTEM:
         of, any_at_all = owner_read(who, organization)
         if any_at_all:
-            async for systems in store.stream_systems(tx, of=of):
+            async for systems in shown.stream_systems(tx, of=of):
                 yield [system_cells(row, template.SYSTEM_TITLES, template.SYSTEM_STATE_TITLES) for row in systems]
     elif kind is ListKind.DATA:
-        async for resources in store.stream_resources(tx, of=organization):
+        async for resources in shown.stream_resources(tx, of=organization):
             yield _item_rows(resources)
     else:
         asked = store.Asked(organization_id=organization)
         drafts_of, all_drafts = who.organization_id, who.has("authority")
-        async for entries in store.stream_entries(tx, KeptKind(kind.value), asked, drafts_of=drafts_of, all_drafts=all_drafts):
+        async for entries in shown.stream_entries(tx, KeptKind(kind.value), asked, drafts_of=drafts_of, all_drafts=all_drafts):
             yield [entry_cells(row, STATUS_TITLES, template.BASIS_TITLES) for row in entries]
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from catalog_svc.etag import IfCounted
 from catalog_svc.media import BODY_PROBLEMS, json_body
 from catalog_svc.organization.errors import OrganizationNotFound
-from catalog_svc.sharing_list import approving, commands, store
+from catalog_svc.sharing_list import approving, commands, shown, store
 from catalog_svc.sharing_list.domain import TITLES, EntryChange, Forbids, KeptKind, ListKind, Status
 from catalog_svc.sharing_list.errors import ListEntryInvalid, ListEntryNotFound, ListEntryPassed, ListEntryTaken, ScenarioNotApprovable
 from dxmesh_runtime.auth import Principal, Who
@@ -131,7 +131,7 @@ def owner_read(who: Principal, organization_id: UUID | None) -> tuple[UUID | Non
 @router.get("")
 async def list_lists(_: Who, tx: Tx) -> list[ListOut]:
     """Say which lists there are and how many entries each has."""
-    counts = await store.counts(tx)
+    counts = await shown.counts(tx)
     return [ListOut(kind=kind, title=title, entry_count=counts[kind.value]) for kind, title in TITLES.items()]
 
 
@@ -143,7 +143,7 @@ async def list_systems(
     of, any_at_all = owner_read(who, organization)
     if not any_at_all:
         return Slice([], None)
-    rows = await store.page_of_systems(tx, of=of, q=q, after=after_id(cursor), limit=limit)
+    rows = await shown.page_of_systems(tx, of=of, q=q, after=after_id(cursor), limit=limit)
     return cut(rows, limit, lambda row: row["system_id"])
 
 
@@ -152,7 +152,7 @@ async def list_resources(
     who: Who, tx: Tx, organization: Of = None, q: Words = None, limit: Limit = 50, cursor: CursorText = None
 ) -> Slice[dict[str, Any]]:
     """List the data resources that are registered: those in force, and the drafts the caller may see."""
-    rows = await store.page_of_resources(
+    rows = await shown.page_of_resources(
         tx,
         of=organization,
         drafts_of=who.organization_id,
