@@ -50,7 +50,7 @@ class BatchReceived(BatchEvent):
     """A file was taken in and its rows stored in columns.
 
     `rows` holds the rows that could be read and typed (a `row_` column, 1-based, and one column an item);
-    `refused` the others (see dxmesh_tabular.refused). received_count = rows.row_count + refused_row_count.
+    `refused` the others, a row, item, rule, reason, value and record for each fault. received_count = rows.row_count + refused_row_count.
     """
 
     TYPE: ClassVar[str] = "dxmesh.exchange.batch.received.v1"
