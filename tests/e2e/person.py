@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -83,3 +84,17 @@ class Person:
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def without_a_node(other: Person, folder: Path) -> Person:
+    """Return someone with another's profile whose addresses are ports where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    profile = json.loads(other.profile.read_bytes())
+    for name in ("catalog", "exchange", "quality", "open_data", "audit"):
+        profile[name] = f"http://127.0.0.1:{port}"
+    profile |= {"kafka": f"127.0.0.1:{port}", "patience_seconds": 0.2}
+    person = Person(folder)
+    person.profile.write_text(json.dumps(profile))
+    return person

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from dxmesh_local.mesh import Mesh
 from tests.e2e.node import Node, until, uscc
-from tests.e2e.person import DXMESH, UNKNOWN, Person
+from tests.e2e.person import DXMESH, UNKNOWN, Person, without_a_node
 
 ITEMS = [
     {"code": "id", "name": "编号", "data_type": "C", "required": True, "length": 20},
@@ -146,6 +145,11 @@ def grant_id(provider: Person, requester: Person, resource_id: str, pushed: dict
     return found
 
 
+@pytest.fixture
+def nobody(authority: Person, tmp_path: Path) -> Person:
+    return without_a_node(authority, tmp_path)
+
+
 def test_a_process_of_its_own_ends_with_each_code_that_is_documented(
     provider: Person, nobody: Person, resource_id: str, pushed: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -160,41 +164,7 @@ def test_a_process_of_its_own_ends_with_each_code_that_is_documented(
     provider.shell("push", resource_id, _csv(provider, "worse.csv", range(1, 2), "2,,2")).failed(5, "rejected")
 
 
-# --- away, and refused
-
-
-@pytest.fixture
-def nobody(authority: Person, tmp_path: Path) -> Person:
-    """Someone whose profile points to ports where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    profile = json.loads(authority.profile.read_bytes())
-    for name in ("catalog", "exchange", "quality", "open_data", "audit"):
-        profile[name] = f"http://127.0.0.1:{port}"
-    profile |= {"kafka": f"127.0.0.1:{port}", "patience_seconds": 0.2}
-    person = Person(tmp_path)
-    person.profile.write_text(json.dumps(profile))
-    return person
-
-
-def test_a_node_that_is_away_ends_with_3(nobody: Person) -> None:
-    (nobody.folder / "rows.csv").write_text("id\n1\n")
-    for arguments in (["org", "list"], ["push", UNKNOWN, "rows.csv"], ["batch", "show", UNKNOWN], ["tail", UNKNOWN], ["login"]):
-        nobody(*arguments).failed(3, "does not answer", "dxmesh doctor")
-    found = {one["check"]: one for one in json.loads(nobody("doctor", "--json").out)}
-    assert [name for name, one in found.items() if one["ok"]] == ["disk"]
-    assert nobody("doctor").code == 1
-
-
-def test_an_address_of_something_else_ends_with_3(node: Node, nobody: Person) -> None:
-    profile = json.loads(nobody.profile.read_bytes())
-    for name in ("catalog", "exchange", "quality", "open_data", "audit"):
-        profile[name] = node.profile.open_data
-    nobody.profile.write_text(json.dumps(profile))
-    done = nobody("org", "list")
-    assert done.code in (1, 3)
-    assert done.err.count("\n") == 1
+# --- refused
 
 
 def test_kafka_that_is_away_ends_a_tail_with_3(requester: Person, grant_id: str, nobody: Person) -> None:
@@ -202,15 +172,6 @@ def test_kafka_that_is_away_ends_a_tail_with_3(requester: Person, grant_id: str,
     profile["kafka"] = json.loads(nobody.profile.read_bytes())["kafka"]
     nobody.profile.write_text(json.dumps(profile))
     nobody("tail", grant_id).failed(3, "Kafka")
-
-
-def test_a_wrong_secret_ends_with_1(provider: Person, tmp_path: Path) -> None:
-    person = Person(tmp_path)
-    profile = json.loads(provider.profile.read_bytes())
-    person.profile.write_text(json.dumps(profile | {"client_secret": "wrong"}))
-    person("batch", "show", UNKNOWN).failed(1, "401")
-    doctor = {one["check"]: one["ok"] for one in json.loads(person("doctor", "--json").out)}
-    assert [check for check, ok in doctor.items() if not ok] == ["token"]
 
 
 def test_what_is_not_there_ends_with_1(provider: Person, requester: Person, resource_id: str, pushed: dict[str, Any]) -> None:
@@ -233,22 +194,6 @@ def test_what_is_not_there_ends_with_1(provider: Person, requester: Person, reso
         provider(*arguments).failed(1, "404")
     requester("batch", "show", pushed["batch_id"]).failed(1, "404")
     assert not list(provider.folder.glob("*.part"))
-
-
-def test_the_doctor_finds_a_working_node_in_order(provider: Person) -> None:
-    done = provider("doctor", "--json")
-    assert {one["check"]: one["ok"] for one in done.json} == dict.fromkeys(
-        ("catalog", "exchange", "quality", "open_data", "audit", "token", "kafka", "disk"), True
-    )
-    assert provider("doctor").code == 0
-
-
-def test_login_refuses_a_node_whose_log_key_changed(provider: Person, tmp_path: Path) -> None:
-    person = Person(tmp_path)
-    profile = json.loads(provider.profile.read_bytes())
-    (tmp_path / "node.json").write_text(json.dumps(profile | {"log_key": profile["log_key"][:-6] + "AAAAAA"}))
-    person("login", "--node", "node.json").failed(4, "log key")
-    assert not person.profile.exists()
 
 
 # --- push and proof
