@@ -1,4 +1,4 @@
-"""What is told of the use of shared data: calls of APIs by the hour, and what requesters record of it."""
+"""What is told of the use of shared data: calls of APIs by the hour, and what requesters record of it, and who falls behind."""
 
 from datetime import date, datetime
 from typing import ClassVar, Literal
@@ -9,6 +9,7 @@ from pydantic import Field
 from dxmesh_schemas.catalog import OrganizationRef, Snapshot
 from dxmesh_schemas.event import Event
 from dxmesh_schemas.exchange import GrantEvent
+from dxmesh_schemas.exchange_terms import Mode
 
 
 class ApiUsed(Event):
@@ -53,3 +54,26 @@ class GrantUseRecorded(GrantEvent):
     last_on: date
     use: Use
     recorded_at: datetime
+
+
+class GrantFellBehind(GrantEvent):
+    """A subscriber has not had what came for longer than it may wait; told once, until it has caught up."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.fell_behind.v1"
+    mode: Mode
+    subscriber: str = Field(description="the consumer group, the subscription, or the system that pulls; empty where no system was named")
+    waiting_since: datetime = Field(description="from when it could have had the first of what it has not had")
+    limit_seconds: float = Field(description="for how long that may be")
+    unread_batch_count: int = Field(ge=0, description="at least")
+    unread_row_count: int = Field(ge=0, description="at least")
+    found_at: datetime
+
+
+class GrantCaughtUp(GrantEvent):
+    """A subscriber that was behind waits for no more than half as long as it may; one that is gone is not told of."""
+
+    TYPE: ClassVar[str] = "dxmesh.exchange.grant.caught_up.v1"
+    mode: Mode
+    subscriber: str
+    behind_since: datetime = Field(description="when it was told to be behind")
+    found_at: datetime

@@ -31,6 +31,7 @@ from dxmesh_client.cli import (
     results,
     sources,
     subscription,
+    use,
     wanting,
 )
 from dxmesh_client.cli.output import Mode, complain
@@ -81,6 +82,7 @@ app.add_typer(wanting.demand, name="demand")
 app.add_typer(wanting.offer, name="offer")
 app.add_typer(reader.reader, name="reader")
 app.add_typer(subscription.subscription, name="subscription")
+app.add_typer(use.use, name="use")
 app.add_typer(results.result, name="result")
 app.add_typer(reconciliation.reconciliation, name="reconciliation")
 app.command()(reconciliation.lag)

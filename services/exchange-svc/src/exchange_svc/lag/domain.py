@@ -1,6 +1,6 @@
 """Rules of lag: what a subscriber stands on, how much it has not had, and from when on it is behind."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -71,6 +71,11 @@ class Subscriber:
     state: str | None = None
     read_at: datetime | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what tells it from the others of its grant."""
+        return (self.mode.value, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -85,6 +90,17 @@ class Measured:
     def lag(self, now: datetime) -> timedelta:
         """Return for how long it could have had what it has not had."""
         return timedelta() if self.waiting_since is None else max(now - self.waiting_since, timedelta())
+
+    @property
+    def is_behind(self) -> bool:
+        """Say whether it is behind."""
+        return self.standing is Standing.BEHIND
+
+    def has_caught_up(self, now: datetime) -> bool:
+        """Say whether one that was behind is so no more: by half, or one about as fast as the rows would be told of each round."""
+        if self.standing not in (Standing.CURRENT, Standing.READING):
+            return False
+        return self.limit is None or self.lag(now) <= self.limit / 2
 
 
 def span_of(place: Place, view_id: UUID, *, sequence: int = 0, since: datetime | None = None) -> Span:
@@ -112,6 +128,12 @@ def measured(subscriber: Subscriber, unread: Unread, *, limit: timedelta | None,
     else:
         standing = Standing.BEHIND if _waits_too_long(subscriber, unread, waiting_since, limit, now) else Standing.READING
     return Measured(subscriber, unread, waiting_since, limit, standing)
+
+
+def has_news(told: Collection[tuple[str, str]], measured: Sequence[Measured], now: datetime) -> bool:
+    """Say whether something is to be told of a grant's subscribers, or forgotten; told: those that were behind."""
+    news = any(one.has_caught_up(now) if one.subscriber.key in told else one.is_behind for one in measured)
+    return news or not set(told) <= {one.subscriber.key for one in measured}
 
 
 def _waits_too_long(subscriber: Subscriber, unread: Unread, waiting_since: datetime, limit: timedelta | None, now: datetime) -> bool:

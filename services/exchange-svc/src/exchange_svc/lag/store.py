@@ -1,4 +1,4 @@
-"""The reading table: how far requesters read that come for the rows; who subscribes; and what of views was not had."""
+"""The reading and subscriber_behind tables; who subscribes; and what of views was not had."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, func, or_, select, text
+from sqlalchemy import ColumnElement, ForeignKey, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -37,6 +37,21 @@ class Reading(Base):
     sequence: Mapped[int]
     place: Mapped[dict[str, Any]]
     read_at: Mapped[datetime]
+
+
+class Behind(Base):
+    """A subscriber that was told to be behind, until it is told to have caught up."""
+
+    __tablename__ = "subscriber_behind"
+    grant_id: Mapped[UUID] = mapped_column(ForeignKey("grant.grant_id"), primary_key=True)
+    mode: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    told_at: Mapped[datetime]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what tells it from the others of its grant."""
+        return (self.mode, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +135,7 @@ async def list_held(
         select(Grant, View, Resource)
         .join(View, View.view_id == Grant.view_id)
         .join(Resource, Resource.resource_id == Grant.resource_id)
-        .where(Grant.state.in_(IN_FORCE), or_(Grant.use_until.is_(None), Grant.use_until > now))
+        .where(*_in_force(now))
     )
     if organization_id is not None:
         query = query.where(or_(Grant.requester_id == organization_id, Grant.provider_id == organization_id))
@@ -132,6 +147,32 @@ async def list_held(
         query = query.where(Resource.snapshot["taxonomies"].contains([taxonomy]))
     rows = await tx.execute(newest_first(query, Grant.activated_at, Grant.grant_id, limit=limit, after=after))
     return [Held(*row) for row in rows]
+
+
+def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Grant.state.in_(IN_FORCE), or_(Grant.use_until.is_(None), Grant.use_until > now)
+
+
+async def lock_in_force(tx: AsyncSession, grant_ids: Collection[UUID], *, now: datetime) -> Sequence[Grant]:
+    """Return those of some grants that are in force and that nobody else works on, their rows held until the transaction ends."""
+    if not grant_ids:
+        return []
+    query = select(Grant).where(Grant.grant_id.in_(grant_ids), *_in_force(now)).order_by(Grant.grant_id)
+    return (await tx.scalars(query.with_for_update(skip_locked=True).execution_options(populate_existing=True))).all()
+
+
+async def list_behind(tx: AsyncSession, grant_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Behind]]:
+    """Return the subscribers of grants that were told to be behind."""
+    found: dict[UUID, list[Behind]] = {}
+    for row in await tx.scalars(select(Behind).where(Behind.grant_id.in_(grant_ids))):
+        found.setdefault(row.grant_id, []).append(row)
+    return found
+
+
+async def forget_ended(tx: AsyncSession, *, now: datetime) -> None:
+    """Forget who was behind by grants that are over."""
+    ended = select(Grant.grant_id).where(Grant.grant_id == Behind.grant_id, *_in_force(now)).exists()
+    await tx.execute(delete(Behind).where(~ended))
 
 
 async def list_subscriptions(tx: AsyncSession, grant_ids: Collection[UUID]) -> Sequence[Subscription]:

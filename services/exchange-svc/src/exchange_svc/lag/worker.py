@@ -1,4 +1,4 @@
-"""Looks at all subscribers in slow rounds, and keeps the metrics of how they stand."""
+"""Looks at all subscribers in slow rounds, keeps the metrics of how they stand, and tells of those that fall behind and catch up."""
 
 import asyncio
 from collections import Counter
@@ -11,7 +11,7 @@ from dxmesh_runtime import broker
 from dxmesh_runtime.db import Database, is_away, utc_now
 from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.exchange_terms import Mode
-from exchange_svc.lag import measuring, store
+from exchange_svc.lag import commands, measuring, store
 from exchange_svc.lag.domain import Measured, Standing
 from exchange_svc.lag.settings import LagSettings
 
@@ -36,7 +36,7 @@ async def run_lag(database: Database, kafka: KafkaSettings, settings: LagSetting
 
 
 async def measure_all(database: Database, kafka: KafkaSettings, settings: LagSettings, *, now: datetime) -> None:
-    """Measure every subscriber once; while the broker does not say where groups are, the metrics stay as they were."""
+    """Measure every subscriber once; while the broker does not say where groups are, the metrics stay as they were, and nothing is told."""
     found: list[Measured] = []
     after = None
     while True:
@@ -45,11 +45,16 @@ async def measure_all(database: Database, kafka: KafkaSettings, settings: LagSet
             groups = await measuring.groups_of(kafka, {one.grant.requester_id for one in held}, settings)
             if groups is None:
                 return
-            for measured in (await measuring.measure(tx, held, groups, settings, now=now)).values():
-                found += measured
+            by_grant = await measuring.measure(tx, held, groups, settings, now=now)
+        async with database.sessions.begin() as tx:
+            await commands.tell(tx, held, by_grant, now=now)
+        for measured in by_grant.values():
+            found += measured
         if len(held) < _AT_ONCE:
             break
         after = (held[-1].grant.activated_at, held[-1].grant.grant_id)
+    async with database.sessions.begin() as tx:
+        await store.forget_ended(tx, now=now)
     _show(found, now)
 
 
