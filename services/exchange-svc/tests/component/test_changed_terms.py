@@ -7,8 +7,9 @@ import jsonschema
 import pytest
 from sqlalchemy import select
 
-from dxmesh_runtime.db import uuid7
+from dxmesh_runtime.db import utc_now, uuid7
 from dxmesh_schemas.catalog import DataType, SharingType
+from dxmesh_schemas.catalog_events import ResourceChangeAnnounced
 from dxmesh_schemas.exchange import DispatchOrdered
 from dxmesh_schemas.exchange_sharing import GrantTermsChanged
 from exchange_svc.grant.store import View
@@ -104,6 +105,37 @@ async def test_rows_are_taken_back_on_a_topic_that_nobody_else_reads(exchange: A
     assert wider["terms"]["where"] == []
     [order] = [one for one in await said(exchange, DispatchOrdered) if str(one.views[0].view_id) == wider["view_id"]][:1]
     assert order.views[0].former_where is None, "what was taken back comes again"
+
+
+async def coming(exchange: Any, grant: Any) -> dict[str, Any]:
+    answer = await exchange.client.get(f"/v1/grants/{grant['grant_id']}", headers=exchange.steward(exchange.requester))
+    found: dict[str, Any] = answer.json()["coming"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("items", "told"), [(["code", "name", "people"], ["name"]), (["code", "people"], None)], ids=["as before", "without the item of it"]
+)
+async def test_rows_are_taken_back_on_the_topic_of_a_coming_version_too(exchange: Any, items: Any, told: Any) -> None:
+    first = await exchange.publish()
+    await exchange.accepted(first.resource_id)
+    grant = await exchange.granted(first)
+    other = {"item": "name", "op": "ne", "value": "府山街道"}
+    assert (await change(exchange, grant["grant_id"], terms={"where": [other]})).status_code == 201
+    people = first.items[2].model_copy(update={"data_type": DataType.TEXT})
+    second = first.model_copy(update={"version": 2, "items": (*first.items[:2], people), "published_at": utc_now()})
+    announced = {"effective_at": utc_now(), "announced_at": utc_now(), "broken_items": ("people", "since"), "breaks_all": False}
+    await exchange.deliver(ResourceChangeAnnounced(resource_id=first.resource_id, resource=second, grants=(), **announced))
+    had = await coming(exchange, grant)
+    assert (await change(exchange, grant["grant_id"], items=items, terms={"where": [ONE]})).status_code == 201
+    has = await coming(exchange, grant)
+    assert has["topic"] != had["topic"]
+    [order] = [one for one in await said(exchange, DispatchOrdered) if one.views[0].topic == has["topic"]]
+    former = order.views[0].former_where
+    assert (former and [condition.item for condition in former]) == told, "whether a row was there is told by items that are granted still"
+    assert [item.code for item in order.views[0].into] == ["people"]
+    await exchange.accepted(first.resource_id)
+    assert {view.former_where for view in (await said(exchange, DispatchOrdered))[-1].views} == {None}, "of what was there before alone"
 
 
 async def test_terms_that_let_out_the_same_rows_keep_the_view(exchange: Any) -> None:

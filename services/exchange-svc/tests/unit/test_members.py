@@ -13,6 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dxmesh_schemas.catalog import DataItem, DataType
 from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ObjectRef, ViewSnapshot
 from dxmesh_schemas.exchange_terms import Comparison, Keep, Prefix, Pseudonym
@@ -206,6 +207,13 @@ def test_a_view_without_a_filter_keeps_no_membership(tmp_path: Path) -> None:
     plain.deliver((BatchKind.UPSERT, [("a", 1)]), (BatchKind.DELETE, [("b", None)]))
     assert [key for key, _, _ in plain.records] == ["a", "b"]
     assert plain.objects == ()
+
+
+def test_what_narrower_terms_take_back_is_deleted_in_the_form_of_a_coming_version_too(followed: Topic) -> None:
+    into = (DataItem(code="age", name="年龄", data_type=DataType.INTEGER, minimum=0),)
+    followed.view = followed.view.model_copy(update={"into": into, "former_where": ()})
+    followed.deliver((BatchKind.UPSERT, [("a", 20), ("b", 5), ("c", -1)]))
+    assert followed.records == [("a", '{"code":"a","age":20}', 1), ("b", None, 2)], "what did not fit was not there before"
 
 
 CODES = [f"33{number:02}" for number in range(6)]

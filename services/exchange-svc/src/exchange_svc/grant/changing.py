@@ -1,7 +1,7 @@
 """Other terms for a grant in force: what is left of what was asked for, compiled to another view where rows or values change."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -45,8 +45,8 @@ async def change_terms(
     """Change what a grant in force lets out, by its provider: never more than was asked for.
 
     Rows come by a new view from the next batch on if the items, the filter or a mask change; the former view closes with its last reader.
-    What a narrower filter takes back is deleted for this grant's readers at the beginning of the new topic, which is theirs alone; packages
-    made before end.
+    What a narrower filter takes back is deleted for this grant's readers at the beginning of the new topic, which is theirs alone, and
+    likewise on that of a coming version; packages made before end.
     Raises: GrantNotFound (404), GrantNotActive (409), ResourceWithdrawn (409), ItemsUnknown (422), NotShared (403), UseUntilPast,
     TermsInvalid (422).
     Emits: exchange.grant.terms_changed.v1; exchange.dispatch.ordered.v1 for each earlier batch when a view opens, and as
@@ -85,13 +85,11 @@ async def change_terms(
     )
     await outbox.add(tx, changed, now=now)
     if opened:
-        open_view = view.open_view
-        if domain.takes_back(before.open_view, terms) and domain.naming(before.open_view, resource) == domain.naming(open_view, resource):
-            open_view = replace(open_view, former_where=before.open_view.where)
+        open_view = domain.taking_back(view.open_view, before.open_view, terms, resource)
         await commands.backfill(tx, found.resource_id, [open_view], since=change.backfill, now=now)
     if view is not before:
         await packages.end_made(tx, found.grant_id, now=now)
-        await notices.follow(tx, found, now=now)
+        await notices.follow(tx, found, former=before, now=now)
     return found, view
 
 

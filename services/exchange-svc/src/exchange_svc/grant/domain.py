@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -148,6 +148,16 @@ def takes_back(view: OpenView, terms: Terms) -> bool:
     return not set(_sorted(terms.where)) <= set(_sorted(view.where))
 
 
+def taking_back(view: OpenView, former: OpenView, terms: Terms, told: ResourceSnapshot) -> OpenView:
+    """Return a view as its earlier batches are ordered: they delete what readers of the former view have and these terms take back.
+
+    Where the keys of their records are made otherwise, none could be named.
+    """
+    if takes_back(former, terms) and naming(former, told) == naming(view, told):
+        return replace(view, former_where=former.where)
+    return view
+
+
 def naming(view: OpenView, told: ResourceSnapshot) -> list[tuple[str, Mask | None]]:
     """Return what the keys of a view's records are made of: each key item with its mask; nothing of a view whose records have none."""
     masks = {one.item: one for one in fitting_masks(view.masks, told)}
@@ -223,13 +233,13 @@ def snapshot(view: OpenView, resource: ResourceSnapshot) -> ViewSnapshot | None:
         where=view.where,
         masks=masks,
         scope=view.scope if has_pseudonyms(masks) else None,
-        former_where=_former_where(view, resource) if key else None,
+        former_where=_former_where(view, [item for item in told.items if not is_later or item.code in items]) if key else None,
     )
 
 
-def _former_where(view: OpenView, resource: ResourceSnapshot) -> tuple[Condition, ...] | None:
-    """Return the filter of before, where rows of this version could meet it."""
-    return None if view.former_where is None or any(where_faults(view.former_where, resource.items)) else view.former_where
+def _former_where(view: OpenView, items: Sequence[DataItem]) -> tuple[Condition, ...] | None:
+    """Return the filter of before, where rows with these items could meet it."""
+    return None if view.former_where is None or any(where_faults(view.former_where, items)) else view.former_where
 
 
 def fitting_masks(masks: Sequence[Mask], resource: ResourceSnapshot) -> tuple[Mask, ...]:

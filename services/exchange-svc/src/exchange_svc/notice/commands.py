@@ -49,8 +49,10 @@ async def announce(tx: AsyncSession, event: ResourceChangeAnnounced, *, now: dat
     await grants.backfill(tx, event.resource_id, [view.open_view for view in opened], now=now)
 
 
-async def follow(tx: AsyncSession, grant: Grant, *, now: datetime) -> None:
+async def follow(tx: AsyncSession, grant: Grant, *, former: View | None = None, now: datetime) -> None:
     """Let a grant that is given during a notice have the coming version as well; the caller holds the lock of the resource's row.
+
+    former: the view it read until its terms changed. What they take back is deleted for readers of the coming version's former topic.
 
     Emits: exchange.grant.change_announced.v1; exchange.dispatch.ordered.v1 for each earlier batch when a view of that version opens.
     """
@@ -63,7 +65,11 @@ async def follow(tx: AsyncSession, grant: Grant, *, now: datetime) -> None:
     opened = await _open_coming(tx, view, notice, now=now)
     await _tell(tx, notice, [view], [grant], now=now)
     if opened is not None:
-        await grants.backfill(tx, grant.resource_id, [opened.open_view], now=now)
+        open_view = opened.open_view
+        if former is not None and former.successor_id is not None:
+            had = await grant_store.get_view(tx, former.successor_id)
+            open_view = views.taking_back(open_view, had.open_view, grant.read_terms, notice.read())
+        await grants.backfill(tx, grant.resource_id, [open_view], now=now)
 
 
 async def end(tx: AsyncSession, resource_id: UUID, *, in_force: int, now: datetime) -> None:
