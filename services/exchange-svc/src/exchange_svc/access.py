@@ -15,3 +15,11 @@ def sees(who: Principal, *organizations: UUID) -> bool:
 def sees_all(who: Principal) -> bool:
     """Say whether the caller reads across organizations."""
     return who.has(AUTHORITY)
+
+
+def whose(who: Principal) -> UUID | None:
+    """Return whose things are listed to the caller: its organization's; None, everybody's, to the node's data authority.
+
+    Raises: Forbidden (403) for a caller that is neither.
+    """
+    return None if sees_all(who) else who.own_organization

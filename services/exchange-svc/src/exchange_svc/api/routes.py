@@ -10,14 +10,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dxmesh_clocks.working_days import day_of
-from dxmesh_runtime.auth import Principal, Who
+from dxmesh_runtime.auth import Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorText, Limit, Page, after_text, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot, SharingType
 from dxmesh_schemas.exchange_terms import Conditions, Terms
 from exchange_svc import formats
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.api import changes, domain, store, verifying
 from exchange_svc.api.calls import calling
 from exchange_svc.api.changes import Since
@@ -95,7 +95,7 @@ async def list_apis(
     who: Who, tx: Tx, provider_id: UUID | None = None, resource_id: UUID | None = None, limit: Limit = 100, cursor: CursorText = None
 ) -> Page[ApiOut]:
     """List shared APIs: those the caller's organization provides or may call; the data authority sees all."""
-    caller = _caller(who)
+    caller = whose(who)
     rows = await store.list_apis(
         tx, caller=caller, provider_id=provider_id, resource_id=resource_id, now=utc_now(), after=after_text(cursor), limit=limit + 1
     )
@@ -103,10 +103,6 @@ async def list_apis(
     calls = await store.count_calls(tx, {row["resource_id"] for row in page.items}, caller=caller)
     items = [_api(row, calls.get((row["resource_id"], row["api"]))) for row in page.items]
     return Page(items=items, next_cursor=page.next_cursor)
-
-
-def _caller(who: Principal) -> UUID | None:
-    return None if sees_all(who) else who.own_organization
 
 
 def _api(row: Mapping[Any, Any], calls: Mapping[Any, Any] | None) -> ApiOut:
@@ -160,7 +156,7 @@ async def list_usage(
     rows = await store.list_usage(
         tx,
         by=by,
-        party=_caller(who),
+        party=whose(who),
         resource_id=resource_id,
         requester_id=requester_id,
         system_id=system_id,

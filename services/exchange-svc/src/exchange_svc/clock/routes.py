@@ -14,7 +14,7 @@ from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_time, cut
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.clock import store
 from exchange_svc.clock.domain import Responsible, Standing
 
@@ -82,7 +82,7 @@ async def list_clocks(
     now = utc_now()
     rows = await store.list_clocks(
         tx,
-        organization_id=None if sees_all(who) else who.own_organization,
+        organization_id=whose(who),
         standing=standing,
         request_id=request,
         is_owed=owed,

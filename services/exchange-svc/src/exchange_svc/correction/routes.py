@@ -14,7 +14,7 @@ from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import ItemCode, OrganizationRef
 from dxmesh_schemas.text import Name, Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.clock import store as clocks
 from exchange_svc.clock.domain import Standing
 from exchange_svc.correction import commands, store
@@ -126,8 +126,7 @@ async def list_corrections(
     who: Who, tx: Tx, state: State | None = None, limit: Limit = 100, cursor: CursorText = None
 ) -> Page[CorrectionOut]:
     """List the correction requests the caller's organization filed or has to answer, newest first; the data authority sees all."""
-    organization_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_corrections(tx, organization_id=organization_id, state=state, limit=limit + 1, after=after_time(cursor))
+    rows = await store.list_corrections(tx, organization_id=whose(who), state=state, limit=limit + 1, after=after_time(cursor))
     page = cut(rows, limit, lambda row: (row.filed_at, row.correction_id))
     return Page(items=await _out(tx, *page.items), next_cursor=page.next_cursor)
 

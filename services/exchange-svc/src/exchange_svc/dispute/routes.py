@@ -14,7 +14,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import ItemCode, OrganizationRef
 from dxmesh_schemas.exchange_terms import Narrowing
 from dxmesh_schemas.text import Name, Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.address import PublicUrl
 from exchange_svc.catalog.errors import ResourceWithdrawn
 from exchange_svc.clock import store as clocks
@@ -194,8 +194,7 @@ async def withdraw(dispute_id: UUID, body: DisputeIn, who: Steward, tx: Tx) -> D
 @router.get("/disputes", responses=problems(CursorInvalid))
 async def list_disputes(who: Who, tx: Tx, state: State | None = None, limit: Limit = 100, cursor: CursorText = None) -> Page[DisputeOut]:
     """List the disputes the caller's organization is a side of, newest first; the data authority sees all."""
-    organization_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_disputes(tx, organization_id=organization_id, state=state, limit=limit + 1, after=after_time(cursor))
+    rows = await store.list_disputes(tx, organization_id=whose(who), state=state, limit=limit + 1, after=after_time(cursor))
     page = cut(rows, limit, lambda row: (row.opened_at, row.dispute_id))
     return Page(items=await _out(tx, *page.items), next_cursor=page.next_cursor)
 

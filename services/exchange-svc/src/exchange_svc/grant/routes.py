@@ -18,7 +18,7 @@ from dxmesh_schemas.exchange_sharing import Disposal
 from dxmesh_schemas.exchange_terms import Backfill, Narrowing, Terms
 from dxmesh_schemas.text import Name, Reason
 from dxmesh_tabular import json_schema
-from exchange_svc.access import sees, sees_all
+from exchange_svc.access import sees, whose
 from exchange_svc.address import PublicUrl
 from exchange_svc.catalog import store as catalog
 from exchange_svc.catalog.errors import ResourceNotFound, ResourceWithdrawn
@@ -193,7 +193,7 @@ def _coming(found: notices.Coming) -> ComingOut:
 @router.get("/grants", responses=problems(CursorInvalid))
 async def list_grants(who: Who, tx: Tx, resource_id: UUID | None = None, limit: Limit = 100, cursor: CursorText = None) -> Page[GrantOut]:
     """List the grants the caller's organization holds or gave, newest first."""
-    organization_id = None if sees_all(who) else who.own_organization
+    organization_id = whose(who)
     after = after_time(cursor)
     rows = await store.list_grants(tx, organization_id=organization_id, resource_id=resource_id, limit=limit + 1, after=after)
     page = cut(rows, limit, lambda pair: (pair[0].activated_at, pair[0].grant_id))

@@ -13,7 +13,7 @@ from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, Slice,
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.problem import Forbidden
 from dxmesh_schemas.text import Name, Paragraph, Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import sees_all, whose
 from exchange_svc.batch.errors import BatchNotFound
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound
 from exchange_svc.inventory import commands, store
@@ -94,8 +94,7 @@ async def list_channels(
     who: Who, tx: Tx, kind: Kind | None = None, state: State | None = None, limit: Limit = 100, cursor: CursorText = None
 ) -> Slice[store.InventoryChannel]:
     """List the channels of your organization; the data authority sees those of all."""
-    organization_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_some(tx, organization_id, kind=kind, state=state, limit=limit + 1, after=after_id(cursor))
+    rows = await store.list_some(tx, whose(who), kind=kind, state=state, limit=limit + 1, after=after_id(cursor))
     return cut(rows, limit, lambda row: row.channel_id)
 
 
@@ -119,7 +118,7 @@ async def enter(body: ChannelIn, who: Who, tx: Tx) -> store.InventoryChannel:
 @router.get("/{channel_id}", response_model=ChannelDetailOut, responses=problems(ChannelNotFound, Forbidden))
 async def get_channel(channel_id: UUID, who: Who, tx: Tx) -> ChannelDetailOut:
     """Return a channel with its steps."""
-    row = await store.get(tx, channel_id, None if sees_all(who) else who.own_organization)
+    row = await store.get(tx, channel_id, whose(who))
     steps = [StepOut.model_validate(step) for step in await store.list_steps(tx, channel_id)]
     return ChannelDetailOut(**ChannelOut.model_validate(row).model_dump(), steps=steps)
 

@@ -15,7 +15,7 @@ from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_
 from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.exchange_terms import Mode
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.grant import commands as grants
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.lag import measuring, store
@@ -77,7 +77,7 @@ async def list_lag(
     now = utc_now()
     rows = await store.list_held(
         tx,
-        organization_id=None if sees_all(who) else who.own_organization,
+        organization_id=whose(who),
         resource_id=resource_id,
         taxonomy=taxonomy,
         limit=limit + 1,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
 from dxmesh_schemas.catalog import OrganizationRef, ResourceSnapshot
+from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.catalog_lists import ListEntryEvent
 from dxmesh_schemas.event import Event
 from dxmesh_schemas.exchange_offers import OfferEnded, OfferMade
+from dxmesh_schemas.exchange_terms import Terms
 from exchange_svc.catalog.store import Organization, Resource
 from exchange_svc.offer import domain, store
 from exchange_svc.offer.errors import OfferOver
@@ -28,6 +30,19 @@ from exchange_svc.sharing_list import store as lists
 
 Place = tuple[UUID, UUID, UUID]
 """Scenario, resource, requester: there is one offer of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What an acceptance says, and who of the requester approved it; what it leaves out, the offer and its scenario say."""
+
+    approved_by: str
+    items: Sequence[str] | None
+    legal_basis: str | None
+    purpose: str | None
+    use_purpose: UsePurpose | None
+    use_until: datetime | None
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +135,9 @@ def _make(row: store.Offer, one: Wanted, *, now: datetime) -> OfferMade:
 
 
 async def accept(
-    tx: AsyncSession, policy: Policy, offer_id: UUID, asked: Asked, *, by: Principal, public_url: str, now: datetime
+    tx: AsyncSession, policy: Policy, offer_id: UUID, said: Acceptance, *, by: Principal, public_url: str, now: datetime
 ) -> SharingRequest:
-    """Ask for what is offered: what the request does not say, the offer and its scenario do; the scenario answers it.
+    """Ask for what is offered; its scenario answers in the same transaction.
 
     Raises: OfferNotFound (404), OfferOver (409); otherwise as `answering.ask`.
     Emits: exchange.offer.ended.v1; otherwise as `answering.ask`.
@@ -133,17 +148,19 @@ async def accept(
         why = f"it was accepted as request {row.request_id}" if row.request_id else "its scenario covers this no more"
         raise OfferOver(f"offer {offer_id} is over: {why}; ask under /v1/requests instead")
     scenario = entry.read()
-    said = replace(
-        asked,
+    asked = Asked(
         resource_id=row.resource_id,
-        items=asked.items if asked.items is not None else row.items,
-        legal_basis=asked.legal_basis or domain.basis_of(scenario),
+        items=row.items if said.items is None else said.items,
+        legal_basis=said.legal_basis or domain.basis_of(scenario),
         scenario=row.scenario,
-        purpose=asked.purpose or scenario.content or row.scenario,
+        purpose=said.purpose or scenario.content or row.scenario,
+        use_until=said.use_until,
+        approved_by=said.approved_by,
+        terms=said.terms,
         scenario_id=row.scenario_id,
-        use_purpose=asked.use_purpose or row.first_purpose,
+        use_purpose=said.use_purpose or row.first_purpose,
     )
-    request = await answering.ask(tx, policy, said, by=by, public_url=public_url, now=now)
+    request = await answering.ask(tx, policy, asked, by=by, public_url=public_url, now=now)
     row.ended_at, row.request_id = now, request.request_id
     await tx.flush()
     await outbox.add(tx, OfferEnded(**row.named, outcome="accepted", request_id=request.request_id, ended_at=now), now=now)

@@ -15,14 +15,13 @@ from dxmesh_schemas.catalog import ItemCode, OrganizationRef
 from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Terms
 from dxmesh_schemas.text import Name, Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.address import PublicUrl
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
 from exchange_svc.deadlines import Deadlines
 from exchange_svc.grant.errors import TermsInvalid
 from exchange_svc.offer import commands, store
 from exchange_svc.offer.errors import OfferNotFound, OfferOver
-from exchange_svc.request.commands import Asked
 from exchange_svc.request.errors import ItemsUnknown, NotShared, UseUntilPast
 from exchange_svc.request.routes import RequestOut
 from exchange_svc.request.routes import out as request_out
@@ -70,8 +69,7 @@ async def list_offers(
     cursor: CursorText = None,
 ) -> Slice[store.Offer]:
     """List what is offered to the caller's organization, newest first; the data authority sees the offers to all."""
-    requester_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_offers(tx, requester_id=requester_id, is_over=over, limit=limit + 1, after=after_time(cursor))
+    rows = await store.list_offers(tx, requester_id=whose(who), is_over=over, limit=limit + 1, after=after_time(cursor))
     return cut(rows, limit, lambda row: (row.offered_at, row.offer_id))
 
 
@@ -93,16 +91,6 @@ async def list_offers(
 )
 async def accept(offer_id: UUID, body: AcceptanceIn, who: Steward, deadlines: Deadlines, public_url: PublicUrl, tx: Tx) -> RequestOut:
     """Accept an offer: the request is made of it and, as its scenario covers it, granted in the same answer."""
-    asked = Asked(
-        resource_id=offer_id,
-        items=body.items,
-        legal_basis=body.legal_basis or "",
-        scenario="",
-        purpose=body.purpose or "",
-        use_until=body.use_until,
-        approved_by=body.approved_by,
-        terms=body.terms,
-        use_purpose=body.use_purpose,
-    )
-    row = await commands.accept(tx, deadlines, offer_id, asked, by=who, public_url=public_url, now=utc_now())
+    said = commands.Acceptance(**{name: getattr(body, name) for name in type(body).model_fields})
+    row = await commands.accept(tx, deadlines, offer_id, said, by=who, public_url=public_url, now=utc_now())
     return await request_out(tx, row)

@@ -13,7 +13,7 @@ from dxmesh_runtime.auth import Steward, Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.paging import CursorInvalid, CursorText, Limit, Page, after_time, cut
 from dxmesh_runtime.problems import problems
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.catalog.errors import OrganizationUnknown
 from exchange_svc.reader import commands, domain, store
 from exchange_svc.reader.errors import ReaderExists, ReaderNotFound, ReaderRevoked, ReadersNotOffered, TooManyReaders
@@ -122,8 +122,7 @@ async def register(body: ReaderIn, who: Steward, offer: Offered, tx: Tx, respons
 @router.get("", responses=problems(ReadersNotOffered, CursorInvalid))
 async def list_readers(who: Who, offer: Offered, tx: Tx, limit: Limit = 100, cursor: CursorText = None) -> Page[ReaderOut]:
     """List the readers of the caller's organization, newest first, revoked ones too."""
-    organization_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_of(tx, organization_id=organization_id, limit=limit + 1, after=after_time(cursor))
+    rows = await store.list_of(tx, organization_id=whose(who), limit=limit + 1, after=after_time(cursor))
     page = cut(rows, limit, lambda row: (row.created_at, row.reader_id))
     return Page(items=await _out(tx, offer, *page.items), next_cursor=page.next_cursor)
 

@@ -15,7 +15,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef, UpdateCycle
 from dxmesh_schemas.exchange_reconciliation import Account, Difference
 from dxmesh_schemas.text import Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.catalog.errors import ResourceNotFound
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.reconciliation import commands, store
@@ -145,8 +145,7 @@ async def reconcile_delivered(grant_id: UUID, body: AccountIn, who: Steward, tx:
 @router.get("/reconciliation-cases", response_model=Page[CaseOut], responses=problems(CursorInvalid))
 async def list_cases(who: Who, tx: Tx, state: CaseState | None = None, limit: Limit = 100, cursor: CursorText = None) -> Slice[store.Case]:
     """List cases that concern the caller's organization, newest first."""
-    organization_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_cases(tx, organization_id=organization_id, state=state, limit=limit + 1, after=after_time(cursor))
+    rows = await store.list_cases(tx, organization_id=whose(who), state=state, limit=limit + 1, after=after_time(cursor))
     return cut(rows, limit, lambda row: (row.opened_at, row.case_id))
 
 
@@ -168,8 +167,7 @@ async def settle(case_id: UUID, body: SettlementIn, who: Overseer, tx: Tx) -> st
 async def list_late(who: Who, tx: Tx, limit: Limit = 100, cursor: CursorText = None) -> Page[LateOut]:
     """List feeds behind their update cycle, the longest behind first: the caller's own, or all to the authority."""
     today = day_of(utc_now())
-    provider_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_late(tx, provider_id=provider_id, today=today, after=after_time(cursor), limit=limit + 1)
+    rows = await store.list_late(tx, provider_id=whose(who), today=today, after=after_time(cursor), limit=limit + 1)
     page = cut(rows, limit, lambda row: (row[6], row[0]))
     items = [
         LateOut(

@@ -11,7 +11,7 @@ from dxmesh_runtime.auth import Who
 from dxmesh_runtime.db import Tx, utc_now
 from dxmesh_runtime.problems import problems
 from exchange_svc import formats
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.report import store
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
@@ -38,6 +38,6 @@ async def get_response_times(
     """
     form = formats.choose(format, accept, _FORMS)
     first = since or day_of(utc_now()) - timedelta(days=_DAYS)
-    rows = await store.response_times(tx, provider_id=None if sees_all(who) else who.own_organization, since=begin_of(first))
+    rows = await store.response_times(tx, provider_id=whose(who), since=begin_of(first))
     frame = pl.DataFrame([row | {"provider_id": row["provider_id"] and str(row["provider_id"])} for row in rows], schema=_SCHEMA)
     return await formats.answer(frame, form, next_cursor=None, name="response-times")

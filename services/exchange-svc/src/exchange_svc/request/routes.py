@@ -17,7 +17,7 @@ from dxmesh_schemas.catalog import ItemCode, OrganizationRef, SharingType
 from dxmesh_schemas.catalog_attributes import UsePurpose
 from dxmesh_schemas.exchange_terms import Narrowing, Terms
 from dxmesh_schemas.text import Name, Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.address import PublicUrl
 from exchange_svc.catalog.errors import OrganizationUnknown, ResourceNotFound, ResourceWithdrawn
 from exchange_svc.clock import store as clocks
@@ -259,7 +259,7 @@ async def list_requests(
     who: Who, tx: Tx, state: domain.State | None = None, limit: Limit = 100, cursor: CursorText = None
 ) -> Page[RequestOut]:
     """List the requests the caller's organization made or has to answer, newest first."""
-    organization_id = None if sees_all(who) else who.own_organization
+    organization_id = whose(who)
     after = after_time(cursor)
     rows = await store.list_requests(tx, organization_id=organization_id, state=state, limit=limit + 1, after=after)
     page = cut(rows, limit, lambda row: (row.created_at, row.request_id))

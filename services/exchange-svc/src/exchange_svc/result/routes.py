@@ -15,7 +15,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.exchange_results import ATTESTATION_TYPE, ResultStatement
 from dxmesh_schemas.text import Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.catalog.errors import OrganizationUnknown
 from exchange_svc.result import commands, store
 from exchange_svc.result.errors import IssuerKeyNotFound, IssuerKeyTaken, ResultInvalid, ResultNotFound, ResultTaken
@@ -142,7 +142,7 @@ async def list_results(
     cursor: CursorText = None,
 ) -> Slice[store.Result]:
     """List the results the caller's organization may have, newest first."""
-    organization_id = None if sees_all(who) else who.own_organization
+    organization_id = whose(who)
     rows = await store.list_results(
         tx,
         organization_id=organization_id,

@@ -14,7 +14,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.catalog_lists import ScenarioApproval
 from dxmesh_schemas.text import Name, Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.grant.domain import State
 from exchange_svc.grant.store import Grant
 from exchange_svc.scenario import commands, store
@@ -60,8 +60,7 @@ async def list_scenario_grants(
 
     A lapsed one goes on until its provider suspends or ends it, or its time is over (GDSR Art. 27); the provider may confirm it.
     """
-    organization_id = None if sees_all(who) else who.own_organization
-    rows = await store.list_given(tx, organization_id=organization_id, is_lapsed=lapsed, limit=limit + 1, after=after_time(cursor))
+    rows = await store.list_given(tx, organization_id=whose(who), is_lapsed=lapsed, limit=limit + 1, after=after_time(cursor))
     page = cut(rows, limit, lambda row: (row[0].granted_at, row[0].grant_id))
     now = utc_now()
     return Slice([_shown(row, grant, now) for row, grant in page.items], page.next_cursor)

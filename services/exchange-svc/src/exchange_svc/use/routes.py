@@ -13,7 +13,7 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import OrganizationRef
 from dxmesh_schemas.exchange_usage import Use
 from dxmesh_schemas.text import Reason
-from exchange_svc.access import sees_all
+from exchange_svc.access import whose
 from exchange_svc.grant.errors import GrantNotFound
 from exchange_svc.use import commands, store
 from exchange_svc.use.errors import UseInvalid, UseRecorded
@@ -62,7 +62,7 @@ async def list_uses(
     who: Who, tx: Tx, grant_id: UUID | None = None, resource_id: UUID | None = None, limit: Limit = 100, cursor: CursorText = None
 ) -> Page[UseOut]:
     """List what was recorded, newest first: of the caller's use and of its resources' use; the data authority sees all."""
-    party, after = None if sees_all(who) else who.own_organization, after_time(cursor)
+    party, after = whose(who), after_time(cursor)
     rows = await store.list_records(tx, party=party, grant_id=grant_id, resource_id=resource_id, limit=limit + 1, after=after)
     page = cut(rows, limit, lambda row: (row.recorded_at, row.use_id))
     return Page(items=[UseOut.model_validate(row) for row in page.items], next_cursor=page.next_cursor)
