@@ -7,6 +7,7 @@ import typer
 
 from dxmesh_client.cli.catalog import Limit
 from dxmesh_client.cli.output import show, show_all
+from dxmesh_client.cli.sending import send
 from dxmesh_client.client import Client
 
 correction = typer.Typer(no_args_is_help=True, help="Doubts about shared records (Art. 26): corrected, or answered why not.")
@@ -26,12 +27,6 @@ def _record(text: str) -> dict[str, Any]:
     return {"key": {name.strip(): value.strip() for name, _, value in pairs}}
 
 
-def _send(path: str, **fields: Any) -> None:
-    with Client() as client:
-        body = {name: value for name, value in fields.items() if value is not None}
-        show(client.call("POST", f"{client.profile.exchange}/v1/{path}", json=body).json())
-
-
 @correction.command("file")
 def correction_file(
     grant_id: UUID,
@@ -40,7 +35,7 @@ def correction_file(
     item: Annotated[list[str] | None, typer.Option(help="an item whose values are doubted; may be repeated")] = None,
 ) -> None:
     """Doubt records that a grant reads; the provider answers within the policy's days (steward)."""
-    _send(f"grants/{grant_id}/corrections", records=[_record(one) for one in record], reason=reason, items=item or None)
+    send("exchange", "POST", f"grants/{grant_id}/corrections", records=[_record(one) for one in record], reason=reason, items=item or None)
 
 
 @correction.command("list")
@@ -68,7 +63,9 @@ def correction_answer(
     reason: Annotated[str | None, typer.Option(help="why the records stay as they are")] = None,
 ) -> None:
     """Answer a doubt as the provider: name the batch that corrects, or the reason why not."""
-    _send(
+    send(
+        "exchange",
+        "POST",
         f"corrections/{correction_id}/answer",
         outcome=outcome,
         approved_by=approved_by,
@@ -80,4 +77,4 @@ def correction_answer(
 @correction.command("withdraw")
 def correction_withdraw(correction_id: UUID, reason: Why) -> None:
     """Doubt no more."""
-    _send(f"corrections/{correction_id}/withdrawal", reason=reason)
+    send("exchange", "POST", f"corrections/{correction_id}/withdrawal", reason=reason)

@@ -1,12 +1,13 @@
 """`dxmesh clocks|dispute`: what is owed in sharing by which day, and disputes about refused and unanswered requests."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import typer
 
 from dxmesh_client.cli.catalog import Limit
 from dxmesh_client.cli.output import show, show_all
+from dxmesh_client.cli.sending import send
 from dxmesh_client.client import Client
 
 dispute = typer.Typer(no_args_is_help=True, help="Disputes about refused and unanswered requests, up to a government's decision.")
@@ -28,16 +29,10 @@ def clocks(
         show_all([item | {"organization": item["organization"]["name"]} for item in page.items], _CLOCK)
 
 
-def _send(path: str, **fields: Any) -> None:
-    with Client() as client:
-        body = {name: value for name, value in fields.items() if value is not None}
-        show(client.call("POST", f"{client.profile.exchange}/v1/{path}", json=body).json())
-
-
 @dispute.command("open")
 def dispute_open(request_id: UUID, reason: Why) -> None:
     """Dispute a refusal, or that no answer came in time; the provider is to answer first."""
-    _send(f"requests/{request_id}/dispute", reason=reason)
+    send("exchange", "POST", f"requests/{request_id}/dispute", reason=reason)
 
 
 @dispute.command("list")
@@ -57,7 +52,7 @@ def dispute_show(dispute_id: UUID) -> None:
 @dispute.command("further")
 def dispute_further(dispute_id: UUID, reason: Why) -> None:
     """Take a dispute to the next body: the authority of both sides, then its people's government."""
-    _send(f"disputes/{dispute_id}/further", reason=reason)
+    send("exchange", "POST", f"disputes/{dispute_id}/further", reason=reason)
 
 
 @dispute.command("decide")
@@ -70,10 +65,19 @@ def dispute_decide(
     item: Annotated[list[str] | None, typer.Option(help="an item's code; may be repeated; all asked for without it")] = None,
 ) -> None:
     """Answer a dispute as the provider, or as the data authority for the body it is before."""
-    _send(f"disputes/{dispute_id}/decision", outcome=outcome, reason=reason, decided_by=decided_by, document=document, items=item or None)
+    send(
+        "exchange",
+        "POST",
+        f"disputes/{dispute_id}/decision",
+        outcome=outcome,
+        reason=reason,
+        decided_by=decided_by,
+        document=document,
+        items=item or None,
+    )
 
 
 @dispute.command("withdraw")
 def dispute_withdraw(dispute_id: UUID, reason: Why) -> None:
     """Dispute no more."""
-    _send(f"disputes/{dispute_id}/withdrawal", reason=reason)
+    send("exchange", "POST", f"disputes/{dispute_id}/withdrawal", reason=reason)

@@ -1,12 +1,13 @@
 """`dxmesh duty|mount`: what is owed by which day, and how far resources have come from catalogue to data."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from dxmesh_client.cli.catalog import Limit
 from dxmesh_client.cli.output import Mode, say, show, show_all
+from dxmesh_client.cli.sending import send
 from dxmesh_client.client import Client
 
 duty = typer.Typer(no_args_is_help=True, help="Changes of law and duties, and the day the catalogue is due.")
@@ -16,12 +17,6 @@ Why = Annotated[str, typer.Option(help="the reason, as it is written down")]
 _DUTY = ["duty_id", "rule", "state", "due_on", "days_left", "organization_name", "resource_name", "reason"]
 _MOUNT = ["resource_id", "name", "organization_name", "state", "kind", "address", "batch_count", "accepted_at"]
 _STALE = ["resource_id", "name", "organization_name", "steward", "update_cycle", "evidence", "newest_at", "fresh_through", "overdue_days"]
-
-
-def _send(method: str, path: str, **fields: Any) -> None:
-    with Client() as client:
-        body = {name: str(value) if isinstance(value, UUID) else value for name, value in fields.items() if value is not None}
-        show(client.call(method, f"{client.profile.catalog}/v1/{path}", json=body).json())
 
 
 @duty.command("list")
@@ -54,19 +49,19 @@ def duty_register(
 ) -> None:
     """Register a change of law or duties (steward, authority)."""
     given = {"resource_id": resource, "organization_id": organization, "change": change, "basis": basis}
-    _send("POST", "duties", **given, reason=reason, changed_on=changed_on)
+    send("catalog", "POST", "duties", **given, reason=reason, changed_on=changed_on)
 
 
 @duty.command("extend")
 def duty_extend(duty_id: UUID, reason: Why, days: Annotated[int | None, typer.Option(help="working days")] = None) -> None:
     """Ask for the one extension."""
-    _send("POST", f"duties/{duty_id}/extension", days=days, reason=reason)
+    send("catalog", "POST", f"duties/{duty_id}/extension", days=days, reason=reason)
 
 
 @duty.command("decide")
 def duty_decide(duty_id: UUID, outcome: Annotated[str, typer.Option(help="granted or refused")], reason: Why) -> None:
     """Consent to an extension, or refuse it (authority)."""
-    _send("POST", f"duties/{duty_id}/extension/decision", outcome=outcome, reason=reason)
+    send("catalog", "POST", f"duties/{duty_id}/extension/decision", outcome=outcome, reason=reason)
 
 
 @duty.command("answer")
@@ -74,13 +69,13 @@ def duty_answer(
     duty_id: UUID, resource: Annotated[UUID, typer.Option()], version: Annotated[int, typer.Option(min=1)], reason: Why
 ) -> None:
     """Say which published version answers the change."""
-    _send("POST", f"duties/{duty_id}/answer", resource_id=resource, version=version, reason=reason)
+    send("catalog", "POST", f"duties/{duty_id}/answer", resource_id=resource, version=version, reason=reason)
 
 
 @duty.command("cancel")
 def duty_cancel(duty_id: UUID, reason: Why) -> None:
     """Take back a duty registered by mistake (authority)."""
-    _send("POST", f"duties/{duty_id}/cancellation", reason=reason)
+    send("catalog", "POST", f"duties/{duty_id}/cancellation", reason=reason)
 
 
 @mount.command("list")
@@ -98,25 +93,25 @@ def mount_list(
 @mount.command("replica")
 def mount_replica(resource_id: UUID) -> None:
     """Mount a resource of which batches are sent."""
-    _send("PUT", f"resources/{resource_id}/mount", kind="replica")
+    send("catalog", "PUT", f"resources/{resource_id}/mount", kind="replica")
 
 
 @mount.command("proxy")
 def mount_proxy(resource_id: UUID, address: Annotated[str, typer.Option(help="of the service interface, without credentials")]) -> None:
     """Mount a resource that stays with its provider."""
-    _send("PUT", f"resources/{resource_id}/mount", kind="proxy", address=address)
+    send("catalog", "PUT", f"resources/{resource_id}/mount", kind="proxy", address=address)
 
 
 @mount.command("confirm")
 def mount_confirm(resource_id: UUID, evidence: Annotated[str, typer.Option(help="what was called and what it answered")]) -> None:
     """Confirm that a proxy's interface answers (authority)."""
-    _send("POST", f"resources/{resource_id}/mount/confirmation", evidence=evidence)
+    send("catalog", "POST", f"resources/{resource_id}/mount/confirmation", evidence=evidence)
 
 
 @mount.command("remove")
 def mount_remove(resource_id: UUID, reason: Why) -> None:
     """Take a mount away."""
-    _send("POST", f"resources/{resource_id}/mount/removal", reason=reason)
+    send("catalog", "POST", f"resources/{resource_id}/mount/removal", reason=reason)
 
 
 @mount.command("rate")

@@ -8,6 +8,7 @@ import typer
 
 from dxmesh_client.cli import terms
 from dxmesh_client.cli.output import say, show, show_all
+from dxmesh_client.cli.sending import send
 from dxmesh_client.client import Client
 
 grant = typer.Typer(no_args_is_help=True, help="Grants: what may be read, and where.")
@@ -35,11 +36,6 @@ def grant_show(grant_id: UUID) -> None:
             say(f"from {found.coming.effective_at:%Y-%m-%d %H:%M %Z} version {found.coming.version}: {where}; delivered there already")
 
 
-def _post(grant_id: UUID, step: str, /, **body: Any) -> None:
-    with Client() as client:
-        show(client.call("POST", f"{client.profile.exchange}/v1/grants/{grant_id}/{step}", json=body).json())
-
-
 @grant.command("terms")
 def grant_terms(
     grant_id: UUID,
@@ -62,25 +58,31 @@ def grant_terms(
         body["items"] = item
     if use_until:
         body["use_until"] = use_until.astimezone().isoformat()
-    _post(grant_id, "terms", **body, unmasked=terms.unmasked_of(unmasked))
+    send("exchange", "POST", f"grants/{grant_id}/terms", **body, unmasked=terms.unmasked_of(unmasked))
 
 
 @grant.command("suspend")
 def grant_suspend(grant_id: UUID, reason: Reason, remedy_until: Day = None) -> None:
     """Let nothing be read by a grant for now, as its provider or the data authority."""
-    _post(grant_id, "suspension", reason=reason, remedy_until=None if remedy_until is None else f"{remedy_until:%Y-%m-%d}")
+    send(
+        "exchange",
+        "POST",
+        f"grants/{grant_id}/suspension",
+        reason=reason,
+        remedy_until=None if remedy_until is None else f"{remedy_until:%Y-%m-%d}",
+    )
 
 
 @grant.command("resume")
 def grant_resume(grant_id: UUID, reason: Reason) -> None:
     """Let a suspended grant be read again."""
-    _post(grant_id, "resumption", reason=reason)
+    send("exchange", "POST", f"grants/{grant_id}/resumption", reason=reason)
 
 
 @grant.command("terminate")
 def grant_terminate(grant_id: UUID, reason: Reason) -> None:
     """End a grant."""
-    _post(grant_id, "termination", reason=reason)
+    send("exchange", "POST", f"grants/{grant_id}/termination", reason=reason)
 
 
 @grant.command("lapsed")
@@ -110,4 +112,4 @@ def grant_dispose(
     by: Annotated[str, typer.Option(help="who did it")],
 ) -> None:
     """File what became of the data of a grant that is over, as its requester."""
-    _post(grant_id, "disposal", what=what, how=how, disposed_on=f"{on:%Y-%m-%d}", done_by=by)
+    send("exchange", "POST", f"grants/{grant_id}/disposal", what=what, how=how, disposed_on=f"{on:%Y-%m-%d}", done_by=by)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from dxmesh_client import result_proof
 from dxmesh_client.cli.catalog import Limit
 from dxmesh_client.cli.output import say, show, show_all
+from dxmesh_client.cli.sending import answer_of, send
 from dxmesh_client.client import Client
 from dxmesh_client.errors import NotVerified
 from dxmesh_schemas.exchange_results import ResultStatement
@@ -20,11 +21,6 @@ result = typer.Typer(no_args_is_help=True, help="Results that departments recogn
 KeyFile = Annotated[Path, typer.Option("--key", help="the issuer's private key, PEM")]
 Why = Annotated[str, typer.Option(help="the reason, as it is written down")]
 _COLUMNS = ["result_id", "kind", "subject", "outcome", "issuer", "issued_on", "valid_until", "revoked_at"]
-
-
-def _call(method: str, path: str, body: Any = None) -> Any:
-    with Client() as client:
-        return client.call(method, f"{client.profile.exchange}/v1/{path}", json=body).json()
 
 
 def _loaded(path: Path) -> Any:
@@ -46,13 +42,13 @@ def register_key(key: KeyFile, organization: Annotated[UUID, typer.Option(help="
     """Register the public part of your organization's key with the node."""
     loaded = _loaded(key)
     body = {"jwk": result_proof.public_jwk(loaded), "proof": result_proof.prove_possession(loaded, organization)}
-    show(_call("POST", "issuer-keys", body))
+    send("exchange", "POST", "issuer-keys", **body)
 
 
 @result.command("end-key")
 def end_key(kid: str, why: Why) -> None:
     """End a key: nothing more is issued under it."""
-    show(_call("POST", f"issuer-keys/{kid}/end", {"reason": why}))
+    send("exchange", "POST", f"issuer-keys/{kid}/end", reason=why)
 
 
 @result.command("issue")
@@ -68,7 +64,7 @@ def issue(
         first = wrong.errors()[0]
         raise typer.BadParameter(f"{statement}: /{'/'.join(map(str, first['loc']))}: {first['msg']}") from wrong
     body = {"result": result_proof.sign(_loaded(key), said), "shared_with": [str(one) for one in share_with] if share_with else None}
-    show(_call("POST", "results", body))
+    send("exchange", "POST", "results", **body)
 
 
 @result.command("list")
@@ -82,7 +78,7 @@ def list_results(subject: str | None = None, kind: str | None = None, limit: Lim
 @result.command("proof")
 def proof(result_id: UUID, file: Path) -> None:
     """Fetch what proves a result offline, and keep it."""
-    file.write_text(json.dumps(_call("GET", f"results/{result_id}/proof"), indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(answer_of("exchange", "GET", f"results/{result_id}/proof"), indent=1) + "\n", encoding="utf-8")
     show({"proof": str(file)})
 
 
@@ -109,7 +105,7 @@ def _today() -> date:
 @result.command("revoke")
 def revoke(result_id: UUID, why: Why) -> None:
     """Take a result of yours back."""
-    show(_call("POST", f"results/{result_id}/revocation", {"reason": why}))
+    send("exchange", "POST", f"results/{result_id}/revocation", reason=why)
 
 
 @result.command("recognise")
@@ -121,4 +117,7 @@ def recognise(
 ) -> None:
     """Say that a result is used in place of an own check, or why it is not."""
     body = {"accepted": accepted, "purpose": purpose, "reason": why}
-    show_all(_call("POST", f"results/{result_id}/recognitions", body), ["organization", "accepted", "purpose", "reason", "recognised_at"])
+    show_all(
+        answer_of("exchange", "POST", f"results/{result_id}/recognitions", **body),
+        ["organization", "accepted", "purpose", "reason", "recognised_at"],
+    )

@@ -10,6 +10,7 @@ import typer
 from dxmesh_client import form_file
 from dxmesh_client.cli.catalog import Limit
 from dxmesh_client.cli.output import Mode, say, show, show_all
+from dxmesh_client.cli.sending import answer_of, send
 from dxmesh_client.client import Client
 
 source = typer.Typer(no_args_is_help=True, help="Sources of data elements: one item, one source.")
@@ -25,13 +26,6 @@ _RIVAL = ["organization", "resource_name", "item", "item_name", "similarity", "c
 _FORM = ["form_id", "name", "held_count", "withheld_count", "doubtful_count", "new_count", "matched_at"]
 _FINDING = ["name", "outcome", "organization", "resource", "item", "similarity"]
 _REPEAT = ["division_code", "name", "kind", "organization_count", "item_count", "has_source"]
-
-
-def _call(method: str, path: str, **fields: Any) -> Any:
-    with Client() as client:
-        body = {name: str(value) if isinstance(value, UUID) else value for name, value in fields.items() if value is not None}
-        answer = client.call(method, f"{client.profile.catalog}/v1/{path}", json=body or None)
-        return answer.json() if answer.content else {}
 
 
 def _list(path: str, columns: list[str], **parameters: Any) -> None:
@@ -55,13 +49,13 @@ def source_list(
 @source.command("show")
 def source_show(claim_id: UUID) -> None:
     """Show a source."""
-    show(_call("GET", f"source-claims/{claim_id}"))
+    send("catalog", "GET", f"source-claims/{claim_id}")
 
 
 @source.command("claim")
 def source_claim(resource_id: UUID, item: Item) -> None:
     """Make a published item its division's source (steward); where another holds it, the answer names it and what to do."""
-    made = _call("POST", "source-claims", resource_id=resource_id, item=item)
+    made = answer_of("catalog", "POST", "source-claims", resource_id=resource_id, item=item)
     show(made)
     if made["doubtful"] and not Mode.json:
         rows = [one | {"organization": one["organization"]["name"]} for one in made["doubtful"]]
@@ -71,7 +65,7 @@ def source_claim(resource_id: UUID, item: Item) -> None:
 @source.command("release")
 def source_release(claim_id: UUID, reason: Why) -> None:
     """Give a source up: another item may claim the data element."""
-    show(_call("POST", f"source-claims/{claim_id}/release", reason=reason))
+    send("catalog", "POST", f"source-claims/{claim_id}/release", reason=reason)
 
 
 @arbitration.command("list")
@@ -83,7 +77,7 @@ def arbitration_list(state: Annotated[str | None, typer.Option(help="only cases 
 @arbitration.command("show")
 def arbitration_show(case_id: UUID) -> None:
     """Show a case with what both sides say."""
-    _show_case(_call("GET", f"arbitrations/{case_id}"))
+    _show_case(answer_of("catalog", "GET", f"arbitrations/{case_id}"))
 
 
 @arbitration.command("open")
@@ -91,13 +85,13 @@ def arbitration_open(
     resource_id: UUID, item: Item, statement: Annotated[str, typer.Option(help="why this item should be the source")]
 ) -> None:
     """Bring an item that was refused as a source before the data authority (steward)."""
-    _show_case(_call("POST", "arbitrations", resource_id=resource_id, item=item, statement=statement))
+    _show_case(answer_of("catalog", "POST", "arbitrations", resource_id=resource_id, item=item, statement=statement))
 
 
 @arbitration.command("state")
 def arbitration_state(case_id: UUID, text: Annotated[str, typer.Option(help="what your organization says")]) -> None:
     """Add a statement of your organization (steward of either side)."""
-    show(_call("POST", f"arbitrations/{case_id}/statements", text=text))
+    send("catalog", "POST", f"arbitrations/{case_id}/statements", text=text)
 
 
 @arbitration.command("decide")
@@ -108,19 +102,19 @@ def arbitration_decide(
     document: Annotated[str | None, typer.Option(help="the people's government's decision, where that decided on objection")] = None,
 ) -> None:
     """Decide a case (authority)."""
-    _show_case(_call("POST", f"arbitrations/{case_id}/decision", outcome=outcome, reason=reason, document=document))
+    _show_case(answer_of("catalog", "POST", f"arbitrations/{case_id}/decision", outcome=outcome, reason=reason, document=document))
 
 
 @arbitration.command("object")
 def arbitration_object(case_id: UUID, reason: Why) -> None:
     """Object to a decision that went against your organization: its people's government decides (steward)."""
-    _show_case(_call("POST", f"arbitrations/{case_id}/objection", reason=reason))
+    _show_case(answer_of("catalog", "POST", f"arbitrations/{case_id}/objection", reason=reason))
 
 
 @arbitration.command("withdraw")
 def arbitration_withdraw(case_id: UUID, reason: Why) -> None:
     """Take your case back before it is decided, or your objection; then the decision stands for good (steward)."""
-    _show_case(_call("POST", f"arbitrations/{case_id}/withdrawal", reason=reason))
+    _show_case(answer_of("catalog", "POST", f"arbitrations/{case_id}/withdrawal", reason=reason))
 
 
 def _show_case(case: dict[str, Any]) -> None:
@@ -139,7 +133,7 @@ def synonym_list(q: Annotated[str | None, typer.Option(help="part of the term")]
 @synonym.command("shipped")
 def synonym_shipped() -> None:
     """List the groups of terms that come with the node, the one the others are brought to first."""
-    groups = _call("GET", "synonyms/shipped")
+    groups = answer_of("catalog", "GET", "synonyms/shipped")
     show_all([{"concept": group[0], "terms": group[1:] if Mode.json else " ".join(group[1:])} for group in groups], ["concept", "terms"])
 
 
@@ -148,13 +142,13 @@ def synonym_put(
     term: str, concept: Annotated[str, typer.Argument(help="what it means; the term itself takes a shipped synonym out")]
 ) -> None:
     """Say what a term means on this node (authority)."""
-    show(_call("PUT", _synonym(term), concept=concept))
+    send("catalog", "PUT", _synonym(term), concept=concept)
 
 
 @synonym.command("remove")
 def synonym_remove(term: str) -> None:
     """Forget what a term means on this node; a shipped synonym is in force again (authority)."""
-    _call("DELETE", _synonym(term))
+    answer_of("catalog", "DELETE", _synonym(term))
     show({"term": term, "is_removed": True})
 
 
@@ -170,7 +164,7 @@ def synonym_compare(left: str, right: str) -> None:
 @synonym.command("rekey")
 def synonym_rekey() -> None:
     """Bring every indexed name to the words in force, as after a release that ships others (authority)."""
-    show(_call("POST", "synonyms/rekeying"))
+    send("catalog", "POST", "synonyms/rekeying")
 
 
 def _synonym(term: str) -> str:
@@ -187,7 +181,7 @@ def form_list(limit: Limit = 50) -> None:
 @form.command("show")
 def form_show(form_id: UUID) -> None:
     """Show a form with what the catalogue has of each item."""
-    _show_form(_call("GET", f"forms/{form_id}"))
+    _show_form(answer_of("catalog", "GET", f"forms/{form_id}"))
 
 
 @form.command("enter")
@@ -197,13 +191,13 @@ def form_enter(
     organization: Annotated[UUID | None, typer.Option(help="whose form it is; yours when left out")] = None,
 ) -> None:
     """Enter a form and learn which of its items need not be collected again, which are doubtful, which are new."""
-    _show_form(_call("POST", "forms", name=name, items=form_file.items_of(file), organization_id=organization))
+    _show_form(answer_of("catalog", "POST", "forms", name=name, items=form_file.items_of(file), organization_id=organization))
 
 
 @form.command("compare")
 def form_compare(form_id: UUID) -> None:
     """Compare a form with the catalogue as it is now."""
-    _show_form(_call("POST", f"forms/{form_id}/comparison"))
+    _show_form(answer_of("catalog", "POST", f"forms/{form_id}/comparison"))
 
 
 @form.command("repeats")

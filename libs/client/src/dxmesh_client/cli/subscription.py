@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from dxmesh_client.cli.catalog import Limit
 from dxmesh_client.cli.output import say, show, show_all
+from dxmesh_client.cli.sending import send
 from dxmesh_client.client import Client
 from dxmesh_client.errors import ClientError
 
@@ -25,9 +26,12 @@ def _url(client: Client, grant_id: UUID, *parts: object) -> str:
     return "/".join((f"{client.profile.exchange}/v1/grants/{grant_id}/subscriptions", *map(str, parts)))
 
 
-def _post(grant_id: UUID, *parts: object, **body: Any) -> None:
-    with Client() as client:
-        show(client.call("POST", _url(client, grant_id, *parts), json=body).json())
+def _open(grant_id: UUID, /, **fields: Any) -> None:
+    send("exchange", "POST", f"grants/{grant_id}/subscriptions", **fields)
+
+
+def _act(grant_id: UUID, subscription_id: UUID, step: str, /, **fields: Any) -> None:
+    send("exchange", "POST", f"grants/{grant_id}/subscriptions/{subscription_id}/{step}", **fields)
 
 
 add = typer.Typer(no_args_is_help=True, help="Let rows be brought (steward); the destination is tried first.")
@@ -37,7 +41,7 @@ subscription.add_typer(add, name="add")
 @add.command("webhook")
 def add_webhook(grant_id: UUID, url: Annotated[str, typer.Option()], start: Start = "beginning") -> None:
     """Have rows posted to an address, signed; the secret is shown this once."""
-    _post(grant_id, mode="webhook", url=url, start=start)
+    _open(grant_id, mode="webhook", url=url, start=start)
 
 
 @add.command("table")
@@ -52,7 +56,7 @@ def add_table(
     start: Start = "beginning",
 ) -> None:
     """Have rows kept in a table of your PostgreSQL, by key; what enters the database is never shown again."""
-    _post(grant_id, mode="table", url=url, schema=schema, table=table, create=create, start=start)
+    _open(grant_id, mode="table", url=url, schema=schema, table=table, create=create, start=start)
 
 
 @add.command("file")
@@ -64,7 +68,7 @@ def add_file(
     downloads: Annotated[int, typer.Option(min=1, max=1000, help="how often one can be fetched")] = 5,
 ) -> None:
     """Have sealed packages made of what the grant reads."""
-    _post(grant_id, mode="file", form=form, every_hours=every_hours, term_hours=term_hours, downloads=downloads)
+    _open(grant_id, mode="file", form=form, every_hours=every_hours, term_hours=term_hours, downloads=downloads)
 
 
 @subscription.command("list")
@@ -85,19 +89,19 @@ def subscription_show(grant_id: UUID, subscription_id: UUID) -> None:
 @subscription.command("pause")
 def subscription_pause(grant_id: UUID, subscription_id: UUID, reason: Reason) -> None:
     """Let a subscription stand still; nothing is missed."""
-    _post(grant_id, subscription_id, "pause", reason=reason)
+    _act(grant_id, subscription_id, "pause", reason=reason)
 
 
 @subscription.command("resume")
 def subscription_resume(grant_id: UUID, subscription_id: UUID, reason: Reason) -> None:
     """Let a paused or dead subscription go on where it stood."""
-    _post(grant_id, subscription_id, "resumption", reason=reason)
+    _act(grant_id, subscription_id, "resumption", reason=reason)
 
 
 @subscription.command("end")
 def subscription_end(grant_id: UUID, subscription_id: UUID, reason: Reason) -> None:
     """End a subscription; the grant goes on."""
-    _post(grant_id, subscription_id, "termination", reason=reason)
+    _act(grant_id, subscription_id, "termination", reason=reason)
 
 
 @subscription.command("replay")
@@ -113,13 +117,13 @@ def subscription_replay(
         body["since"] = since.astimezone().isoformat()
     if batch_id is not None:
         body["batch_id"] = str(batch_id)
-    _post(grant_id, subscription_id, "replay", **body)
+    _act(grant_id, subscription_id, "replay", **body)
 
 
 @subscription.command("secret")
 def subscription_secret(grant_id: UUID, subscription_id: UUID) -> None:
     """Give a webhook a new secret, shown this once; for a day the former one signs as well."""
-    _post(grant_id, subscription_id, "secret")
+    _act(grant_id, subscription_id, "secret")
 
 
 @subscription.command("messages")
@@ -133,7 +137,7 @@ def subscription_messages(grant_id: UUID, subscription_id: UUID, limit: Limit = 
 @subscription.command("package")
 def subscription_package(grant_id: UUID, subscription_id: UUID) -> None:
     """Have a package made now (steward)."""
-    _post(grant_id, subscription_id, "packages")
+    _act(grant_id, subscription_id, "packages")
 
 
 @subscription.command("packages")
