@@ -12,7 +12,7 @@ INSTALL = $(UV) pip install --compile-bytecode --python $(PY) --require-hashes -
 unexport PYTHONDONTWRITEBYTECODE  # compiled once, a service is imported in half the time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint types unit e2e scale property asyncapi bench bench-table bench-load docs format lock clean
+.PHONY: help demo up down status logs test lint types unit contract component e2e scale property asyncapi bench bench-table bench-load docs format lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -36,7 +36,9 @@ logs: $(VENV)/.run ## show the logs of all parts, and go on
 
 # --- for whoever works on it
 
-test: lint types unit e2e ## lint, types, import rules, unit, component, contract, end-to-end
+test: ## lint, types, import rules, unit, component, contract, end-to-end
+	@$(MAKE) --no-print-directory --jobs=2 lint types contract
+	@$(MAKE) --no-print-directory component e2e
 
 lint: $(VENV)/.dev ## style and import rules
 	@echo "== lint"
@@ -48,9 +50,14 @@ types: $(VENV)/.dev ## mypy --strict
 	@echo "== types"
 	@$(VENV)/bin/mypy $(foreach d,$(LOCALS),$(d)/src)
 
-unit: $(VENV)/.dev ## unit, component and contract tests
-	@echo "== unit, component, contract"
+unit: contract component ## unit, component and contract tests
+
+contract: $(VENV)/.dev
+	@echo "== contract"
 	@$(PY) -m pytest tests/contract
+
+component: $(VENV)/.dev
+	@echo "== unit, component"
 	@$(PY) -m pytest -n $(WORKERS) $(SHARED) libs services deploy/local
 
 e2e: $(VENV)/.dev ## the whole mesh: the demo, bad input, faults, pages in a browser
