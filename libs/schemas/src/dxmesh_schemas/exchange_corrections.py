@@ -41,6 +41,11 @@ class CorrectionCorrected(CorrectionEvent):
     TYPE: ClassVar[str] = "dxmesh.exchange.correction.corrected.v1"
     batch_id: UUID
     reason: str | None = Field(default=None, description="what was corrected, if the provider says more than the batch does")
+    covered_count: int | None = Field(
+        default=None, description="doubted records that the batch replaces or deletes; null where no key names rows"
+    )
+    uncovered_count: int | None = Field(default=None, description="doubted records that the batch leaves as they are")
+    other_row_count: int | None = Field(default=None, description="rows of the batch that nobody doubted here")
     answered_by: str
     answered_at: datetime
 

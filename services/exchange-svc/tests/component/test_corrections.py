@@ -88,6 +88,47 @@ async def test_a_doubt_is_answered_by_the_batch_that_corrects_within_ten_working
     assert (again.status_code, again.json()["state"]) == (409, "corrected")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "told"),
+    [
+        ("upsert", "code,name\n330602001,塔山街\n330602003,北海街\n330602009,新街道\n", (2, 1, 1)),
+        ("delete", "code\n330602002\n330602003\n", (2, 1, 0)),
+        ("snapshot", "code,name\n330602001,塔山街\n330602009,新街道\n", (3, 0, 1)),  # what it leaves out is deleted
+        ("upsert", "code,name\n330602008,别处\n", None),
+    ],
+    ids=["some of them and one more", "deleted", "all there is", "none of them"],
+)
+async def test_an_answer_says_how_many_of_the_doubted_records_its_batch_has(exchange: Any, kind: str, body: str, told: Any) -> None:
+    resource, batch, grant = await lent(exchange)
+    rows = [{"batch_id": batch["batch_id"], "row": number} for number in (2, 3)]
+    found = await filed(exchange, grant, records=[{"key": {"code": "330602001"}}, *rows])
+    pushed = await exchange.accepted(resource.resource_id, body.encode(), params={"kind": kind})
+    given = {"outcome": "corrected", "approved_by": "信息中心主任", "batch_id": pushed["batch_id"]}
+    answer = await post(exchange, f"corrections/{found['correction_id']}/answer", exchange.provider, **given)
+    read = (await seen(exchange, f"corrections/{found['correction_id']}", exchange.requester)).json()
+    names = ("covered_count", "uncovered_count", "other_row_count")
+    if told is None:
+        assert "none of the 3 doubted records" in pointers(answer)["/batch_id"]
+        assert (read["state"], *(read[name] for name in names)) == ("filed", None, None, None)
+        return
+    assert answer.status_code == 201, answer.text
+    assert tuple(read[name] for name in names) == told
+    event = (await said(exchange))[-1]
+    assert isinstance(event, CorrectionCorrected)
+    assert (event.covered_count, event.uncovered_count, event.other_row_count) == told
+
+
+async def test_where_no_key_names_rows_an_answer_cannot_say_which_records_its_batch_has(exchange: Any) -> None:
+    resource = await exchange.publish(key=())
+    batch = await exchange.accepted(resource.resource_id)
+    grant = await exchange.granted(resource)
+    found = await filed(exchange, grant, records=[{"batch_id": batch["batch_id"], "row": 1}])
+    pushed = await exchange.accepted(resource.resource_id, RIGHT, params={"kind": "snapshot"})
+    given = {"outcome": "corrected", "approved_by": "信息中心主任", "batch_id": pushed["batch_id"]}
+    answer = await post(exchange, f"corrections/{found['correction_id']}/answer", exchange.provider, **given)
+    assert (answer.status_code, answer.json()["covered_count"], answer.json()["other_row_count"]) == (201, None, None), answer.text
+
+
 async def test_a_rejection_has_reasons_that_the_requester_reads(exchange: Any) -> None:
     _, batch, grant = await lent(exchange)
     found = await filed(exchange, grant)

@@ -7,12 +7,13 @@ from uuid import UUID
 import pytest
 
 from dxmesh_schemas.catalog import DataItem, DataType, OpenType, OrganizationRef, ResourceSnapshot, SharingType, UpdateCycle
+from dxmesh_schemas.exchange import BatchKind
 from exchange_svc.correction.domain import Arrived, Record, check_doubt
 from exchange_svc.correction.errors import CorrectionInvalid
 
 RESOURCE_ID, BATCH_ID = UUID(int=1), UUID(int=2)
 AT = datetime(2026, 11, 2, tzinfo=UTC)
-BATCHES = {BATCH_ID: Arrived(resource_id=RESOURCE_ID, row_count=3, accepted_at=AT)}
+BATCHES = {BATCH_ID: Arrived(kind=BatchKind.UPSERT, resource_id=RESOURCE_ID, row_count=3, accepted_at=AT)}
 BY_KEY = Record(key={"code": "330602"})
 BY_ROW = Record(batch_id=BATCH_ID, row=3)
 

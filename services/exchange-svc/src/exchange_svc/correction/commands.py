@@ -1,5 +1,6 @@
 """What is done to correction requests: file, answer, withdraw."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,9 @@ from dxmesh_clocks.policy import Policy, RuleName
 from dxmesh_runtime import outbox
 from dxmesh_runtime.auth import Principal
 from dxmesh_runtime.db import uuid7
+from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_schemas.exchange_corrections import CorrectionCorrected, CorrectionFiled, CorrectionRejected, CorrectionWithdrawn
+from dxmesh_tabular.store import ObjectStore
 from exchange_svc.access import sees
 from exchange_svc.batch import store as batches
 from exchange_svc.catalog import store as catalog
@@ -20,6 +23,7 @@ from exchange_svc.clock.domain import Owed, Responsible
 from exchange_svc.correction import domain, store
 from exchange_svc.correction.domain import Arrived, Outcome, Record, State
 from exchange_svc.correction.errors import CorrectionNotFound
+from exchange_svc.correction.matching import coverage
 from exchange_svc.grant import store as grants
 from exchange_svc.grant.errors import GrantNotFound
 
@@ -87,10 +91,14 @@ async def file(tx: AsyncSession, policy: Policy, grant_id: UUID, doubt: Doubt, *
     return row
 
 
-async def answer(tx: AsyncSession, correction_id: UUID, given: Answer, *, by: Principal, now: datetime) -> store.Correction:
+async def answer(
+    tx: AsyncSession, objects: ObjectStore, correction_id: UUID, given: Answer, *, by: Principal, now: datetime
+) -> store.Correction:
     """Answer a correction request as its provider: corrected by a batch, or not, with reasons.
 
-    Raises: CorrectionNotFound (404), CorrectionOver (409), CorrectionInvalid (422).
+    How many of the doubted records the batch replaces or deletes is kept with the answer, and how many rows it has beside; one that has
+    none of them corrects nothing.
+    Raises: CorrectionNotFound (404), CorrectionOver (409), CorrectionInvalid (422), RowsMissing (503).
     Emits: exchange.correction.corrected.v1 or .rejected.v1.
     Source: 政务数据共享条例 Art. 26.
     """
@@ -102,13 +110,22 @@ async def answer(tx: AsyncSession, correction_id: UUID, given: Answer, *, by: Pr
     domain.check_answer(
         given.outcome, reason=given.reason, batch_id=given.batch_id, batch=batch, resource_id=row.resource_id, filed_at=row.filed_at
     )
+    if given.batch_id is not None and batch is not None and batch.rows is not None:
+        await _cover(tx, objects, row, given.batch_id, batch.rows, batch.kind)
     row.state, row.answer, row.batch_id = State(given.outcome.value).value, given.reason, given.batch_id
     row.ended_at, row.ended_by = now, given.approved_by
     await tx.flush()
     await clocks.meet(tx, row.request_id, RuleName.CORRECTION, correction_id=correction_id, by=given.approved_by, now=now)
     if given.batch_id is not None:
         corrected = CorrectionCorrected(
-            **row.named, batch_id=given.batch_id, reason=given.reason, answered_by=given.approved_by, answered_at=now
+            **row.named,
+            batch_id=given.batch_id,
+            reason=given.reason,
+            covered_count=row.covered_count,
+            uncovered_count=row.uncovered_count,
+            other_row_count=row.other_row_count,
+            answered_by=given.approved_by,
+            answered_at=now,
         )
         await outbox.add(tx, corrected, now=now)
     else:
@@ -116,6 +133,18 @@ async def answer(tx: AsyncSession, correction_id: UUID, given: Answer, *, by: Pr
         rejected = CorrectionRejected(**row.named, reason=given.reason, answered_by=given.approved_by, answered_at=now)
         await outbox.add(tx, rejected, now=now)
     return row
+
+
+async def _cover(tx: AsyncSession, objects: ObjectStore, row: store.Correction, batch_id: UUID, by: ObjectRef, kind: BatchKind) -> None:
+    """Note how far a batch is about the doubted records. Raises: CorrectionInvalid (422), RowsMissing (503)."""
+    resource = (await catalog.get_resource(tx, row.resource_id)).read()
+    records = [Record.model_validate(one) for one in row.records]
+    named = await _arrived(tx, {one.batch_id for one in records if one.batch_id is not None})
+    rows = {one: known.rows for one, known in named.items() if known.rows is not None}
+    found = await asyncio.to_thread(coverage, objects, resource.key, records, rows, by, kind)
+    if found is not None:
+        domain.check_covers(found.covered, batch_id=batch_id, record_count=len(records))
+        row.covered_count, row.uncovered_count, row.other_row_count = found.covered, found.uncovered, found.other_rows
 
 
 async def withdraw(tx: AsyncSession, correction_id: UUID, *, reason: str, by: Principal, now: datetime) -> store.Correction:
@@ -143,7 +172,9 @@ async def _arrived(tx: AsyncSession, batch_ids: Collection[UUID]) -> dict[UUID, 
         batch_id: Arrived(
             resource_id=row.resource_id,
             row_count=row.received_count,
+            kind=BatchKind(row.kind),
             accepted_at=None if row.sequence is None else row.assessed_at,
+            rows=None if row.sequence is None else row.accepted_ref,
         )
         for batch_id, row in found.items()
     }

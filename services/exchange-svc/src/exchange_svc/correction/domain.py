@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from dxmesh_schemas.catalog import DataItem, ResourceSnapshot, Snapshot
+from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_schemas.problem import Fault
 from exchange_svc.correction.errors import CorrectionInvalid, CorrectionOver
 from exchange_svc.grant.domain import State as GrantState
@@ -40,11 +41,13 @@ class Record(Snapshot):
 
 
 class Arrived(Snapshot):
-    """What is known of a batch that a record or an answer names. accepted_at: None before its acceptance."""
+    """What is known of a batch that a record or an answer names. accepted_at, rows: None before its acceptance."""
 
     resource_id: UUID
     row_count: int
+    kind: BatchKind
     accepted_at: datetime | None
+    rows: ObjectRef | None = None
 
 
 def check_read(state: GrantState) -> None:
@@ -139,6 +142,20 @@ def check_answer(
         when = batch.accepted_at.isoformat()
         _refuse(
             [("/batch_id", f"{batch_id} was accepted on {when}, before the doubt was filed; push a correction, or reject with this reason")]
+        )
+
+
+def check_covers(covered: int, *, batch_id: UUID, record_count: int) -> None:
+    """Have the batch that corrects hold at least one of the doubted records. Raises: CorrectionInvalid (422)."""
+    if not covered:
+        _refuse(
+            [
+                (
+                    "/batch_id",
+                    f"{batch_id} has none of the {record_count} doubted records, by their key; name the batch that replaces or deletes"
+                    " them, or reject with reasons",
+                )
+            ]
         )
 
 

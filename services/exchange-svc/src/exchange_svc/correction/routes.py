@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from dxmesh_runtime.auth import Steward, Who
@@ -19,7 +19,7 @@ from exchange_svc.clock import store as clocks
 from exchange_svc.clock.domain import Standing
 from exchange_svc.correction import commands, store
 from exchange_svc.correction.domain import Outcome, Record, State
-from exchange_svc.correction.errors import CorrectionInvalid, CorrectionNotFound, CorrectionOver
+from exchange_svc.correction.errors import CorrectionInvalid, CorrectionNotFound, CorrectionOver, RowsMissing
 from exchange_svc.deadlines import Deadlines
 from exchange_svc.grant.errors import GrantNotActive, GrantNotFound
 
@@ -82,6 +82,9 @@ class CorrectionOut(BaseModel):
     ended_by: str | None
     answer: str | None
     batch_id: UUID | None = Field(description="what brought the corrected records")
+    covered_count: int | None = Field(description="doubted records that the batch replaces or deletes; null where no key names rows")
+    uncovered_count: int | None = Field(description="doubted records that the batch leaves as they are")
+    other_row_count: int | None = Field(description="rows of the batch that nobody doubted here")
 
 
 def _one(row: store.Correction, due: Mapping[UUID, clocks.Clock], now: datetime) -> CorrectionOut:
@@ -105,12 +108,14 @@ async def file(grant_id: UUID, body: CorrectionIn, who: Steward, deadlines: Dead
 
 
 @router.post(
-    "/corrections/{correction_id}/answer", status_code=201, responses=problems(CorrectionNotFound, CorrectionOver, CorrectionInvalid)
+    "/corrections/{correction_id}/answer",
+    status_code=201,
+    responses=problems(CorrectionNotFound, CorrectionOver, CorrectionInvalid, RowsMissing),
 )
-async def answer(correction_id: UUID, body: CorrectionAnswerIn, who: Steward, tx: Tx) -> CorrectionOut:
+async def answer(correction_id: UUID, body: CorrectionAnswerIn, who: Steward, tx: Tx, request: Request) -> CorrectionOut:
     """Answer a correction request as its provider: corrected by a batch, or not, with reasons."""
     given = commands.Answer(body.outcome, body.reason, body.batch_id, body.approved_by)
-    [found] = await _out(tx, await commands.answer(tx, correction_id, given, by=who, now=utc_now()))
+    [found] = await _out(tx, await commands.answer(tx, request.state.objects, correction_id, given, by=who, now=utc_now()))
     return found
 
 

@@ -20,7 +20,8 @@ class Correction(Sided, Base):
     """A requester's doubt about records, and its provider's answer.
 
     records: `domain.Record`s. items: whose values are doubted; none: the records as a whole. ended_at, ended_by, answer: of the answer or
-    the withdrawal. batch_id: what brings the corrected records.
+    the withdrawal. batch_id: what brings the corrected records. covered_count, uncovered_count: doubted records that it has and has not;
+    other_row_count: its rows beside them; null where no key names rows.
     """
 
     __tablename__ = "correction"
@@ -42,6 +43,9 @@ class Correction(Sided, Base):
     ended_by: Mapped[str | None]
     answer: Mapped[str | None]
     batch_id: Mapped[UUID | None]
+    covered_count: Mapped[int | None]
+    uncovered_count: Mapped[int | None]
+    other_row_count: Mapped[int | None]
 
     @property
     def named(self) -> dict[str, Any]:
