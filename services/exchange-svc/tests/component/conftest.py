@@ -257,7 +257,8 @@ async def exchange(
 @pytest.fixture
 async def cli(exchange: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """Yield the command line as one of the parties uses it; it answers with what was printed as JSON."""
-    parties = {"provider": exchange.provider.organization_id, "requester": exchange.requester.organization_id, "authority": None}
+    departments = (("provider", exchange.provider), ("requester", exchange.requester), ("stranger", exchange.stranger))
+    parties = {"authority": None, **{name: one.organization_id for name, one in departments}}
     issuer = FastAPI()
 
     @issuer.post("/oauth/token")
