@@ -16,7 +16,7 @@ async def test_the_dashboard_counts_what_happened(exchange: Any) -> None:
     await exchange.deliver(await exchange.assessment(rejected["batch_id"], Outcome.REJECT))
     await exchange.ask(await exchange.publish(standing_consent=None))
     async with exchange.sessions() as tx:
-        found = await figures(tx, utc_now())
+        found = await figures(tx, utc_now(), organization_id=None)
     assert found["states"] == {"received": 1, "accepted": 1, "rejected": 1}
     assert found["today"] == found["total"] == {"received": 9, "accepted": 3, "quarantined": 0, "rejected": 3, "waiting": 3}
     assert (found["requests_waiting"], found["grants_active"], found["views_open"], found["in_flight"]) == (1, 1, 1, 1)
@@ -24,6 +24,29 @@ async def test_the_dashboard_counts_what_happened(exchange: Any) -> None:
     assert page.status_code == 200
     assert "街道" in page.text
     assert rejected["batch_id"] in page.text
+
+
+async def test_a_departments_operator_sees_its_own_figures_and_nothing_of_others(exchange: Any) -> None:
+    resource = await exchange.publish()
+    await exchange.granted(resource)
+    await exchange.accepted(resource.resource_id)
+    foreign = await exchange.publish(provider=exchange.stranger, name="他人名录")
+    await exchange.accepted(foreign.resource_id, by=exchange.stranger)
+    await exchange.ask(await exchange.publish(standing_consent=None))
+    names = ("total", "requests_waiting", "grants_active", "views_open", "in_flight", "clocks_owed")
+
+    async def seen(who: Any) -> list[Any]:
+        async with exchange.sessions() as tx:
+            found = await figures(tx, utc_now(), organization_id=None if who is None else who.organization_id)
+        return [found["total"]["accepted"], len(found["last"]), *(found[name] for name in names[1:])]
+
+    assert await seen(None) == [6, 2, 1, 1, 1, 1, 1]
+    assert await seen(exchange.provider) == [3, 1, 1, 1, 1, 1, 1]
+    assert await seen(exchange.requester) == [0, 0, 1, 1, 1, 1, 0]
+    assert await seen(exchange.stranger) == [3, 1, 0, 0, 0, 0, 0]
+    for who, is_shown in ((exchange.provider, False), (exchange.stranger, True)):
+        page = await exchange.client.get("/dashboard", headers=exchange.tokens.issue(who.organization_id, "operator"))
+        assert ("他人名录" in page.text, "街道" in page.text) == (is_shown, not is_shown)
 
 
 async def test_the_dashboard_is_for_operators(exchange: Any) -> None:
