@@ -14,6 +14,7 @@ import asyncpg
 from dxmesh_runtime.db import utc_now
 from exchange_svc.destinations import Network, is_allowed, resolve
 from exchange_svc.sink import domain
+from exchange_svc.sink.bounded import Bounded
 from exchange_svc.sink.domain import Column, Held, Target
 from exchange_svc.sink.errors import DatabaseAway, TableUnfit
 from exchange_svc.subscription.domain import Place, Row
@@ -53,6 +54,11 @@ SELECT array_agg(a.attname) AS names FROM pg_index i JOIN pg_attribute a ON a.at
 WHERE i.indrelid = $1::oid AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate GROUP BY i.indexrelid
 """
 
+_LACKING = """
+SELECT name FROM unnest($1::text[]) AS name
+WHERE NOT CASE name WHEN 'DELETE' THEN has_table_privilege($2, name) ELSE has_any_column_privilege($2, name) END
+UNION ALL SELECT 'TEMPORARY' WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
+"""
 _NAMED = """
 SELECT attname AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = ANY ($2::text[]) AND NOT attisdropped
 """
@@ -89,6 +95,7 @@ async def connected(target: Target, allowed: Sequence[Network], seconds: float) 
         password=target.password,
         database=target.database,
         ssl=_context(target),
+        loop=Bounded(seconds),
         timeout=seconds,
         command_timeout=seconds,
         server_settings={"application_name": "dxmesh", "lock_timeout": str(int(seconds * 500)), "TimeZone": "UTC", "DateStyle": "ISO"},
@@ -116,16 +123,24 @@ def _context(target: Target) -> ssl.SSLContext | bool:
 async def prepare(connection: asyncpg.Connection, target: Target, shape: Shape, *, may_create: bool) -> None:
     """Make the table if it may be made and is not there, look whether rows fit, and make the table of places.
 
-    Raises: TableUnfit (422) naming each column that differs.
+    Raises: TableUnfit (422) naming each column that differs, and what the user may not do.
     """
     try:
-        if may_create:
+        if may_create and not await _is_there(connection, domain.full(target)):  # one that is there needs no right to make tables
             await connection.execute(domain.create(target, shape.columns, shape.key))
         await check(connection, target, shape)
-        if await connection.fetchval("SELECT to_regclass($1)", f"{domain.quoted(target.schema_name)}.{domain.PLACE}") is None:
+        if not await _is_there(connection, f"{domain.quoted(target.schema_name)}.{domain.PLACE}"):
             await connection.execute(domain.create_place(target))
+        for table, names in domain.rights(target, shape.key).items():
+            if lacking := [row["name"] for row in await connection.fetch(_LACKING, list(names), table)]:
+                raise unfit(f"{target.user} may not {', '.join(lacking)} on {table}; run: {domain.let(target, shape.key)}")
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError, asyncpg.DuplicateObjectError) as refused:
-        raise unfit(f"the database refuses: {say(refused)}; let {target.user} create, or run: {domain.create_place(target)}") from refused
+        wanted = f"{domain.create_place(target)}; {domain.let(target, shape.key)}"
+        raise unfit(f"the database refuses: {say(refused)}; let {target.user} create, or run: {wanted}") from refused
+
+
+async def _is_there(connection: asyncpg.Connection, table: str) -> bool:
+    return await connection.fetchval("SELECT to_regclass($1)", table) is not None
 
 
 async def check(connection: asyncpg.Connection, target: Target, shape: Shape) -> None:

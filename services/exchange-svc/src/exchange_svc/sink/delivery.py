@@ -60,7 +60,7 @@ class Table:
             await self._leave()
             raise DestinationFailed(wrong.detail, is_theirs=True) from wrong
         except asyncpg.PostgresError as refused:
-            raise await self._failed(refused, is_theirs=True) from refused
+            raise await self._refused(refused, target, () if self._shape is None else self._shape[1].key) from refused
         place = before or row.read_place
         emptied: Sequence[str] = ()
         if place.topic not in ("", standing.view.topic):  # the new topic has everything in the new form, which the table has by now
@@ -93,7 +93,7 @@ class Table:
         except AWAY as away:
             raise await self._failed(away) from away
         except asyncpg.PostgresError as refused:
-            raise await self._failed(refused, is_theirs=True) from refused
+            raise await self._refused(refused, target, shape.key) from refused
         if not kept:
             await self._topic.close()
             return
@@ -138,3 +138,10 @@ class Table:
         """Let go of the connection and of what was read: it is read again from the place the table has then."""
         await self.close()
         return DestinationFailed(f"the database refuses: {database.say(error)}", is_theirs=is_theirs)
+
+    async def _refused(self, refused: asyncpg.PostgresError, target: Target, key: Sequence[str]) -> DestinationFailed:
+        """Say what lets the user do what it may not do any more."""
+        failed = await self._failed(refused, is_theirs=True)
+        if isinstance(refused, asyncpg.InsufficientPrivilegeError):
+            failed.reason += f"; run: {domain.let(target, key)}"
+        return failed

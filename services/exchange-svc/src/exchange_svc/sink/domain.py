@@ -155,6 +155,25 @@ def full(target: Target) -> str:
     return f"{quoted(target.schema_name)}.{quoted(target.table)}"
 
 
+def rights(target: Target, key: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return what the target's user does to each of its tables."""
+    return {
+        full(target): ("SELECT", "INSERT", "UPDATE", "DELETE") if key else ("INSERT",),
+        f"{quoted(target.schema_name)}.{PLACE}": ("SELECT", "INSERT", "UPDATE"),
+    }
+
+
+def let(target: Target, key: Sequence[str]) -> str:
+    """Return the statements that let the target's user do it; rows are copied into a temporary table first."""
+    user = quoted(target.user)
+    statements = [
+        f"GRANT TEMPORARY ON DATABASE {quoted(target.database)} TO {user}",
+        f"GRANT USAGE ON SCHEMA {quoted(target.schema_name)} TO {user}",
+        *(f"GRANT {', '.join(names)} ON {table} TO {user}" for table, names in rights(target, key).items()),
+    ]
+    return "; ".join(statements)
+
+
 def apply(target: Target, columns: Sequence[Column], key: Sequence[str]) -> str:
     """Return the one statement that brings rows that were copied to the table: deletes and upserts by key, or appends without one.
 
