@@ -24,8 +24,10 @@ def subscribe(reader: dict[str, str], topic: str, copy: Copy, idle_seconds: floa
     )
     try:
         taken = copy.places()
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, number, taken.get(number, OFFSET_BEGINNING)) for number in partitions])
+        found = consumer.list_topics(topic, timeout=30).topics[topic]
+        if found.error:
+            raise KafkaException(found.error)  # it is not granted, or not any more
+        consumer.assign([TopicPartition(topic, number, taken.get(number, OFFSET_BEGINNING)) for number in found.partitions])
         while messages := consumer.consume(1000, timeout=idle_seconds):
             for message in messages:
                 if message.error():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from copy_of_view import Copy
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import TopicAuthorizationFailedError
 
 
 def subscribe(reader: dict[str, str], topic: str, copy: Copy, idle_seconds: float) -> None:
@@ -23,7 +24,10 @@ def subscribe(reader: dict[str, str], topic: str, copy: Copy, idle_seconds: floa
         max_partition_fetch_bytes=8 * 1024 * 1024,
     )
     try:
-        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
+        partitions = consumer.partitions_for_topic(topic)
+        if not partitions:
+            raise TopicAuthorizationFailedError(topic)  # it is not granted, or not any more: this client finds it empty
+        places = [TopicPartition(topic, number) for number in sorted(partitions)]
         consumer.assign(places)
         taken = copy.places()
         for place in places:

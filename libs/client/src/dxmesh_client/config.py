@@ -81,8 +81,10 @@ def profile_path() -> Path:
 def load() -> Profile:
     """Return the profile: DXMESH_PROFILE, else the user's, else that of a local mesh: in DXMESH_HOME, here or above.
 
-    Raises NotConfigured naming the command that makes one.
+    Raises NotConfigured naming the command that makes one; also when DXMESH_PROFILE names no file: another profile is another's rights.
     """
+    if os.environ.get("DXMESH_PROFILE") and not profile_path().is_file():
+        raise NotConfigured(f"DXMESH_PROFILE names {profile_path()}, which is not there: run `dxmesh login --node FILE`, or name another")
     here = Path.cwd()
     home = os.environ.get("DXMESH_HOME")
     homes = [Path(home)] if home else [folder / ".dxmesh" for folder in (here, *here.parents)]

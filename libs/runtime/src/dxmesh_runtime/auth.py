@@ -76,11 +76,11 @@ class Principals:
             return jwt.decode(token, keys, algorithms=ALGORITHMS).claims
         except (JoseError, ValueError) as wrong:
             if not await self._refreshed():
-                raise Unauthenticated(f"the token does not verify: {wrong}") from wrong
+                raise Unauthenticated(f"the token does not verify: {str(wrong).rstrip(': ')}; ask for a new one") from wrong
         try:
             return jwt.decode(token, await self._current_keys(), algorithms=ALGORITHMS).claims
         except (JoseError, ValueError) as still:
-            raise Unauthenticated(f"the token does not verify: {still}") from still
+            raise Unauthenticated(f"the token does not verify: {str(still).rstrip(': ')}; ask for a new one") from still
 
     def _principal(self, claims: dict[str, Any]) -> Principal:
         try:

@@ -173,6 +173,13 @@ async def test_a_change_gives_nothing_that_was_not_granted(exchange: Any) -> Non
     assert len(await said(exchange, GrantTermsChanged)) == 1
 
 
+async def test_an_item_that_is_left_out_takes_the_mask_that_was_asked_for_along(exchange: Any) -> None:
+    terms = {"modes": ["pull"], "masks": [{"item": "name", "mask": "keep", "prefix": 1}]}
+    grant_id = (await exchange.granted(await exchange.publish(), items=["code", "name"], terms=terms))["grant_id"]
+    left = (await change(exchange, grant_id, items=["code"])).json()
+    assert (left["items"], left["terms"]["masks"]) == (["code"], [])
+
+
 async def test_only_the_provider_changes_the_terms_of_a_grant_in_force(exchange: Any) -> None:
     resource = await exchange.publish()
     grant_id = (await exchange.granted(resource))["grant_id"]

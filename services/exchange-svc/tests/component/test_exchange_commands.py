@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dxmesh_client.cli.terms import condition_of, mask_of, unmasked_of
+from dxmesh_client.cli.terms import condition_of, mask_of, told, unmasked_of
 from dxmesh_client.errors import ClientError
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.db import utc_now
@@ -61,6 +61,13 @@ async def test_a_request_goes_its_way_from_a_draft_to_its_answer_from_the_comman
     await cli("provider", "request", "extend", other, "--days", "5", "--reason", "需核实")
     refused = await cli("authority", "request", "consent", other, "--refuse", "--approved-by", "数据局局长")
     assert (refused["state"], refused["extension"]["outcome"]) == ("under_review", "refused")
+
+
+def test_terms_are_told_in_the_words_in_which_they_are_given() -> None:
+    where = ["code prefix 3306,3301", "people ge 60", "since period 2026-01-01.."]
+    masks = ["name keep 1,0", "id pseudonym", "note replace 略"]
+    given = {"where": [*map(condition_of, where)], "masks": [*map(mask_of, masks)], "modes": ["topic", "pull"]}
+    assert list(told(given)) == [*(f"where {one}" for one in where), *(f"mask {one}" for one in masks), "modes topic, pull"]
 
 
 @pytest.mark.parametrize(

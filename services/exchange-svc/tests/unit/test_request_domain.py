@@ -149,6 +149,14 @@ def test_an_answer_narrows_what_was_asked_for_and_never_widens_it() -> None:
         assert refused.value.members["errors"][0]["pointer"] == at
 
 
+def test_a_mask_that_was_asked_for_goes_with_the_item_that_is_not_granted() -> None:
+    items = [DataItem(code=code, name=code, data_type=DataType.TEXT) for code in "ab"]
+    asked = Terms(masks=tuple(Pseudonym(item=code, mask="pseudonym") for code in "ab"), calls_per_minute=60)
+    left = domain.asked_of(asked, items[1:])
+    assert ([mask.item for mask in left.masks], left.calls_per_minute) == (["b"], 60)
+    domain.check_terms(domain.narrowed(left, Narrowing()), items[1:])
+
+
 def test_items_of_a_high_level_leave_behind_a_mask_or_with_a_reason() -> None:
     items = [DataItem(code=code, name=code, data_type=DataType.TEXT, data_level=level) for code, level in (("a", 2), ("b", 3), ("c", 4))]
     assert [at for at, _ in domain.unmasked_faults(Terms(), items, {})] == ["/masks", "/masks"]

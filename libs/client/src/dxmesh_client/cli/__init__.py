@@ -5,6 +5,7 @@ hold · 5 the batch is rejected.
 """
 
 import sys
+import warnings
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -101,6 +102,7 @@ def _own_commands() -> set[str]:
 
 def main() -> None:
     """Run the command line; every foreseen failure is one line on standard error and an exit code."""
+    warnings.filterwarnings("ignore", "EdDSA is deprecated")  # the name our signatures are known by: nothing a caller can mend
     arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
     Mode.json = len(arguments) < len(sys.argv) - 1
     if not any(argument in _own_commands() for argument in arguments[:1]):

@@ -160,7 +160,11 @@ def request_list(limit: Annotated[int, typer.Option(min=1, max=200)] = 50) -> No
 def request_show(request_id: UUID) -> None:
     """Show one request."""
     with Client() as client:
-        show(client.call("GET", f"{client.profile.exchange}/v1/requests/{request_id}").json())
+        found = client.call("GET", f"{client.profile.exchange}/v1/requests/{request_id}").json()
+    show(found)
+    say(escape(f"items {', '.join(found['items'])}"))
+    for line in terms.told(found["terms"] or {}):
+        say(escape(line))
 
 
 @request.command("decide")

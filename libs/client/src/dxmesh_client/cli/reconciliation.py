@@ -68,8 +68,10 @@ def _batches(file: Path) -> list[dict[str, Any]]:
         text = file.read_text(encoding="utf-8-sig")
         rows = json.loads(text) if file.suffix == ".json" else list(csv.DictReader(text.splitlines()))
         return [{"batch_id": row["batch_id"], "row_count": int(row["row_count"]), "sha256": row["sha256"]} for row in rows]
-    except (UnicodeDecodeError, ValueError, KeyError, TypeError) as wrong:
-        raise ClientError(f"{file}: each batch needs {', '.join(_FIELDS)} ({wrong!r})") from wrong
+    except KeyError as missing:
+        raise ClientError(f"{file}: {missing.args[0]} is missing: each batch needs {', '.join(_FIELDS)}") from missing
+    except (UnicodeDecodeError, ValueError, TypeError) as wrong:
+        raise ClientError(f"{file}: each batch needs {', '.join(_FIELDS)}: {wrong}") from wrong
 
 
 @reconciliation.command("cases")

@@ -61,8 +61,8 @@ def issue(
     try:
         said = ResultStatement.model_validate_json(statement.read_bytes())
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        raise typer.BadParameter(f"{statement}: /{'/'.join(map(str, first['loc']))}: {first['msg']}") from wrong
+        faults = "; ".join(f"/{'/'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in wrong.errors())
+        raise typer.BadParameter(f"{statement}: {faults}") from wrong
     body = {"result": result_proof.sign(_loaded(key), said), "shared_with": [str(one) for one in share_with] if share_with else None}
     send("exchange", "POST", "results", **body)
 

@@ -1,7 +1,7 @@
 """What a grant lets out, as the command line says it: a file of terms, and filters, masks and ways as options beside it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,6 +73,18 @@ def mask_of(text: str) -> dict[str, Any]:
     raise ClientError(
         f"--mask {text!r} is no mask: write `name keep 1,0`, `id pseudonym`, `born date year`, `pay number 1000` or `note drop`"
     )
+
+
+def told(terms: Mapping[str, Any]) -> Iterator[str]:
+    """Yield terms as lines for people, in the words in which they are given here."""
+    for one in terms.get("where") or ():
+        values = one.get("values") or [f"{one.get('first') or ''}..{one.get('last') or ''}" if one["op"] == "period" else one.get("value")]
+        yield f"where {one['item']} {one['op']} {','.join(map(str, values))}"
+    for one in terms.get("masks") or ():
+        how = ",".join(str(value) for name, value in one.items() if name not in ("item", "mask"))
+        yield f"mask {one['item']} {one['mask']} {how}".rstrip()
+    if terms.get("modes"):
+        yield f"modes {', '.join(terms['modes'])}"
 
 
 def unmasked_of(given: Sequence[str] | None) -> dict[str, str]:

@@ -30,7 +30,7 @@ def pin_faults(
     """Yield what is wrong with a question that is not about one person, firm or thing."""
     if pinned(conditions, items, key, masked):
         return
-    ways = [", ".join(names) for names in _names(items, key, masked)]
+    ways = dict.fromkeys(", ".join(names) for names in _names(items, key, masked))  # the key can be an identifier
     if ways:
         yield at, f"does not say whom it is about: add the condition `eq` on {' or on '.join(ways)}"
     else:

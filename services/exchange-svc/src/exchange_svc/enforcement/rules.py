@@ -103,7 +103,7 @@ def _one_mask_faults(mask: Mask, item: DataItem, at: str) -> Iterator[Fault]:
             elif longest is not None and shown == longest - 1 and item.format in _CHECKED:
                 yield f"{at}/prefix", f"the one character of {item.code} that is hidden follows from the others: show fewer"
         case GeneraliseDate() if item.data_type not in _DATED:
-            yield f"{at}/mask", f"date is for dates and times; {kind}: use number, place or drop"
+            yield f"{at}/mask", f"date is for dates and times; {kind}: use keep, number or drop"
         case GeneraliseNumber():
             if not item.data_type.is_numeric:
                 yield f"{at}/mask", f"number is for numbers; {kind}: use keep, date or drop"

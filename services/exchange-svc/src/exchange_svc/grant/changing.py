@@ -103,7 +103,7 @@ def _left(
     items = requests.choose_items(resource, wanted)
     requests.check_use_until(change.use_until, now, asked=request.use_until)
     requests.check_use_until(change.use_until or request.use_until, now)
-    terms = requests.narrowed(request.read_terms, change.terms)
+    terms = requests.narrowed(requests.asked_of(request.read_terms, items), change.terms)
     requests.check_terms(terms, items)
     if domain.takes_back(before, terms) and change.backfill != commands.ALL:
         requests.refuse([("/backfill", "a filter that takes rows back is told by earlier batches, all of them: leave backfill out")])

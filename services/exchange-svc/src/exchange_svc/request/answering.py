@@ -174,7 +174,7 @@ def _narrow(row: store.SharingRequest, resource: ResourceSnapshot, answer: Answe
     domain.check_use_until(answer.use_until, now, asked=row.use_until)
     use_until = answer.use_until or row.use_until
     domain.check_use_until(use_until, now)
-    terms = domain.narrowed(row.read_terms, answer.terms)
+    terms = domain.narrowed(domain.asked_of(row.read_terms, items), answer.terms)
     domain.check_terms(terms, items)
     domain.refuse([*domain.unmasked_faults(terms, items, answer.unmasked)])
     row.items, row.use_until = [item.code for item in items], use_until

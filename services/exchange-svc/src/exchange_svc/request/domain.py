@@ -170,6 +170,12 @@ def unmasked_faults(terms: Terms, items: Sequence[DataItem], reasons: Mapping[st
             )
 
 
+def asked_of(asked: Terms, items: Sequence[DataItem]) -> Terms:
+    """Return the terms that were asked for, over the items that are granted: a mask goes with the item it hides."""
+    granted = {item.code for item in items}
+    return asked.model_copy(update={"masks": tuple(mask for mask in asked.masks if mask.item in granted)})
+
+
 def narrowed(asked: Terms, answer: Narrowing) -> Terms:
     """Return what is asked for within what the answer allows.
 

@@ -225,6 +225,8 @@ def say(error: BaseException) -> str:
         told = ((name, getattr(error, name, None)) for name in ("table_name", "column_name", "constraint_name"))
         named = [f"{name} {str(value)[:_MOST_NAME]}" for name, value in told if value]
         return " ".join([f"{type(error).__name__} ({error.sqlstate})", *named])
+    if isinstance(error, ConnectionError) and "rejected SSL" in str(error):  # the words of asyncpg, which has no type for it
+        return "it offers no TLS: let it, or write ?sslmode=disable where the node's operator allows that"
     return type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "")
 
 

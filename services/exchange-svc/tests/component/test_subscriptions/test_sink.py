@@ -214,6 +214,8 @@ async def test_a_database_that_may_not_or_cannot_be_entered_is_refused(node: Any
     for url, slug in cases.items():
         answer = await node.post(path, sink(theirs, url=url))
         assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (422, slug), (url, answer.text)
+    refused = await node.post(path, sink(theirs, url=theirs.url.replace("sslmode=disable", "sslmode=require")))
+    assert "offers no TLS" in refused.json()["detail"], refused.text
     for wrong in ({"table": "a\0b"}, {"table": "x" * 64}, {"schema": 'a"b'}, {"schema": "nowhere"}):
         assert (await node.post(path, sink(theirs, **wrong))).status_code == 422, wrong
 
