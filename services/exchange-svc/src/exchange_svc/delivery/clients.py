@@ -19,6 +19,7 @@ STATE_TOPIC = "dxmesh.exchange.delivered"
 """What each view has had: key = view id, newest record wins (compacted)."""
 _POLL_MS = 200
 _MOST_RECORDS = 10_000
+_MANY_KEYS = 100_000  # noted at a time: sorting few of them often takes longer
 _STATE_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": str(1 << 20)}
 
 
@@ -100,10 +101,20 @@ async def told(kafka: KafkaSettings, state: Delivered, *, patience: float) -> As
         for place in last:
             reader.seek(place, begun.get(place.partition, 0))
         heard = time.monotonic()
+        keys: list[bytes | None] = []
+        held: list[bool] = []
         while left := [place for place, offset in last.items() if await reader.position(place) <= offset]:
             for records in (await reader.getmany(*left, timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)).values():
-                keys = pl.Series([record.key for record in records], dtype=pl.Binary).cast(pl.String)
-                yield pl.DataFrame({"key": keys, "held": [record.value is not None for record in records]})
+                keys += [record.key for record in records]
+                held += [record.value is not None for record in records]
                 heard = time.monotonic()
+            if len(keys) >= _MANY_KEYS:
+                yield _keys(keys, held)
+                keys, held, heard = [], [], time.monotonic()
             if time.monotonic() - heard > patience:
                 raise TimeoutError(f"{state.topic} is not read to {state.ends}")
+        yield _keys(keys, held)
+
+
+def _keys(keys: list[bytes | None], held: list[bool]) -> pl.DataFrame:
+    return pl.DataFrame({"key": pl.Series(keys, dtype=pl.Binary).cast(pl.String), "held": pl.Series(held, dtype=pl.Boolean)})

@@ -179,9 +179,9 @@ class Following:
         return marks
 
     def take(self, records: pl.DataFrame) -> None:
-        """Note what records on the view's topic made of their keys. Frame: n_records × `key`, `held`, in their order."""
+        """Note what records on the view's topic made of their keys, the last counts. Frame: n_records × `key`, `held`, in their order."""
         named = records.filter(pl.col("key").is_not_null())
-        self._note(named.with_columns(mark=marks_of(named["key"])).unique(subset="mark", keep="last", maintain_order=True))
+        self._note(named.with_columns(mark=marks_of(named["key"])))
 
     def vanished(self, *, is_whole: bool) -> Iterator[pl.Series]:
         """Yield, once all rows of a snapshot are noted, the keys that readers have and it has not; they are lost with that.
