@@ -1,4 +1,4 @@
-"""Certificates of webhooks and of requesters' databases: checked by the authorities the host trusts, for the name that was given."""
+"""Certificates of webhooks and of requesters' databases, checked for the name that was given; and a bound for what a database sends."""
 
 import asyncio
 import ssl
@@ -133,3 +133,39 @@ async def test_a_database_shows_the_certificate_of_its_own_name(
     assert entered.status_code == 422
     [startup] = database.seen
     assert b"user\0u\0" in startup
+
+
+@pytest.mark.parametrize("tls", ["disable", "require"])
+async def test_a_database_that_sends_without_end_is_let_go_before_it_fills_the_memory(node: Any, certificate: Path, tls: str) -> None:
+    grant = await node.exchange.granted(await node.exchange.publish())
+    sent: list[int] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if tls == "require":
+            assert await reader.readexactly(len(SSL_REQUEST)) == SSL_REQUEST
+            writer.write(b"S")
+            await writer.start_tls(context)
+        await reader.read(1000)
+        writer.write(b"N" + (2**31 - 1).to_bytes(4, "big"))  # a notice of two gigabytes
+        count = 0
+        try:
+            while count < 1 << 30:
+                writer.write(bytes(65536))
+                await writer.drain()
+                count += 65536
+        except OSError:
+            pass
+        sent.append(count)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
+        url = f"postgresql://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode={tls}"
+        body = {"mode": "table", "url": url, "table": "streets", "create": True}
+        answer = await node.post(f"/v1/grants/{grant['grant_id']}/subscriptions", body)
+        assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[1]) == (422, "database-away")
+        async with asyncio.timeout(10):
+            while not sent:
+                await asyncio.sleep(0.01)
+    assert sent[0] < 100 << 20, "what the driver may have, and what was under way"

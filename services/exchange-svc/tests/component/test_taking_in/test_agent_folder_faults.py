@@ -13,14 +13,18 @@ from uuid import UUID
 
 import cramjam
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
 
 from dxmesh_client.agent import run as running
 from dxmesh_client.agent.config import ConfigInvalid, load
 from dxmesh_client.agent.folder import FolderJob
 from dxmesh_client.agent.sending import Sender
 from dxmesh_client.client import Client
-from dxmesh_client.errors import NotConfigured, ProblemAnswer
-from dxmesh_client.upload import keep
+from dxmesh_client.config import Profile
+from dxmesh_client.errors import NotConfigured, ProblemAnswer, Unreachable
+from dxmesh_client.upload import keep, upload
+from dxmesh_runtime.testing import listening
 
 CSV = b"code,name,people,since\n1,a,3,2001-05-01\n2,b,4,2001-05-01\n"
 RESOURCE_ID = "01a205ed-764e-7227-959d-293f858c76f1"
@@ -142,6 +146,33 @@ async def test_a_token_that_was_ended_before_its_time_is_not_used_again(node: An
             with pytest.raises(ProblemAnswer):
                 await asyncio.to_thread(client.push, UUID(RESOURCE_ID), file)
     assert node.tokens == ["Bearer token-0", "Bearer token-1"]
+
+
+@pytest.mark.parametrize(("status", "is_kept"), [(429, True), (401, True), (413, False), (204, True)])
+async def test_what_has_arrived_of_an_upload_is_kept_where_it_is_refused_for_now(tmp_path: Path, status: int, is_kept: bool) -> None:
+    service, file, place = FastAPI(), put(tmp_path, "a.csv"), tmp_path / "place"
+
+    @service.post("/oauth/token")
+    async def issue() -> dict[str, Any]:
+        return {"access_token": "x", "expires_in": 600}
+
+    @service.post("/v1/uploads")
+    async def create() -> Response:
+        return Response(status_code=201, headers={"Location": "/v1/uploads/1"})
+
+    @service.head("/v1/uploads/1")
+    async def look() -> Response:
+        return Response(headers={"Upload-Offset": "0"})
+
+    @service.patch("/v1/uploads/1")
+    async def take() -> Response:
+        return Response(status_code=204) if status == 204 else JSONResponse({"title": "No", "status": status}, status_code=status)
+
+    async with listening(service) as url:
+        names = ("catalog", "exchange", "quality", "open_data", "audit")
+        with Client(Profile(**dict.fromkeys(names, url)), patience_seconds=0) as client, pytest.raises((ProblemAnswer, Unreachable)):
+            await asyncio.to_thread(upload, client, UUID(RESOURCE_ID), file, batch_id=UUID(RESOURCE_ID), place=place, patience_seconds=0)
+    assert place.exists() is is_kept
 
 
 async def test_a_clock_that_is_set_makes_no_file_complete(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
