@@ -35,7 +35,7 @@ from exchange_svc.pages import lists as pages
 from exchange_svc.proxy import routes as proxies
 from exchange_svc.proxy.forward import Forwarder
 from exchange_svc.reader import routes as readers
-from exchange_svc.reader.routes import Offer
+from exchange_svc.reader.routes import Broker
 from exchange_svc.reconciliation import routes as reconciliation
 from exchange_svc.report import routes as reports
 from exchange_svc.request import routes as requests
@@ -62,9 +62,9 @@ async def get_keys(request: Request) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def _offer(settings: Settings, key: Ed25519PrivateKey) -> Offer | None:
+def _broker(settings: Settings, key: Ed25519PrivateKey) -> Broker | None:
     told = settings.reader.told(settings.kafka)
-    return None if told is None else Offer(*told, derived(key, "readers"))
+    return None if told is None else Broker(*told, derived(key, "readers"))
 
 
 def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManager[dict[str, Any]]]:
@@ -127,7 +127,7 @@ def _state(settings: Settings) -> Callable[[Database], AbstractAsyncContextManag
                 "jwks": signing.jwks(key.public_key()),
                 "cursor_key": derived(key, "cursor"),
                 "token_keys": token_keys(derived(key, "pseudonym")),
-                "reader_offer": _offer(settings, key),
+                "reader_broker": _broker(settings, key),
                 "channel_server": Server(*(settings.reader.told(settings.kafka) or (settings.kafka.bootstrap_servers, "PLAINTEXT"))),
                 "node": settings.node.code,
                 "public_url": settings.public_url,

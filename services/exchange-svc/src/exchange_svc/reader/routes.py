@@ -23,22 +23,22 @@ SASL_MECHANISM = "SCRAM-SHA-512"
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """How readers reach the broker, and the key their verifiers are kept under."""
+class Broker:
+    """The broker as readers reach it, and the key their verifiers are kept under."""
 
     bootstrap_servers: str
     security_protocol: str
     key: bytes
 
 
-async def _offer(request: Request) -> Offer:
-    found: Offer | None = request.state.reader_offer
+async def _broker(request: Request) -> Broker:
+    found: Broker | None = request.state.reader_broker
     if found is None:
         raise ReadersNotOffered("this node's broker asks nobody who they are: connect without a user, or pull the rows over HTTP")
     return found
 
 
-Offered = Annotated[Offer, Depends(_offer)]
+Reached = Annotated[Broker, Depends(_broker)]
 
 
 class ReaderIn(BaseModel):
@@ -80,12 +80,12 @@ class ReaderIssued(ReaderOut):
     password: str
 
 
-async def _out(tx: AsyncSession, offer: Offer, *rows: store.Reader) -> list[ReaderOut]:
+async def _out(tx: AsyncSession, broker: Broker, *rows: store.Reader) -> list[ReaderOut]:
     topics = await store.topics_of(tx, rows, now=utc_now())
-    return [_one(row, offer, topics[row.reader_id]) for row in rows]
+    return [_one(row, broker, topics[row.reader_id]) for row in rows]
 
 
-def _one(row: store.Reader, offer: Offer, topics: frozenset[str]) -> ReaderOut:
+def _one(row: store.Reader, broker: Broker, topics: frozenset[str]) -> ReaderOut:
     state = domain.state_of(revoked=row.revoked_at is not None, may_read=bool(topics))
     return ReaderOut(
         reader_id=row.reader_id,
@@ -94,8 +94,8 @@ def _one(row: store.Reader, offer: Offer, topics: frozenset[str]) -> ReaderOut:
         system_id=row.system_id,
         state=state,
         user_name=row.user_name,
-        bootstrap_servers=offer.bootstrap_servers,
-        security_protocol=offer.security_protocol,
+        bootstrap_servers=broker.bootstrap_servers,
+        security_protocol=broker.security_protocol,
         sasl_mechanism=SASL_MECHANISM,
         group_prefix=domain.group_prefix(row.organization_id),
         topics=sorted(topics) if state is domain.State.ACTIVE else [],
@@ -105,43 +105,43 @@ def _one(row: store.Reader, offer: Offer, topics: frozenset[str]) -> ReaderOut:
     )
 
 
-async def _issued(tx: AsyncSession, offer: Offer, response: Response, row: store.Reader, password: str) -> ReaderIssued:
+async def _issued(tx: AsyncSession, broker: Broker, response: Response, row: store.Reader, password: str) -> ReaderIssued:
     response.headers["Cache-Control"] = "no-store"
-    [shown] = await _out(tx, offer, row)
+    [shown] = await _out(tx, broker, row)
     return ReaderIssued(**shown.model_dump(), password=password)
 
 
 @router.post("", status_code=201, responses=problems(ReadersNotOffered, OrganizationUnknown, ReaderExists, TooManyReaders))
-async def register(body: ReaderIn, who: Steward, offer: Offered, tx: Tx, response: Response) -> ReaderIssued:
+async def register(body: ReaderIn, who: Steward, broker: Reached, tx: Tx, response: Response) -> ReaderIssued:
     """Register a Kafka user of the caller's organization; keep the password, it is not shown again."""
     name = body.name or str(body.system_id)
-    row, password = await commands.register(tx, offer.key, name=name, system_id=body.system_id, by=who, now=utc_now())
-    return await _issued(tx, offer, response, row, password)
+    row, password = await commands.register(tx, broker.key, name=name, system_id=body.system_id, by=who, now=utc_now())
+    return await _issued(tx, broker, response, row, password)
 
 
 @router.get("", responses=problems(ReadersNotOffered, CursorInvalid))
-async def list_readers(who: Who, offer: Offered, tx: Tx, limit: Limit = 100, cursor: CursorText = None) -> Page[ReaderOut]:
+async def list_readers(who: Who, broker: Reached, tx: Tx, limit: Limit = 100, cursor: CursorText = None) -> Page[ReaderOut]:
     """List the readers of the caller's organization, newest first, revoked ones too."""
     rows = await store.list_of(tx, organization_id=whose(who), limit=limit + 1, after=after_time(cursor))
     page = cut(rows, limit, lambda row: (row.created_at, row.reader_id))
-    return Page(items=await _out(tx, offer, *page.items), next_cursor=page.next_cursor)
+    return Page(items=await _out(tx, broker, *page.items), next_cursor=page.next_cursor)
 
 
 @router.get("/{reader_id}", responses=problems(ReadersNotOffered, ReaderNotFound))
-async def get_reader(reader_id: UUID, who: Who, offer: Offered, tx: Tx) -> ReaderOut:
+async def get_reader(reader_id: UUID, who: Who, broker: Reached, tx: Tx) -> ReaderOut:
     """Return a reader to its organization."""
-    [found] = await _out(tx, offer, await commands.get_visible(tx, reader_id, who))
+    [found] = await _out(tx, broker, await commands.get_visible(tx, reader_id, who))
     return found
 
 
 @router.post("/{reader_id}/rotation", status_code=201, responses=problems(ReadersNotOffered, ReaderNotFound, ReaderRevoked))
-async def rotate(reader_id: UUID, who: Steward, offer: Offered, tx: Tx, response: Response) -> ReaderIssued:
+async def rotate(reader_id: UUID, who: Steward, broker: Reached, tx: Tx, response: Response) -> ReaderIssued:
     """Give a reader a new password; connections that are open with the old one go on until they end."""
-    row, password = await commands.rotate(tx, offer.key, reader_id, by=who, now=utc_now())
-    return await _issued(tx, offer, response, row, password)
+    row, password = await commands.rotate(tx, broker.key, reader_id, by=who, now=utc_now())
+    return await _issued(tx, broker, response, row, password)
 
 
 @router.delete("/{reader_id}", status_code=204, responses=problems(ReadersNotOffered, ReaderNotFound))
-async def revoke(reader_id: UUID, who: Steward, _: Offered, tx: Tx) -> None:
+async def revoke(reader_id: UUID, who: Steward, _: Reached, tx: Tx) -> None:
     """End a reader: Kafka refuses it, also where it is connected."""
     await commands.revoke(tx, reader_id, by=who, now=utc_now())
