@@ -7,10 +7,10 @@ from sqlalchemy import delete
 from dxmesh_runtime.testing import deliver, incoming
 from dxmesh_schemas.exchange import BatchAccepted, TableAdvanced
 from dxmesh_tabular import table
+from exchange_svc.batch.errors import RowsMissing
 from exchange_svc.batch.store import Batch
 from exchange_svc.table import store
 from exchange_svc.table.consumers import handlers
-from exchange_svc.table.errors import RowsMissing
 
 HEAD = "code,name,people,since\n"
 

@@ -18,9 +18,9 @@ from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ObjectRef, ViewSnapshot
 from dxmesh_schemas.exchange_terms import Comparison, Keep, Prefix, Pseudonym
 from dxmesh_tabular.store import ObjectStore
+from exchange_svc.batch.errors import RowsMissing
 from exchange_svc.delivery import members, outflow
 from exchange_svc.delivery.domain import Unit, bundles
-from exchange_svc.delivery.errors import RowsMissing
 from exchange_svc.delivery.members import Changes, Memberships
 from exchange_svc.delivery.outflow import Tally, parcels
 from exchange_svc.enforcement.rows import enforce, token_keys

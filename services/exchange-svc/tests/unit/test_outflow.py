@@ -12,9 +12,9 @@ from aiokafka.record.memory_records import MemoryRecords
 from dxmesh_schemas.event import Meta
 from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ViewSnapshot
 from dxmesh_tabular.store import ObjectStore
+from exchange_svc.batch.errors import RowsMissing
 from exchange_svc.delivery import outflow
 from exchange_svc.delivery.domain import Unit
-from exchange_svc.delivery.errors import RowsMissing
 from exchange_svc.delivery.members import Changes, Memberships
 from exchange_svc.delivery.outflow import Tally, WrongDispatch, parcels
 from exchange_svc.delivery.record_batch import MAX_RECORD_BYTES

@@ -55,3 +55,9 @@ class AssessmentUnfit(Invalid):
     """An assessment does not fit the batch it names."""
 
     slug, title = "assessment-unfit", "The assessment does not fit the batch"
+
+
+class RowsMissing(Unavailable):
+    """The object of a batch's rows is not in the store: what needs it waits, and skips nothing, until it is restored."""
+
+    slug, title = "rows-missing", "A batch's rows are not in the object store"

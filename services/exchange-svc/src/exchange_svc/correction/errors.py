@@ -1,6 +1,6 @@
 """Problems of corrections."""
 
-from dxmesh_schemas.problem import Conflict, Invalid, NotFound, Unavailable
+from dxmesh_schemas.problem import Conflict, Invalid, NotFound
 
 
 class CorrectionNotFound(NotFound):
@@ -19,9 +19,3 @@ class CorrectionOver(Conflict):
     """The correction request was answered or withdrawn."""
 
     slug, title = "correction-over", "No answer to the correction request is owed"
-
-
-class RowsMissing(Unavailable):
-    """A batch's accepted rows are not in the object store, so it cannot be told which of the doubted records it holds."""
-
-    slug, title = "rows-missing", "A batch's rows are not in the object store"

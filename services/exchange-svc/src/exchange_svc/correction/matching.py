@@ -10,8 +10,8 @@ from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular.items import ROW
 from dxmesh_tabular.store import ObjectStore
+from exchange_svc.batch.errors import RowsMissing
 from exchange_svc.correction.domain import Record
-from exchange_svc.correction.errors import RowsMissing
 from exchange_svc.enforcement.filters import plain
 
 _PLACE = "_place"  # no item's code begins so

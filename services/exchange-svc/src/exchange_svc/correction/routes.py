@@ -15,11 +15,12 @@ from dxmesh_runtime.problems import problems
 from dxmesh_schemas.catalog import ItemCode, OrganizationRef
 from dxmesh_schemas.text import Name, Reason
 from exchange_svc.access import whose
+from exchange_svc.batch.errors import RowsMissing
 from exchange_svc.clock import store as clocks
 from exchange_svc.clock.domain import Standing
 from exchange_svc.correction import commands, store
 from exchange_svc.correction.domain import Outcome, Record, State
-from exchange_svc.correction.errors import CorrectionInvalid, CorrectionNotFound, CorrectionOver, RowsMissing
+from exchange_svc.correction.errors import CorrectionInvalid, CorrectionNotFound, CorrectionOver
 from exchange_svc.deadlines import Deadlines
 from exchange_svc.grant.errors import GrantNotActive, GrantNotFound
 

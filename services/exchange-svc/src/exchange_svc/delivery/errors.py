@@ -9,12 +9,6 @@ class RecordTooLarge(TooLarge):
     slug, title = "record-too-large", "A row is too large for a record"
 
 
-class RowsMissing(Unavailable):
-    """The object of a dispatched batch is not in the store: nothing is skipped until it is."""
-
-    slug, title = "rows-missing", "A batch's rows are not in the object store"
-
-
 class RowsDamaged(Unavailable):
     """The object of a dispatched batch is not the one that was accepted: nothing is skipped until it is."""
 

@@ -27,7 +27,7 @@ from dxmesh_schemas.exchange import BatchKind, ObjectRef
 from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular.store import ObjectStore, sha256_of
 from dxmesh_tabular.writing import write_parquet
-from exchange_svc.delivery.errors import RowsMissing
+from exchange_svc.batch.errors import RowsMissing
 
 _SCHEMA = pl.Schema({"key": pl.String(), "held": pl.Boolean()})
 _SEEDS = (secrets.randbits(63), secrets.randbits(63))  # whoever chooses keys cannot choose which fall together

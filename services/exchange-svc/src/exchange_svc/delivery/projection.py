@@ -13,8 +13,9 @@ from dxmesh_schemas.problem import NotFound
 from dxmesh_tabular.items import ROW
 from dxmesh_tabular.json_rows import row_json
 from dxmesh_tabular.store import ObjectStore, sha256_of
+from exchange_svc.batch.errors import RowsMissing
 from exchange_svc.delivery.domain import Unit
-from exchange_svc.delivery.errors import RowsDamaged, RowsMissing
+from exchange_svc.delivery.errors import RowsDamaged
 from exchange_svc.delivery.record_batch import Piece
 
 CHUNK_BYTES = 4 << 20

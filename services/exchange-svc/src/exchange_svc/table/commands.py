@@ -17,10 +17,11 @@ from dxmesh_tabular import table, table_upkeep
 from dxmesh_tabular.store import ObjectStore
 from dxmesh_tabular.table import FoldInput, TableState
 from dxmesh_tabular.table_upkeep import Joined
+from exchange_svc.batch.errors import RowsMissing
 from exchange_svc.batch.store import Batch
 from exchange_svc.catalog import store as catalog
 from exchange_svc.table import domain, store
-from exchange_svc.table.errors import RowsMissing, TableDamaged, TableNotBegun, VersionMissing
+from exchange_svc.table.errors import TableDamaged, TableNotBegun, VersionMissing
 
 _EVERY = 1 << 62  # a sequence above every batch
 

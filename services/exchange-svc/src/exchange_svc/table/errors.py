@@ -3,12 +3,6 @@
 from dxmesh_schemas.problem import NotFound, Unavailable
 
 
-class RowsMissing(Unavailable):
-    """An accepted batch's object is not in the store."""
-
-    slug, title = "rows-missing", "A batch's rows are not in the object store"
-
-
 class VersionMissing(Unavailable):
     """The version of the resource that a batch was received under has not arrived from the catalogue yet."""
 
