@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dxmesh_client.cli.terms import condition_of, mask_of, told, unmasked_of
+from dxmesh_client.cli.terms import backfill_of, condition_of, mask_of, told, unmasked_of
 from dxmesh_client.errors import ClientError
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.db import utc_now
@@ -101,7 +101,13 @@ def test_a_mask_is_an_item_and_what_is_done_to_it(text: str, wanted: dict[str, A
     assert mask_of(text) == {"item": "name"} | wanted
 
 
-@pytest.mark.parametrize("text", ["code", "code like x", "code eq", "day period 2026"])
+def test_earlier_batches_are_all_none_or_since_a_day() -> None:
+    assert [backfill_of(one)["since"] for one in ("all", "none", "2026-01-31")] == ["all", "none", "2026-01-31"]
+    with pytest.raises(ClientError, match="all, none, or a day such as"):
+        backfill_of("some")
+
+
+@pytest.mark.parametrize("text", ["code", "code like x", "code eq", "day period 2026", "day period 2026..", "day period 2026-01-01..soon"])
 def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ClientError, match="--where"):
         condition_of(text)

@@ -121,7 +121,7 @@ def request_submit(
         str | None, typer.Option(help="the head of your unit who approved this request (Art. 20); without, it is kept as a draft")
     ] = None,
     item: Annotated[list[str] | None, typer.Option(help="an item's code; may be repeated; all without it")] = None,
-    use_until: Annotated[datetime | None, typer.Option()] = None,
+    use_until: Annotated[datetime | None, typer.Option(help="the end, in local time; of a day alone its beginning")] = None,
     scenario_id: Annotated[UUID | None, typer.Option(help="an entry of the scenario list; approved, it grants what it covers")] = None,
     use_purpose: Annotated[
         str | None, typer.Option(help="ADMINISTRATIVE_BASIS, WORK_REFERENCE, DATA_CHECKING or COLLABORATION; a scenario asks for one")
@@ -134,7 +134,7 @@ def request_submit(
     backfill: Annotated[str | None, typer.Option(help="earlier batches: all, none, or those since a day")] = None,
 ) -> None:
     """Ask for access to a resource."""
-    told = terms.terms_of(file, where, mask, mode, calls_per_minute) | ({"backfill": {"since": backfill}} if backfill else {})
+    told = terms.terms_of(file, where, mask, mode, calls_per_minute) | ({"backfill": terms.backfill_of(backfill)} if backfill else {})
     with Client() as client:
         fields: dict[str, Any] = {"legal_basis": basis, "scenario": scenario, "purpose": purpose, "approved_by": approved_by}
         if item:

@@ -47,13 +47,13 @@ def grant_terms(
     mode: terms.Modes = None,
     calls_per_minute: terms.Calls = None,
     item: Annotated[list[str] | None, typer.Option(help="an item that is left; may be repeated; all that were granted without it")] = None,
-    use_until: Annotated[datetime | None, typer.Option()] = None,
+    use_until: Annotated[datetime | None, typer.Option(help="the end, in local time; of a day alone its beginning")] = None,
     unmasked: terms.Unmasked = None,
     backfill: Annotated[str, typer.Option(help="earlier batches for a new topic: all, none, or those since a day")] = "all",
 ) -> None:
     """Change what a grant lets out, as its provider: never more than was asked for."""
     told = terms.terms_of(file, where, mask, mode, calls_per_minute)
-    body: dict[str, Any] = {"reason": reason, "approved_by": approved_by, "terms": told, "backfill": {"since": backfill}}
+    body: dict[str, Any] = {"reason": reason, "approved_by": approved_by, "terms": told, "backfill": terms.backfill_of(backfill)}
     if item:
         body["items"] = item
     if use_until:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,7 +55,7 @@ def condition_of(text: str) -> dict[str, Any]:
     if op in ("in", "prefix") and rest:
         return {"item": item, "op": op, "values": [_value(one) if op == "in" else one for one in rest.split(",")]}
     if op == "period" and ".." in rest:
-        first, last = (day or None for day in rest.split("..", 1))
+        first, last = (_day(day, "--where") if day else None for day in rest.split("..", 1))
         return {"item": item, "op": op, "first": first, "last": last}
     raise ClientError(
         f"--where {text!r} is no condition: write `age ge 60`, `code in A,B`, `code prefix 3306` or `day period 2026-01-01..`"
@@ -103,6 +104,18 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ClientError(f'{file}: terms are an object, such as {{"where": [], "masks": []}}')
     return found
+
+
+def backfill_of(text: str) -> dict[str, str]:
+    """Return which earlier batches are wanted. Raises: ClientError."""
+    return {"since": text if text in ("all", "none") else _day(text, "--backfill", "all, none, or ")}
+
+
+def _day(text: str, option: str, others: str = "") -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ClientError(f"{option}: {text!r} is no day: write {others}a day such as 2026-01-31") from None
 
 
 def _words(text: str, option: str) -> tuple[str, str, str]:
