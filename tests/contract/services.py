@@ -1,6 +1,8 @@
 """The five services as the contract tests see them: their apps, built without a database or a broker."""
 
+import atexit
 import importlib
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -17,7 +19,8 @@ PACKAGES = ("catalog_svc", "exchange_svc", "quality_svc", "open_data_svc", "audi
 @cache
 def settings(package: str) -> ServiceSettings:
     """Return settings that let the app be built; nothing is connected to."""
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp(prefix="dxmesh-contract-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     key = folder / "key.pem"
     create_key(key)
     kind = importlib.import_module(f"{package}.settings").Settings
