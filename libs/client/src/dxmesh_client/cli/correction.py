@@ -13,7 +13,7 @@ from dxmesh_client.client import Client
 correction = typer.Typer(no_args_is_help=True, help="Doubts about shared records (Art. 26): corrected, or answered why not.")
 
 Why = Annotated[str, typer.Option(help="the reason, as it is written down")]
-_SHOWN = ["correction_id", "resource_id", "state", "standing", "due_on", "reason", "answer", "batch_id"]
+_SHOWN = ["correction_id", "resource_id", "state", "standing", "due_on", "reason", "answer", "batch_id", "covered_count", "uncovered_count"]
 
 
 def _record(text: str) -> dict[str, Any]:
