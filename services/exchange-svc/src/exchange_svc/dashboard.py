@@ -25,7 +25,7 @@ from exchange_svc.pages import words
 from exchange_svc.pages.view import own_only
 from exchange_svc.reconciliation.domain import CaseState
 from exchange_svc.reconciliation.store import Case
-from exchange_svc.request.domain import State as RequestState
+from exchange_svc.request.domain import WAITING
 from exchange_svc.request.store import SharingRequest
 from exchange_svc.rows import Base
 from exchange_svc.subscription.domain import STANDING
@@ -103,7 +103,7 @@ async def figures(tx: AsyncSession, now: datetime, *, organization_id: UUID | No
     live = and_(Grant.state == GrantState.ACTIVE, or_(Grant.use_until.is_(None), Grant.use_until > now))
     owes = true() if organization_id is None else Clock.organization_id == organization_id
     owed = and_(owes, Clock.met_at.is_(None), Clock.stopped_at.is_(None))
-    waiting = SharingRequest.state == RequestState.UNDER_REVIEW
+    waiting = SharingRequest.state.in_(WAITING)
     delivered = select(func.coalesce(func.sum(Delivery.delivered_count), 0)).join(View, View.view_id == Delivery.view_id)
     name = Resource.snapshot["name"].astext.label("resource_name")
     last = await tx.execute(

@@ -48,7 +48,10 @@ async def worked(exchange: Any) -> dict[str, str]:
     now = utc_now()
     span = {"since": (now - timedelta(hours=1)).isoformat(), "until": now.isoformat(), "batches": []}
     told = await exchange.client.post(f"/v1/resources/{resource.resource_id}/reconciliation", json=span, headers=by(exchange.provider))
-    for answer in (dispute, correction, told):
+    job = {"kind": "folder", "agent": "front-1", "name": "streets", "resource_id": str(resource.resource_id), "state": "failing"}
+    at, by_provider = f"/v1/channels/{uuid7()}/report", by(exchange.provider)
+    reported = await exchange.client.put(at, json=job | {"detail": "前置机目录不可读"}, headers=by_provider)
+    for answer in (dispute, correction, told, reported):
         assert answer.is_success, answer.text
     subscription_id, package_id = uuid7(), uuid7()
     async with exchange.sessions.begin() as tx:
@@ -73,6 +76,7 @@ async def worked(exchange: Any) -> dict[str, str]:
         "clocks": waiting,
         "disputes": dispute.json()["dispute_id"],
         "corrections": correction.json()["correction_id"],
+        "intake": "前置机目录不可读",
         "channels": grant["topic"],
         "subscriptions": "回调地址无人应答",
         "packages": str(package_id),
@@ -106,6 +110,7 @@ async def test_lists_are_filtered_by_how_things_stand(exchange: Any) -> None:
         ("clocks", "standing", "owed", "missed"),
         ("disputes", "state", "open", "settled"),
         ("corrections", "state", "filed", "rejected"),
+        ("intake", "state", "failing", "working"),
         ("subscriptions", "state", "active", "dead"),
         ("packages", "state", "waiting", "ready"),
         ("lag", "standing", "reading", "current"),

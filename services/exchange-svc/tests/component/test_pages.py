@@ -1,10 +1,14 @@
 """What is not about one noun: the dashboard, health, the API page."""
 
 from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
 
 from dxmesh_runtime.db import utc_now
 from dxmesh_schemas.quality import Outcome
 from exchange_svc.dashboard import figures
+from exchange_svc.request.store import SharingRequest
 
 
 async def test_the_dashboard_counts_what_happened(exchange: Any) -> None:
@@ -15,11 +19,14 @@ async def test_the_dashboard_counts_what_happened(exchange: Any) -> None:
     rejected = await exchange.pushed(resource.resource_id)
     await exchange.deliver(await exchange.assessment(rejected["batch_id"], Outcome.REJECT))
     await exchange.ask(await exchange.publish(standing_consent=None))
+    extended = (await exchange.ask(await exchange.publish(standing_consent=None))).json()["request_id"]
+    async with exchange.sessions.begin() as tx:
+        await tx.execute(update(SharingRequest).where(SharingRequest.request_id == UUID(extended)).values(state="extended"))
     async with exchange.sessions() as tx:
         found = await figures(tx, utc_now(), organization_id=None)
     assert found["states"] == {"received": 1, "accepted": 1, "rejected": 1}
     assert found["today"] == found["total"] == {"received": 9, "accepted": 3, "quarantined": 0, "rejected": 3, "waiting": 3}
-    assert (found["requests_waiting"], found["grants_active"], found["views_open"], found["in_flight"]) == (1, 1, 1, 1)
+    assert (found["requests_waiting"], found["grants_active"], found["views_open"], found["in_flight"]) == (2, 1, 1, 1)
     page = await exchange.client.get("/dashboard", headers=exchange.tokens.issue(None, "operator"))
     assert page.status_code == 200
     assert "街道" in page.text

@@ -1,4 +1,4 @@
-"""The lists: requests, deadlines, disputes, corrections, channels, subscriptions, packages, readers, lag, reconciliation, late feeds."""
+"""The lists: requests, deadlines, disputes, corrections, intake, channels, subscriptions, packages, readers, lag, cases, late feeds."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.db import Tx, utc_now
-from dxmesh_runtime.paging import CursorText, Slice, after_time, cut
+from dxmesh_runtime.paging import CursorText, Slice, after_id, after_time, cut
 from dxmesh_runtime.shell import DashboardAccess
 from exchange_svc.clock import store as clocks
 from exchange_svc.clock.domain import Standing as ClockStanding
@@ -15,6 +15,8 @@ from exchange_svc.correction import store as corrections
 from exchange_svc.correction.domain import State as CorrectionState
 from exchange_svc.dispute import store as disputes
 from exchange_svc.dispute.domain import State as DisputeState
+from exchange_svc.inventory import store as inventory
+from exchange_svc.inventory.domain import State as IntakeState
 from exchange_svc.lag import measuring
 from exchange_svc.lag import store as lag
 from exchange_svc.lag.domain import Standing as LagStanding
@@ -91,6 +93,19 @@ async def show_corrections(
     found = cut(rows, PAGE_ROWS, lambda row: (row.filed_at, row.correction_id))
     names = await queries.names_of(tx, resources=[row.resource_id for row in found.items])
     return view.render(request, "corrections", found, chosen=state, options=list(words.CORRECTIONS), names=names)
+
+
+@router.get("/intake")
+async def show_intake(
+    request: Request, who: DashboardAccess, tx: Tx, state: IntakeState | Literal[""] = "", cursor: CursorText = None
+) -> HTMLResponse:
+    """Show by which ways rows come: agents' jobs as they reported last, and channels from before the node."""
+    wanted = IntakeState(state) if state else None
+    rows = await inventory.list_some(tx, own_only(who), kind=None, state=wanted, limit=_MORE, after=after_id(cursor))
+    found = cut(rows, PAGE_ROWS, lambda row: row.channel_id)
+    resources = [row.resource_id for row in found.items if row.resource_id is not None]
+    names = await queries.names_of(tx, organizations=[row.organization_id for row in found.items], resources=resources)
+    return view.render(request, "intake", found, chosen=state, options=list(words.INTAKES), names=names)
 
 
 @router.get("/channels")

@@ -9,6 +9,8 @@ from exchange_svc.clock.domain import Standing as ClockStanding
 from exchange_svc.correction.domain import State as CorrectionState
 from exchange_svc.dispute.domain import Outcome, Rung
 from exchange_svc.dispute.domain import State as DisputeState
+from exchange_svc.inventory.domain import Kind
+from exchange_svc.inventory.domain import State as IntakeState
 from exchange_svc.lag.domain import Standing as LagStanding
 from exchange_svc.reader.domain import State as ReaderState
 from exchange_svc.reconciliation.domain import CaseState, Side
@@ -23,6 +25,7 @@ TABS = (
     ("clocks", "时限 Deadlines"),
     ("disputes", "争议 Disputes"),
     ("corrections", "更正 Corrections"),
+    ("intake", "接入 Intake"),
     ("channels", "通道 Channels"),
     ("subscriptions", "订阅 Subscriptions"),
     ("packages", "文件包 Packages"),
@@ -80,6 +83,14 @@ CORRECTIONS: dict[CorrectionState, Word] = {
     CorrectionState.REJECTED: ("不予更正 rejected", "bad"),
     CorrectionState.WITHDRAWN: ("已撤回 withdrawn", "idle"),
 }
+INTAKES: dict[IntakeState, Word] = {
+    IntakeState.WORKING: ("正常 working", "good"),
+    IntakeState.FAILING: ("故障 failing", "bad"),
+    IntakeState.TO_CONSOLIDATE: ("待整合 to consolidate", "warn"),
+    IntakeState.CONSOLIDATED: ("已整合 consolidated", "busy"),
+    IntakeState.RETIRED: ("已停用 retired", "idle"),
+}
+KINDS = {Kind.FOLDER: "文件夹 folder", Kind.TABLE: "库表 table", Kind.LEGACY: "原有通道 legacy"}
 SUBSCRIPTIONS: dict[SubscriptionState, Word] = {
     SubscriptionState.ACTIVE: ("推送中 active", "good"),
     SubscriptionState.PAUSED: ("暂停 paused", "warn"),

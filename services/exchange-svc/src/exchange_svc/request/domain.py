@@ -55,8 +55,9 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-_WAITING = (State.UNDER_REVIEW, State.EXTENDED)
-_OPEN = (State.DRAFT, State.APPROVED, State.SUBMITTED, State.MATERIALS_REQUESTED, *_WAITING)
+WAITING = (State.UNDER_REVIEW, State.EXTENDED)
+"""The provider's answer is due."""
+_OPEN = (State.DRAFT, State.APPROVED, State.SUBMITTED, State.MATERIALS_REQUESTED, *WAITING)
 TRANSITIONS: Mapping[tuple[State, Step], State] = MappingProxyType(
     {
         (State.DRAFT, Step.APPROVE): State.APPROVED,
@@ -67,9 +68,9 @@ TRANSITIONS: Mapping[tuple[State, Step], State] = MappingProxyType(
         (State.EXTENDED, Step.ASK_MATERIALS): State.MATERIALS_REQUESTED,
         (State.MATERIALS_REQUESTED, Step.SUPPLY): State.UNDER_REVIEW,
         (State.UNDER_REVIEW, Step.EXTEND): State.EXTENDED,
-        **{(state, Step.GRANT): State.GRANTED for state in _WAITING},
-        **{(state, Step.REFUSE): State.REFUSED for state in _WAITING},
-        **{(state, Step.DISPUTE): State.DISPUTED for state in (State.REFUSED, *_WAITING)},
+        **{(state, Step.GRANT): State.GRANTED for state in WAITING},
+        **{(state, Step.REFUSE): State.REFUSED for state in WAITING},
+        **{(state, Step.DISPUTE): State.DISPUTED for state in (State.REFUSED, *WAITING)},
         (State.DISPUTED, Step.AWARD): State.GRANTED,
         (State.DISPUTED, Step.UPHOLD): State.REFUSED,
         (State.DISPUTED, Step.REVIEW): State.UNDER_REVIEW,
