@@ -59,6 +59,16 @@ class Sender:
         """Forget how much of a batch has arrived: its file was made again, and need not be the same byte for byte."""
         (self._uploads / f"{batch_id}.url").unlink(missing_ok=True)
 
+    def has_arrived(self, batch_id: UUID) -> bool:
+        """Say whether the node has a batch. Raises: ProblemAnswer, Unreachable."""
+        try:
+            self.last_batch_id = self._client.batch(batch_id).batch_id
+        except ProblemAnswer as problem:
+            if problem.status != 404:
+                raise
+            return False
+        return True
+
     def send(self, file: Path, batch_id: UUID, kind: str, *, name: str) -> dict[str, Any]:
         """Send a file and return the report about its batch; the same again is the same batch.
 

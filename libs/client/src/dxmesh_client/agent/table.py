@@ -130,25 +130,29 @@ class TableJob:
         while place.pending:
             first = place.pending[0]
             file = self._spool / first.file
-            if not file.exists():
+            if file.exists():
+                self._send_file(first, file)
+            elif not self._sender.has_arrived(UUID(first.batch_id)):
                 self._drop()
-                raise ClientError(f"{file} is gone, with the rows that were to be sent; they are read again")
-            try:
-                report = self._sender.send(file, UUID(first.batch_id), first.kind, name=self._source.table)
-            except ProblemAnswer as problem:
-                if is_fault_of_file(problem):  # no other file comes of sending it again: what mends the job shapes the rows anew
-                    self._drop()
-                raise
-            if report["state"] == "rejected":  # its rows stay here, with the reason, and the job goes on
-                kept = self._failed / file.name
-                keep(self._failed / f"{first.batch_id}.report.json", json.dumps(report, ensure_ascii=False, default=str).encode())
-                kept.unlink(missing_ok=True)
-                kept.hardlink_to(file)
+                raise ClientError(f"{file} is gone, with rows that were to be sent; they are read again")
             place.pending.pop(0)
             if not place.pending:
                 place.after, place.then = place.then, None
             self._file.save(place)
             file.unlink(missing_ok=True)
+
+    def _send_file(self, pending: Pending, file: Path) -> None:
+        try:
+            report = self._sender.send(file, UUID(pending.batch_id), pending.kind, name=self._source.table)
+        except ProblemAnswer as problem:
+            if is_fault_of_file(problem):  # no other file comes of sending it again: what mends the job shapes the rows anew
+                self._drop()
+            raise
+        if report["state"] == "rejected":  # its rows stay here, with the reason, and the job goes on
+            kept = self._failed / file.name
+            keep(self._failed / f"{pending.batch_id}.report.json", json.dumps(report, ensure_ascii=False, default=str).encode())
+            kept.unlink(missing_ok=True)
+            kept.hardlink_to(file)
 
     def _drop(self) -> None:
         """Read again what was laid down and not sent: of the same rows comes the same batch."""

@@ -169,6 +169,7 @@ class Node:
     folder: Path
     profile: Profile
     bodies: list[bytes] = field(default_factory=list)
+    batches: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
     reports: list[dict[str, Any]] = field(default_factory=list)
     on_batch: Callable[[], object] = lambda: None
@@ -210,9 +211,13 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
         found.on_batch()
         told = {"batch_id": str(batch_id), "resource_id": str(resource_id), "event_id": str(batch_id), "received_at": utc_now().isoformat()}
         counts = {"resource_version": 1, "body_byte_count": 1, "received_count": 2, "refused_row_count": 0}
-        return JSONResponse(
-            told | counts | {"kind": "upsert", "state": "received", "body_sha256": "", "acknowledgement": ""}, status_code=201
-        )
+        found.batches[batch_id] = told | counts | {"kind": "upsert", "state": "received", "body_sha256": "", "acknowledgement": ""}
+        return JSONResponse(found.batches[batch_id], status_code=201)
+
+    @service.get("/v1/batches/{batch_id}")
+    async def look(batch_id: UUID) -> Response:
+        known = found.batches.get(batch_id)
+        return JSONResponse(known or {"title": "There is no such batch", "status": 404}, status_code=200 if known else 404)
 
     @service.put("/v1/channels/{channel_id}/report")
     async def report(channel_id: str, request: Request) -> dict[str, str]:

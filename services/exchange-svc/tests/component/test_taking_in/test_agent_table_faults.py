@@ -100,6 +100,17 @@ async def test_rows_that_were_laid_down_and_are_gone_are_read_again(node: Any, s
     assert list(spool.iterdir()) == []
 
 
+async def test_rows_that_were_laid_down_and_are_at_the_node_are_not_read_again(node: Any, streets: Any) -> None:
+    url, place = streets(), node.folder / "state" / "streets.json"
+    kept: list[str] = []
+    node.on_batch = lambda: kept.append(place.read_text())
+    assert await node.once(job(url))
+    place.write_text(kept[0])  # as if the last word had not reached the disk, and the file had gone with it
+    streets(f"insert into street values ('3', '{MOMENT}')")
+    assert await node.once(job(url))
+    assert codes(node) == [["0", "1", "2"], ["3"]]
+
+
 async def test_nothing_is_sent_before_the_place_is_on_disk(node: Any, streets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk and a kill would else make another batch of the same rows."""
     config = load(node.write(job(streets())))
