@@ -43,6 +43,6 @@ class ProblemAnswer(ClientError):
         self.status: int = problem.get("status", 0)
         self.slug: str = str(problem.get("type", "")).rsplit("/", 1)[-1]
         text = f"{problem.get('title', 'The request failed')} ({self.status} {self.slug}): {problem.get('detail', '')}"
-        faults = [error["detail"] for error in problem.get("errors", []) if error["detail"] not in text]
+        faults = [f"{error.get('pointer', '')}: {error['detail']}" for error in problem.get("errors", []) if error["detail"] not in text]
         more = [f"and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
         super().__init__("; ".join([text, *faults[:_SHOWN_FAULTS], *more]))

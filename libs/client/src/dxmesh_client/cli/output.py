@@ -65,8 +65,14 @@ def show_all(items: Iterable[Mapping[str, Any]], columns: Sequence[str], *, titl
     for column in columns:
         table.add_column(column, overflow="fold")
     for item in items:
-        table.add_row(*("" if item.get(column) is None else escape(str(item[column])) for column in columns))
+        table.add_row(*(escape(_told(item.get(column))) for column in columns))
     console.print(table)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def lines(items: Iterable[Any]) -> None:

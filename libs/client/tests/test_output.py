@@ -1,0 +1,19 @@
+"""How the command line speaks to people."""
+
+import pytest
+
+from dxmesh_client.cli import output
+from dxmesh_client.errors import ProblemAnswer
+
+
+def test_each_fault_of_a_problem_is_told_with_its_field_and_none_twice() -> None:
+    errors = [{"pointer": "/rows/2/name", "detail": "is empty; write it"}, {"pointer": "/rows/2/due_on", "detail": "is no day; write one"}]
+    told = str(ProblemAnswer({"status": 422, "title": "Refused", "detail": "row 2: is empty; write it", "errors": errors}))
+    assert told.endswith("row 2: is empty; write it; /rows/2/due_on: is no day; write one")
+
+
+def test_several_values_stand_in_a_table_as_people_write_them(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show_all([{"items": ["code", "name"], "reason": None}], ["items", "reason"])
+    told = capsys.readouterr().out
+    assert "code, name" in told
+    assert "None" not in told
