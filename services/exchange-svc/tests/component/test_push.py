@@ -214,6 +214,7 @@ BAD: dict[str, tuple[bytes, dict[str, str], set[int]]] = {
     "encoding that is not known": (CSV, {"Content-Type": "text/csv; charset=klingon"}, {415}),
     "digest of another body": (CSV, {"Content-Digest": f"sha-256=:{base64.b64encode(hashlib.sha256(b'x').digest()).decode()}:"}, {422}),
     "digest that is none": (CSV, {"Content-Digest": "sha-256=hello"}, {400}),
+    "digest that is cut": (CSV, {"Content-Digest": "sha-256=:AAAA:"}, {400}),
 }
 
 

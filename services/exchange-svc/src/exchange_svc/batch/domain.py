@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -107,8 +108,10 @@ def wanted_digests(header: str | None) -> dict[str, bytes]:
             raise DigestUnreadable(
                 f"Content-Digest: {member.strip()!r} is not of the form sha-256=:<base64>: (RFC 9530); correct it or leave it away"
             ) from wrong
-        if match[1] in CHECKED_DIGESTS:
-            wanted[CHECKED_DIGESTS[match[1]]] = value
+        if name := CHECKED_DIGESTS.get(match[1]):
+            if len(value) != (size := hashlib.new(name).digest_size):
+                raise DigestUnreadable(f"Content-Digest: a {match[1]} has {size} bytes, this one {len(value)}; correct it or leave it away")
+            wanted[name] = value
     return wanted
 
 
