@@ -1,5 +1,8 @@
 """How the command line speaks to people."""
 
+import json
+from decimal import Decimal
+
 import pytest
 
 from dxmesh_client.cli import output
@@ -17,3 +20,9 @@ def test_several_values_stand_in_a_table_as_people_write_them(capsys: pytest.Cap
     told = capsys.readouterr().out
     assert "code, name" in told
     assert "None" not in told
+
+
+def test_a_line_keeps_every_digit_of_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    text = '{"amount": 12345678901234567.80, "rate": 800.50, "count": 3}'
+    output.lines([json.loads(text, parse_float=Decimal)])
+    assert capsys.readouterr().out == text + "\n"

@@ -4,13 +4,14 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID, uuid5
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from dxmesh_client.config import Profile, load
 from dxmesh_client.errors import BatchRejected, ProblemAnswer, Unreachable
@@ -204,8 +205,8 @@ class Client:
         return _read(Grant, self.call("GET", f"{self.profile.exchange}/v1/grants/{grant_id}"))
 
     def rows(self, grant_id: UUID, *, limit: int = 10_000) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a grant's resource as they stood when the first page was asked for."""
-        return self._pages(f"{self.profile.exchange}/v1/grants/{grant_id}/rows", limit=limit)
+        """Yield the rows of a grant's resource as they stood when the first page was asked for; numbers with a fraction as Decimal."""
+        return self._pages(f"{self.profile.exchange}/v1/grants/{grant_id}/rows", {"limit": limit}, exact=True)
 
     # --- proof
 
@@ -236,13 +237,17 @@ class Client:
 
     def page(self, url: str, **parameters: Any) -> Page:
         """Return one page of a list."""
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return _read(Page, self.call("GET", url, params=given, headers={"Accept": "application/json"}))
+        return self._page(url, parameters)
 
-    def _pages(self, url: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+    def _page(self, url: str, parameters: Mapping[str, Any], *, exact: bool = False) -> Page:
+        """Return one page; exact: numbers with a fraction as Decimal, with every digit."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return _read(Page, self.call("GET", url, params=given, headers={"Accept": "application/json"}), exact=exact)
+
+    def _pages(self, url: str, parameters: Mapping[str, Any] | None = None, *, exact: bool = False) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
-            page = self.page(url, cursor=cursor, **parameters)
+            page = self._page(url, {**(parameters or {}), "cursor": cursor}, exact=exact)
             yield from page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -261,10 +266,10 @@ class Client:
             pause = min(pause * 1.5, 0.5)
 
 
-def _read(kind: type[Model], answer: httpx.Response) -> Model:
+def _read(kind: type[Model], answer: httpx.Response, *, exact: bool = False) -> Model:
     try:
-        return kind.model_validate_json(answer.content)
-    except ValidationError as wrong:
+        return kind.model_validate(answer.json(parse_float=Decimal)) if exact else kind.model_validate_json(answer.content)
+    except ValueError as wrong:  # pydantic's is one
         raise Unreachable(f"{answer.url} is no service of a node: its answer is not a {kind.__name__}; correct the profile") from wrong
 
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -92,7 +93,7 @@ def api_changes(
         url = f"{client.profile.exchange}/v1/grants/{grant_id}/changes"
         while True:
             asked = {"limit": limit} | ({"cursor": cursor} if cursor else {})
-            page = client.call("GET", url, params=asked, headers=_named(system)).json()
+            page = client.call("GET", url, params=asked, headers=_named(system)).json(parse_float=Decimal)
             lines(page["items"])
             cursor = page["next_cursor"]
             if page["is_end"]:

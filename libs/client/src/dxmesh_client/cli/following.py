@@ -6,10 +6,12 @@ import logging
 import select
 import sys
 import time
+from decimal import Decimal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from dxmesh_client.cli.output import lines
 from dxmesh_client.config import Profile
 from dxmesh_client.errors import ClientError, Unreachable
 
@@ -41,12 +43,11 @@ async def _follow(profile: Profile, topic: str, count: int | None, from_start: b
             headers = {name: value.decode() for name, value in record.headers}
             row = {
                 "key": record.key.decode() if record.key else None,
-                "value": json.loads(record.value) if record.value else None,
+                "value": json.loads(record.value, parse_float=Decimal) if record.value else None,
                 "batch": headers.get("batch"),
                 "row": int(headers["row"]) if "row" in headers else None,
             }
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            lines([row])
             seen += 1
     finally:
         await consumer.stop()

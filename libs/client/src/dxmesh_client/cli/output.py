@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import simplejson
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
@@ -76,7 +77,7 @@ def _told(value: Any) -> str:
 
 
 def lines(items: Iterable[Any]) -> None:
-    """Print each thing as a line of JSON (NDJSON), as it comes."""
+    """Print each thing as a line of JSON (NDJSON), as it comes; a Decimal is a number with all its digits."""
     for item in items:
-        sys.stdout.write(json.dumps(plain(item), ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(simplejson.dumps(plain(item), ensure_ascii=False, use_decimal=True, default=str) + "\n")
     sys.stdout.flush()
