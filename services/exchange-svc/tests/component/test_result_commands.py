@@ -5,10 +5,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from joserfc.jwk import OKPKey
 
 from dxmesh_client.errors import ClientError
 from dxmesh_clocks.working_days import day_of
 from dxmesh_runtime.db import utc_now, uuid7
+
+
+def _key_whose_id_begins_with(sign: str, file: Path) -> str:
+    """Write a key whose thumbprint begins so, as one in 64 does, and return the thumbprint."""
+    while not (key := OKPKey.generate_key("Ed25519")).thumbprint().startswith(sign):
+        pass
+    file.write_bytes(key.as_pem(private=True))
+    file.chmod(0o600)
+    return key.thumbprint()
+
+
+async def test_a_key_whose_id_begins_with_a_dash_is_ended_like_any(exchange: Any, cli: Any, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    kid = _key_whose_id_begins_with("-", key)
+    issuer = str(exchange.provider.organization_id)
+    assert (await cli("provider", "result", "register-key", "--key", str(key), "--organization", issuer))["kid"] == kid
+    ended = await cli("provider", "result", "end-key", kid, "--why", "更换密钥")
+    assert (ended["kid"], ended["ended_at"] is None) == (kid, False)
 
 
 async def test_a_result_is_issued_recognised_proven_and_taken_back_from_the_command_line(exchange: Any, cli: Any, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def register_key(key: KeyFile, organization: Annotated[UUID, typer.Option(help="
     send("exchange", "POST", "issuer-keys", **body)
 
 
-@result.command("end-key")
+@result.command("end-key", context_settings={"ignore_unknown_options": True})  # one id in 64 begins with a dash
 def end_key(kid: str, why: Why) -> None:
     """End a key: nothing more is issued under it."""
     send("exchange", "POST", f"issuer-keys/{kid}/end", reason=why)
