@@ -227,7 +227,7 @@ async def exchange(
         signing=SigningSettings(key_file=tmp_path / "node.pem"),
         staging=StagingSettings(folder=tmp_path / "staging"),
         limits=LimitsSettings(body_max_bytes=1_500_000, inflated_max_bytes=4_000_000),
-        subscriptions=SubscriptionsSettings(allowed_networks=("127.0.0.0/8",), answer_seconds=1.0),
+        subscriptions=SubscriptionsSettings(allowed_networks=("127.0.0.0/8",), answer_seconds=10.0),
         uploads=UploadsSettings(max_open_bytes=4_000_000),
         streams=StreamsSettings(max_open_each=10),
         proxy=ProxySettings(allowed_networks=("127.0.0.0/8",)),
