@@ -2,13 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -16,11 +17,15 @@ from dxmesh_runtime.settings import KafkaSettings
 from dxmesh_schemas.event import event_classes
 
 log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 EVENT_TOPIC_CONFIG = {"max.message.bytes": str(MAX_RECORD_BYTES), "retention.ms": "-1", "cleanup.policy": "delete"}
 _REQUEST_TIMEOUT_MS = 10_000
 _TOPIC_POLL_SECONDS = 0.1
+_POLL_MS = 200
 _STOP_SECONDS = 2.0
+_CLOSE_SECONDS = 5.0
+_SETTLED = ("Stable", "Empty", "Dead")
 
 
 def options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -82,20 +87,75 @@ async def discard(producer: AIOKafkaProducer) -> None:
             await asyncio.wait_for(producer.client.close(), _STOP_SECONDS)
 
 
-async def record_id(kafka: KafkaSettings, topic: str, partition: int, offset: int) -> str | None:
-    """Return the `ce_id` of the record at an offset; None when there is none, or it is no event."""
-    place = TopicPartition(topic, partition)
-    reader = consumer(kafka, isolation_level="read_uncommitted")
-    await reader.start()
+async def closed(closing: Coroutine[Any, Any, None]) -> None:
+    """Wait until a client has closed, but only for seconds: one whose broker went away meanwhile may never end.
+
+    Nor does a cancellation come out of it: aiokafka awaits the tasks it has cancelled, and some of them say so.
+    """
+
+    async def bounded() -> None:
+        with suppress(TimeoutError, KafkaError, OSError, asyncio.CancelledError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await closing
+
+    await asyncio.shield(bounded())
+
+
+class EndedWithin(KafkaError):  # type: ignore[misc]  # aiokafka is untyped
+    """Something inside was cancelled, by none of us."""
+
+
+async def lasting(work: Awaitable[Result]) -> Result:
+    """Await work that must not end in silence: a task group takes a cancelled task as ended, and goes on without it.
+
+    Raises: EndedWithin when the work was cancelled from within, and not with the task that awaits it.
+    """
     try:
-        reader.assign([place])
-        reader.seek(place, offset)
-        found = (await reader.getmany(place, timeout_ms=_REQUEST_TIMEOUT_MS, max_records=1)).get(place, [])
-        if not found or found[0].offset != offset:
-            return None
-        return dict(found[0].headers).get("ce_id", b"").decode() or None
+        return await work
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise EndedWithin("a client's task was cancelled by the client") from cancelled
+
+
+@asynccontextmanager
+async def reading(kafka: KafkaSettings, *topics: str, **more: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """Yield a started consumer. Raises: KafkaError when the broker is away."""
+    reader = consumer(kafka, *topics, **more)
+    try:
+        await reader.start()
+        yield reader
     finally:
-        await asyncio.shield(reader.stop())
+        await closed(reader.stop())
+
+
+@asynccontextmanager
+async def administering(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Yield a started client for topics and groups. Raises: KafkaError when the broker is away."""
+    admin = AIOKafkaAdminClient(**options(kafka))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await closed(admin.close())
+
+
+async def record_ids(kafka: KafkaSettings, places: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], str | None]:
+    """Return the `ce_id` of the record at an offset of each partition; None when there is none in time, or it is no event."""
+    wanted = {TopicPartition(*place): offset for place, offset in places.items()}
+    found: dict[tuple[str, int], str | None] = dict.fromkeys(places)
+    async with reading(kafka, isolation_level="read_uncommitted") as reader:
+        reader.assign(list(wanted))
+        for place, offset in wanted.items():
+            reader.seek(place, offset)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REQUEST_TIMEOUT_MS / 1000):
+                while wanted:
+                    for place, records in (await reader.getmany(*wanted, timeout_ms=_POLL_MS)).items():
+                        if records[0].offset == wanted.pop(place):
+                            found[place.topic, place.partition] = dict(records[0].headers).get("ce_id", b"").decode() or None
+    return found
 
 
 def consumer(kafka: KafkaSettings, *topics: str, group: str | None = None, **more: Any) -> AIOKafkaConsumer:
@@ -125,9 +185,7 @@ async def ensure_topics(kafka: KafkaSettings, topics: Iterable[str] | Mapping[st
     Raises KafkaError when the broker refuses.
     """
     configs = topics if isinstance(topics, Mapping) else dict.fromkeys(topics, EVENT_TOPIC_CONFIG)
-    admin = AIOKafkaAdminClient(**options(kafka))
-    await admin.start()
-    try:
+    async with administering(kafka) as admin:
         missing = configs.keys() - (await _described(admin, configs)).keys()
         if not missing:
             return
@@ -138,8 +196,6 @@ async def ensure_topics(kafka: KafkaSettings, topics: Iterable[str] | Mapping[st
             if code != 0 and error is not TopicAlreadyExistsError:
                 raise error(f"topic {name} cannot be created: {message[0] if message else error.__name__}")
         log.info("kafka.topics_created", topics=sorted(missing))
-    finally:
-        await asyncio.shield(admin.close())
 
 
 async def wait_for_topics(kafka: KafkaSettings, topics: Iterable[str]) -> None:
@@ -148,40 +204,49 @@ async def wait_for_topics(kafka: KafkaSettings, topics: Iterable[str]) -> None:
     waited = 0.0
     while True:
         try:
-            admin = AIOKafkaAdminClient(**options(kafka))
-            await admin.start()
-            try:
+            async with administering(kafka) as admin:
                 while missing := wanted - (await _described(admin, wanted)).keys():
                     if waited and waited % 10 < _TOPIC_POLL_SECONDS:
                         log.info("kafka.topics_awaited", topics=sorted(missing))
                     await asyncio.sleep(_TOPIC_POLL_SECONDS)
                     waited += _TOPIC_POLL_SECONDS
                 return
-            finally:
-                await asyncio.shield(admin.close())
         except (KafkaError, OSError) as away:
             log.warning("kafka.away", error=str(away))
             await asyncio.sleep(_TOPIC_POLL_SECONDS * 5)
 
 
-async def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-    """Return the end offset of every partition of the topics that exist."""
-    admin = AIOKafkaAdminClient(**options(kafka))
-    await admin.start()
-    try:
+async def end_offsets(
+    kafka: KafkaSettings, topics: Iterable[str], *, isolation_level: str = "read_uncommitted"
+) -> dict[tuple[str, int], int]:
+    """Return the end offset of every partition of the topics that exist; `read_committed` leaves out what a transaction still holds."""
+    async with administering(kafka) as admin:
         described = await _described(admin, topics)
-    finally:
-        await asyncio.shield(admin.close())
     places = [TopicPartition(topic, partition) for topic, partitions in described.items() for partition in partitions]
     if not places:
         return {}
-    reader = AIOKafkaConsumer(**options(kafka), enable_auto_commit=False)
-    await reader.start()
-    try:
+    async with reading(kafka, isolation_level=isolation_level) as reader:
         reader.assign(places)
         return {(place.topic, place.partition): end for place, end in (await reader.end_offsets(places)).items()}
-    finally:
-        await asyncio.shield(reader.stop())
+
+
+async def nobodys(kafka: KafkaSettings, group: str, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return those of the partitions that no member of a group reads, with the offsets it has committed; none while it shares them out.
+
+    Raises: KafkaError when the broker refuses.
+    """
+    if not places:
+        return {}
+    async with administering(kafka) as admin:
+        [answer] = await admin.describe_consumer_groups([group])
+        [(code, _, state, _, _, members, *_)] = answer.groups
+        if code != 0:
+            raise for_code(code)(f"group {group} cannot be described")
+        if state not in _SETTLED:
+            return {}
+        read = {place for *_, given in members for place in ConsumerProtocolMemberAssignment.decode(given).partitions()}
+        committed = await admin.list_consumer_group_offsets(group)
+        return {place: max(committed[place].offset, 0) if place in committed else 0 for place in set(places) - read}
 
 
 async def _described(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, list[int]]:

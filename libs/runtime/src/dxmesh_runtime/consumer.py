@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dxmesh_runtime import broker, dead_letter, inbox, telemetry
+from dxmesh_runtime import broker, dead_letter, inbox, standstill, telemetry
 from dxmesh_runtime.db import Database, utc_now
 from dxmesh_runtime.health import Flag
 from dxmesh_runtime.settings import KafkaSettings
@@ -110,6 +110,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     on by itself until it has caught up.
     `pace_seconds`: how long after the beginning of one group of a partition the next may begin; under load groups grow instead of
     following each other, and the broker is asked less often.
+    `look_seconds`: between two looks whether its client stands still; one that does is begun anew.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         max_group: int = 500,
         pace_seconds: float = 0.0,
         together: bool = False,
+        look_seconds: float = standstill.LOOK_SECONDS,
     ) -> None:
         self.name = name
         self._kafka = kafka
@@ -135,6 +137,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._max_group = max_group
         self._pace_seconds = pace_seconds
         self._together = together
+        self._look_seconds = look_seconds
         self._alone: set[TopicPartition] = set()  # partitions that shared a failure and have not caught up since
         self._begun: dict[TopicPartition, float] = {}
         self._handled: dict[TopicPartition, int] = {}  # offsets to be committed
@@ -153,13 +156,21 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 try:
                     await consumer.start()
                     consumer.subscribe(self._topics, listener=self)
-                    await self._poll(consumer)
+                    await standstill.watched(
+                        self._poll(consumer),
+                        consumer,
+                        self._kafka,
+                        self._topics,
+                        group=self.name,
+                        busy=self._is_busy,
+                        look_seconds=self._look_seconds,
+                    )
                 except (KafkaError, OSError) as away:
                     log.warning("consumer.interrupted", consumer=self.name, error=repr(away))
                 finally:
                     self._ready.clear()
                     await self._drop(list(self._tasks))
-                    await consumer.stop()
+                    await broker.closed(consumer.stop())
         finally:
             self._ready.discard()
 
@@ -195,6 +206,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 self._forget(task)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    def _is_busy(self, place: TopicPartition) -> bool:
+        return place in self._tasks or bool(self._buffers.get(place))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         for place in [place for place, its in self._tasks.items() if its is task]:

@@ -36,7 +36,7 @@ async def park(kafka: KafkaSettings, consumer: str, record: ConsumerRecord, erro
     try:
         await producer.send_and_wait(topic, record.value, record.key, headers=headers(consumer, record, error))
     finally:
-        await producer.stop()
+        await broker.discard(producer)
     telemetry.dead_letters.labels(consumer, record.topic).inc()
     log.error("consumer.parked", consumer=consumer, topic=record.topic, offset=record.offset, reason=str(error)[:500])
 
@@ -52,9 +52,7 @@ async def replay(
     ends = await broker.end_offsets(kafka, [topic + SUFFIX for topic in topics])
     places = {TopicPartition(*place): end for place, end in ends.items() if end}
     done = again = 0
-    reader = broker.consumer(kafka, group=f"{consumer}.replay")
-    await reader.start()
-    try:
+    async with broker.reading(kafka, group=f"{consumer}.replay") as reader:
         reader.assign(list(places))
         for place, end in places.items():
             while await reader.position(place) < end:
@@ -70,6 +68,4 @@ async def replay(
                         await park(kafka, consumer, record, error)
                         again += 1
                     await reader.commit({place: record.offset + 1})
-    finally:
-        await reader.stop()
     return done, again

@@ -33,6 +33,7 @@ _WATCH_SECONDS = 3.0
 _MAINTAIN_SECONDS = 600.0
 _START_SECONDS = 60.0
 _WATCH_PATIENCE_SECONDS = 15.0
+_ANSWER_SECONDS = 30.0
 _MAX_BACKOFF_SECONDS = 5.0
 _FAILURES = (KafkaError, OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
@@ -127,14 +128,14 @@ class Relay:
             self.ready.set()
             self._led = True
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._publish_forever(producer, raw))
-                group.create_task(self._watch())
-                group.create_task(self._maintain())
+                for loop in (self._publish_forever(producer, raw), self._watch(), self._maintain()):
+                    group.create_task(broker.lasting(loop))
         finally:
             await asyncio.shield(broker.discard(producer))
 
     async def _publish_forever(self, producer: AIOKafkaProducer, raw: Any) -> None:
         while True:
+            broker.end_if_cancelled()
             if raw.is_closed():  # checked before every publication: without the lock another relay may be at work
                 raise ConnectionError("the relay's database connection, and its lock with it, is lost")
             self._wake.clear()
@@ -165,7 +166,7 @@ class Relay:
         for row in rows:
             meta = Meta(row.event_id, row.event_type, row.source, row.created_at, row.subject, row.traceparent)
             sent.append(await producer.send(row.topic, row.payload, row.key.encode(), headers=meta.headers()))
-        results = await asyncio.gather(*sent, return_exceptions=True)
+        results = await self._results(sent)
         acknowledged = []
         failure: BaseException | None = None
         for row, result in zip(rows, results, strict=True):
@@ -181,6 +182,19 @@ class Relay:
                 await connection.execute(_ACKNOWLEDGE, {"now": utc_now(), "seqs": seqs, "partitions": partitions, "offsets": offsets})
         if failure is not None:
             raise failure
+
+    async def _results(self, sent: Sequence[asyncio.Future[Any]]) -> list[Any]:
+        """Return what became of each. Raises: TimeoutError when the broker says nothing for long: an idempotent producer tries forever."""
+        every = asyncio.gather(*sent, return_exceptions=True)
+        waiting: set[asyncio.Future[Any]] = set(sent)
+        try:
+            while waiting:
+                heard, waiting = await asyncio.wait(waiting, timeout=_ANSWER_SECONDS)
+                if not heard:
+                    raise TimeoutError(f"nothing was acknowledged for {_ANSWER_SECONDS:.0f} s")
+            return await every
+        finally:
+            every.cancel()
 
     async def _lost(self) -> dict[tuple[str, int], int]:
         """Return the partitions whose end lies at or below an acknowledged offset, with that end; note the highest of the others."""
@@ -207,17 +221,16 @@ class Relay:
             )
             acknowledged = newest.all()
         ends = await broker.end_offsets(self._kafka, {row.topic for row in acknowledged})
-        found = set()
+        expected: dict[tuple[str, int], tuple[int, UUID]] = {}
         for row in acknowledged:
-            end = ends.get((row.topic, row.partition), 0)
-            if end == 0:
-                continue
-            offset, expected = row.offset, row.event_id
-            if end <= offset:  # compare where the log still reaches
-                offset, expected = end - 1, await self._event_at(row.topic, row.partition, end - 1)
-            if expected is not None and await broker.record_id(self._kafka, row.topic, row.partition, offset) != str(expected):
-                found.add((row.topic, row.partition))
-        return found
+            place, end = (row.topic, row.partition), ends.get((row.topic, row.partition), 0)
+            if 0 < end <= row.offset:  # compare where the log still reaches
+                if (event_id := await self._event_at(*place, end - 1)) is not None:
+                    expected[place] = end - 1, event_id
+            elif end:
+                expected[place] = row.offset, row.event_id
+        held = await broker.record_ids(self._kafka, {place: offset for place, (offset, _) in expected.items()}) if expected else {}
+        return {place for place, (_, event_id) in expected.items() if held[place] != str(event_id)}
 
     async def _event_at(self, topic: str, partition: int, offset: int) -> UUID | None:
         async with self._database.sessions() as session:
@@ -246,16 +259,17 @@ class Relay:
         while True:
             broker.end_if_cancelled()
             await asyncio.sleep(_WATCH_SECONDS)
-            acknowledged = dict(self._acknowledged)
-            if not acknowledged:
-                continue
+            acknowledged = dict(self._acknowledged)  # more may follow while the ends are on their way
             async with asyncio.timeout(_WATCH_PATIENCE_SECONDS):
-                ends = await broker.end_offsets(self._kafka, {topic for topic, _ in acknowledged})
+                ends = await broker.end_offsets(self._kafka, self._topics)
+            if gone := set(self._topics) - {topic for topic, _ in ends}:  # also when nothing was published on them: others wait for them
+                raise BrokerLostRecords(f"the broker has these topics no more: {sorted(gone)}")
             if lost := {place: ends.get(place, 0) for place, offset in acknowledged.items() if ends.get(place, 0) <= offset}:
                 raise BrokerLostRecords(f"the broker ends below what it acknowledged: {lost}")
 
     async def _maintain(self) -> None:
         while True:
+            broker.end_if_cancelled()
             before = utc_now() - self._keep
             async with self._database.sessions.begin() as session:
                 await session.execute(outbox.delete().where(outbox.c.published_at < before))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from dxmesh_runtime import broker
 from dxmesh_runtime.consumer import Consumer
 from dxmesh_runtime.db import Database, connect
 from dxmesh_runtime.relay import PACE_SECONDS, Relay
@@ -21,9 +22,9 @@ async def run_worker(settings: ServiceSettings, *, name: str, tasks: Tasks, pace
     try:
         async with asyncio.TaskGroup() as group:
             relay = Relay(database, settings.kafka, source=f"/{name}", pace_seconds=pace_seconds)
-            group.create_task(relay.run(), name="relay")
+            group.create_task(broker.lasting(relay.run()), name="relay")
             for task in tasks(database):
-                group.create_task(task)
+                group.create_task(broker.lasting(task))
     finally:
         await database.close()
 

@@ -1,8 +1,16 @@
-"""Cancellation: a loop ends although what it awaited swallowed the news."""
+"""Cancellation: a loop ends although what it awaited swallowed the news, and does not end because something inside was cancelled."""
 
 import asyncio
 
-from dxmesh_runtime.broker import end_if_cancelled
+import pytest
+
+from dxmesh_runtime.broker import EndedWithin, closed, end_if_cancelled, lasting
+
+
+async def _cancelled_within() -> None:
+    inner = asyncio.get_running_loop().create_future()
+    inner.cancel()
+    await inner
 
 
 async def test_a_loop_ends_although_its_cancellation_was_swallowed() -> None:
@@ -34,3 +42,38 @@ async def test_a_timeout_of_its_own_does_not_end_a_loop() -> None:
     except TimeoutError:
         pass
     end_if_cancelled()
+
+
+async def test_what_is_cancelled_from_within_fails_in_a_group_and_is_not_taken_as_ended() -> None:
+    with pytest.raises(ExceptionGroup) as failed:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lasting(_cancelled_within()))
+    assert failed.group_contains(EndedWithin)
+
+
+async def test_what_is_cancelled_from_without_ends() -> None:
+    task = asyncio.create_task(lasting(asyncio.sleep(60)))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_no_cancellation_comes_out_of_closing() -> None:
+    ended = False
+
+    async def work() -> None:
+        nonlocal ended
+        await closed(_cancelled_within())
+        ended = True
+
+    await asyncio.create_task(work())
+    assert ended
+
+
+async def test_who_closes_can_still_be_cancelled() -> None:
+    task = asyncio.create_task(closed(asyncio.sleep(60)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()

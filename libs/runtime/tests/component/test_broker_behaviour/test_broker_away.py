@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy import func, select, text
 
 from dxmesh_local.kafka import Kafka
@@ -142,3 +144,52 @@ async def test_a_log_that_was_replaced_is_healed_even_where_something_stands_in_
         await suite.until(all_there)
         await suite.until(none_pending)
     assert sorted(await suite.effects(database)) == list(range(30))
+
+
+async def test_topics_that_are_gone_come_back_though_nothing_was_published_on_them(
+    database: Database, suite: Any, thing: Any, own_kafka: Kafka
+) -> None:
+    settings = KafkaSettings(bootstrap_servers=own_kafka.bootstrap_servers)
+    relay = Relay(database, settings, source=thing.source)
+
+    async def leads() -> bool:
+        return bool(relay.ready)
+
+    async def made_anew() -> bool:
+        ends = await broker.end_offsets(settings, [thing.topic])
+        return bool(ends) and sum(ends.values()) == 0
+
+    async with suite.running(relay.run()):
+        await suite.until(leads)
+        async with broker.producer(settings) as producer:
+            await producer.send_and_wait(thing.topic, b"of another")
+        admin = AIOKafkaAdminClient(**broker.options(settings))
+        await admin.start()
+        await admin.delete_topics([thing.topic])
+        await admin.close()
+        await suite.until(made_anew)
+
+
+async def test_a_client_whose_broker_died_closes_like_any(thing: Any, own_kafka: Kafka) -> None:
+    settings = KafkaSettings(bootstrap_servers=own_kafka.bootstrap_servers)
+    await broker.ensure_topics(settings, [thing.topic])
+    place = TopicPartition(thing.topic, 0)
+    begun, dead = asyncio.Barrier(6), asyncio.Event()
+
+    async def reads() -> None:
+        async with broker.reading(settings) as reader:
+            reader.assign([place])
+            await reader.position(place)
+            await begun.wait()
+            await dead.wait()
+            await reader.getmany(
+                timeout_ms=100
+            )  # its fetches fail, and wait in between: to be cancelled then is what aiokafka's close tells
+
+    tasks = [asyncio.create_task(reads()) for _ in range(5)]
+    await begun.wait()
+    await asyncio.to_thread(own_kafka.kill)
+    dead.set()
+    await asyncio.wait(tasks, timeout=30)
+    assert [task.cancelled() for task in tasks] == [False] * 5
+    assert [task.exception() for task in tasks] == [None] * 5

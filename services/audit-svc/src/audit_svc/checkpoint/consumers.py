@@ -24,9 +24,7 @@ async def last_announced(kafka: KafkaSettings, signer: Signer) -> Head | None:
     last = {TopicPartition(*place): end - 1 for place, end in ends.items() if end}
     if not last:
         return None
-    reader = broker.consumer(kafka)
-    await reader.start()
-    try:
+    async with broker.reading(kafka) as reader:
         reader.assign(list(last))
         starts = await reader.beginning_offsets(list(last))
         heads = []
@@ -41,5 +39,3 @@ async def last_announced(kafka: KafkaSettings, signer: Signer) -> Head | None:
             except (ValidationError, ValueError) as foreign:
                 log.warning("checkpoint.announcement_of_another", partition=place.partition, reason=str(foreign)[:200])
         return max(heads, key=lambda head: head.size, default=None)
-    finally:
-        await reader.stop()

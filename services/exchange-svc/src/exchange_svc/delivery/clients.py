@@ -54,9 +54,7 @@ async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer, number: int)
     await broker.ensure_topics(kafka, {STATE_TOPIC: _STATE_CONFIG})
     found: dict[UUID, Delivered] = {}
     partition_of: dict[UUID, int] = {}
-    reader = broker.consumer(kafka)
-    await reader.start()
-    try:
+    async with broker.reading(kafka) as reader:
         places = [TopicPartition(STATE_TOPIC, partition) for partition in sorted(await producer.partitions_for(STATE_TOPIC))]
         reader.assign(places)
         await reader.seek_to_beginning(*places)
@@ -69,8 +67,6 @@ async def restore(kafka: KafkaSettings, producer: AIOKafkaProducer, number: int)
                     if state.view_id not in found or found[state.view_id].newest <= state.newest:
                         found[state.view_id], partition_of[state.view_id] = state, record.partition
             left = {place for place in left if await reader.position(place) < ends[place]}
-    finally:
-        await reader.stop()
     own = state_partition(number, [place.partition for place in places])
     return found, {view_id for view_id, partition in partition_of.items() if partition == own}
 
@@ -96,7 +92,7 @@ async def told(kafka: KafkaSettings, state: Delivered, *, patience: float) -> As
     """
     last = {TopicPartition(state.topic, partition): offset for partition, offset in state.ends}
     begun = dict(state.begun)
-    async with broker.consumer(kafka) as reader:
+    async with broker.reading(kafka) as reader:
         reader.assign(list(last))
         for place in last:
             reader.seek(place, begun.get(place.partition, 0))

@@ -76,8 +76,11 @@ class Lane:
         store: ObjectStore,
         keys: TokenKeys,
         tuning: DeliverySettings,
+        waiting: set[TopicPartition],
     ) -> None:
+        """waiting: the partitions whose lanes wait for dispatches; this one enters and leaves it."""
         self._place = place
+        self._waiting = waiting
         self._consumer = consumer
         self._kafka = kafka
         self._store = store
@@ -104,10 +107,10 @@ class Lane:
                 try:
                     transactional_id = f"dxmesh-delivery-{self._place.topic}-{self._place.partition}"
                     async with clients.transactional(self._kafka, transactional_id, self._tuning) as producer:
-                        await self._resume(producer)
+                        await broker.lasting(self._resume(producer))
                         while True:
                             broker.end_if_cancelled()
-                            await self._deliver_waiting(producer)
+                            await broker.lasting(self._deliver_waiting(producer))
                             failures = 0
                             gauge.set(0)
                             self._patience = self._tuning.progress_seconds
@@ -140,7 +143,11 @@ class Lane:
 
     async def _deliver_waiting(self, producer: AIOKafkaProducer) -> None:
         await self._remove_ended(producer)
-        found = await self._consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=_MOST_DISPATCHES)
+        self._waiting.add(self._place)
+        try:
+            found = await self._consumer.getmany(self._place, timeout_ms=_POLL_MS, max_records=_MOST_DISPATCHES)
+        finally:
+            self._waiting.discard(self._place)
         records: Sequence[ConsumerRecord] = found.get(self._place, ())
         if not records:
             return

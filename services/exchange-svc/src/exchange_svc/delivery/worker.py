@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from dxmesh_runtime import broker
+from dxmesh_runtime import broker, standstill
 from dxmesh_runtime.health import Flag
 from dxmesh_runtime.settings import KafkaSettings, ObjectStoreSettings
 from dxmesh_schemas.exchange import DeliveryCompleted, DispatchOrdered
@@ -52,6 +52,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         self._tuning = tuning
         self._consumer: AIOKafkaConsumer | None = None
         self._lanes: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._waiting: set[TopicPartition] = set()  # for dispatches
         self._changed = asyncio.Event()
         self._ready = Flag("delivery")
 
@@ -76,21 +77,33 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
         try:
             await self._consumer.start()
             self._consumer.subscribe([DispatchOrdered.TOPIC], listener=self)
-            while True:
-                self._changed.clear()
-                waiter = asyncio.ensure_future(self._changed.wait())
-                done, _ = await asyncio.wait([waiter, *self._lanes.values()], return_when=asyncio.FIRST_COMPLETED)
-                waiter.cancel()
-                for lane in done - {waiter}:
-                    if not lane.cancelled():
-                        lane.result()
+            await standstill.watched(
+                self._until_a_lane_ends(),
+                self._consumer,
+                self._kafka,
+                [DispatchOrdered.TOPIC],
+                group=GROUP,
+                busy=lambda place: place not in self._waiting,
+            )
         finally:
             self._ready.clear()
             try:
                 await self._stop(self._lanes)
             finally:
-                await self._consumer.stop()
+                await broker.closed(self._consumer.stop())
                 await self._stop(self._lanes)  # given to us while the first were ending
+
+    async def _until_a_lane_ends(self) -> None:
+        while True:
+            self._changed.clear()
+            waiter = asyncio.ensure_future(self._changed.wait())
+            await asyncio.wait([waiter, *self._lanes.values()], return_when=asyncio.FIRST_COMPLETED)
+            waiter.cancel()
+            for place, lane in self._lanes.items():  # those that were stopped are no longer among them
+                if lane.cancelled():
+                    raise standstill.StoodStill(f"the lane of {place.topic}-{place.partition} was cancelled from within")
+                if lane.done():
+                    lane.result()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Stop the lanes; what they had not committed is aborted here or by the next owner."""
@@ -100,7 +113,7 @@ class _Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is u
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Start a lane for each partition."""
         for place in assigned:
-            lane = Lane(place, self._consumer, self._kafka, self._store, self._keys, self._tuning)
+            lane = Lane(place, self._consumer, self._kafka, self._store, self._keys, self._tuning, self._waiting)
             self._lanes[place] = asyncio.create_task(lane.run(), name=f"delivery {place.partition}")
         log.info("delivery.assigned", partitions=sorted(place.partition for place in self._lanes))
         self._changed.set()

@@ -181,7 +181,7 @@ async def connected(kafka: KafkaSettings) -> AsyncIterator[Access]:
             raise KafkaError("no broker takes connections")
         yield Access(client, node)
     finally:
-        await client.close()
+        await broker.closed(client.close())
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:

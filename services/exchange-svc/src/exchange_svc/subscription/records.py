@@ -46,7 +46,7 @@ class Reader:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._consumer.stop()
+        await broker.closed(self._consumer.stop())
 
     async def begin(self, place: Place, start_at: datetime | None) -> Place:
         """Go to a place, and return it with every partition; one without an offset begins at the first record since `start_at`.

@@ -1,0 +1,113 @@
+"""A consumer whose client stands still is begun anew; one that waits, works or leaves its partitions to another is let be."""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dxmesh_runtime import broker
+from dxmesh_runtime.consumer import Consumer
+from dxmesh_runtime.db import Database
+from dxmesh_runtime.relay import Relay
+from dxmesh_runtime.settings import KafkaSettings
+from dxmesh_schemas.event import Meta
+
+pytestmark = pytest.mark.long
+LOOK = 0.3
+_SEVERAL_LOOKS = 3.0
+
+
+def _clients(group: str) -> list[AIOKafkaConsumer]:
+    found = [one for one in gc.get_objects() if isinstance(one, AIOKafkaConsumer)]
+    return [one for one in found if one._group_id == group and not one._closed]
+
+
+def _fetching(client: AIOKafkaConsumer) -> None:
+    client._fetcher._fetch_task.cancel()
+
+
+def _coordinating(client: AIOKafkaConsumer) -> None:
+    client._coordinator._coordination_task.cancel()
+
+
+def _joining(client: AIOKafkaConsumer) -> None:
+    client._client._sync_task.cancel()
+    client._client.force_metadata_update()
+    client._coordinator.request_rejoin()
+
+
+@pytest.mark.parametrize("harm", [_fetching, _coordinating, _joining])
+async def test_a_client_that_ends_within_is_begun_anew(
+    database: Database, suite: Any, thing: Any, settings: KafkaSettings, harm: Any
+) -> None:
+    consumer = suite.recording(database, thing, settings, look_seconds=LOOK)
+    async with suite.running(Relay(database, settings, source=thing.source).run(), consumer.run()):
+        await suite.say(database, thing, *range(20))
+
+        async def there(count: int) -> bool:
+            return len(await suite.effects(database)) >= count
+
+        await suite.until(lambda: there(20))
+        [client] = _clients(thing.group)
+        harm(client)
+        await suite.say(database, thing, *range(20, 40))
+        await suite.until(lambda: there(40), 60)
+        assert client._closed
+    assert sorted(await suite.effects(database)) == list(range(40))
+
+
+async def test_who_waits_or_works_is_let_be(database: Database, suite: Any, thing: Any, settings: KafkaSettings) -> None:
+    may_end = asyncio.Event()
+
+    async def slowly(tx: AsyncSession, event: Any, _: Meta) -> None:
+        await tx.execute(text("INSERT INTO effect (thing_id, value) VALUES (:t, :v)"), {"t": event.thing_id, "v": event.value})
+        if event.value == 1:
+            await may_end.wait()
+
+    consumer = Consumer(thing.group, settings, database, {thing.event: slowly}, look_seconds=LOOK)
+    async with suite.running(Relay(database, settings, source=thing.source).run(), consumer.run()):
+        await suite.say(database, thing, 0)
+
+        async def there(count: int) -> bool:
+            return len(await suite.effects(database)) >= count
+
+        await suite.until(lambda: there(1))
+        [client] = _clients(thing.group)
+        async with broker.producer(settings, transactional_id=thing.group) as producer:  # behind its records stands a mark of the commit
+            async with producer.transaction():
+                await producer.send(thing.topic, b"{}", partition=0)
+            await asyncio.sleep(_SEVERAL_LOOKS)
+            await producer.begin_transaction()
+            await producer.send_and_wait(thing.topic, b"{}", partition=0)
+            await asyncio.sleep(_SEVERAL_LOOKS)
+            await producer.commit_transaction()
+        await suite.say(database, thing, 1)
+        await asyncio.sleep(_SEVERAL_LOOKS)
+        may_end.set()
+        await suite.until(lambda: there(2))
+        assert _clients(thing.group) == [client]
+
+
+async def test_what_no_member_reads_is_told_from_what_another_reads(
+    database: Database, suite: Any, thing: Any, settings: KafkaSettings
+) -> None:
+    place = TopicPartition(thing.topic, 0)
+    async with suite.running(Relay(database, settings, source=thing.source).run()):
+        async with suite.running(suite.recording(database, thing, settings).run()):
+            await suite.say(database, thing, *range(20))
+
+            async def shared_out() -> bool:
+                return len(await suite.effects(database)) == 20
+
+            await suite.until(shared_out)
+            assert await broker.nobodys(settings, thing.group, [place]) == {}
+
+        async def left() -> bool:
+            return place in await broker.nobodys(settings, thing.group, [place])
+
+        await suite.until(left)
+    assert await broker.nobodys(settings, f"{thing.group}-nobody", [place]) == {place: 0}
