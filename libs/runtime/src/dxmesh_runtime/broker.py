@@ -26,6 +26,8 @@ _POLL_MS = 200
 _STOP_SECONDS = 2.0
 _CLOSE_SECONDS = 5.0
 _SETTLED = ("Stable", "Empty", "Dead")
+_ENDS = (TimeoutError, KafkaError, OSError, asyncio.CancelledError)
+"""How the closing of a client may end, in a task of its own: aiokafka awaits the tasks it has cancelled, and some of them say so."""
 
 
 def options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -75,30 +77,31 @@ async def discard(producer: AIOKafkaProducer) -> None:
 
     A producer left to itself goes on trying, and would write behind the back of whoever took its place.
     """
-    try:
-        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
-    except (TimeoutError, KafkaError, OSError) as stuck:
-        log.info("kafka.producer_discarded", error=repr(stuck))
-        sender = producer._sender  # its public stop() waits for what cannot be sent any more; aiokafka is pinned
-        if sender is not None and sender.sender_task is not None:
-            sender.sender_task.cancel()
-            await asyncio.wait([sender.sender_task], timeout=_STOP_SECONDS)
-        with suppress(TimeoutError, KafkaError, OSError):
-            await asyncio.wait_for(producer.client.close(), _STOP_SECONDS)
+
+    async def stopped() -> None:
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await producer.stop()
+        except _ENDS as stuck:
+            log.info("kafka.producer_discarded", error=repr(stuck))
+            sender = producer._sender  # its public stop() waits for what cannot be sent any more; aiokafka is pinned
+            if sender is not None and sender.sender_task is not None:
+                sender.sender_task.cancel()
+                await asyncio.wait([sender.sender_task], timeout=_STOP_SECONDS)
+            await _bounded(producer.client.close(), _STOP_SECONDS)
+
+    await asyncio.shield(stopped())
 
 
 async def closed(closing: Coroutine[Any, Any, None]) -> None:
-    """Wait until a client has closed, but only for seconds: one whose broker went away meanwhile may never end.
+    """Wait until a client has closed, but only for seconds: one whose broker went away meanwhile may never end."""
+    await asyncio.shield(_bounded(closing, _CLOSE_SECONDS))
 
-    Nor does a cancellation come out of it: aiokafka awaits the tasks it has cancelled, and some of them say so.
-    """
 
-    async def bounded() -> None:
-        with suppress(TimeoutError, KafkaError, OSError, asyncio.CancelledError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await closing
-
-    await asyncio.shield(bounded())
+async def _bounded(closing: Coroutine[Any, Any, None], seconds: float) -> None:
+    with suppress(*_ENDS):
+        async with asyncio.timeout(seconds):
+            await closing
 
 
 class EndedWithin(KafkaError):  # type: ignore[misc]  # aiokafka is untyped

@@ -89,8 +89,10 @@ class Relay:
     async def _run(self) -> None:
         failures = 0
         while True:
+            broker.end_if_cancelled()
             try:
-                await self._take_the_lead()
+                # in a task of its own: before Python 3.13 a group that failed leaves its task counted as cancelled
+                await broker.lasting(asyncio.create_task(self._take_the_lead()))
             except _FAILURES as away:
                 reason: BaseException = away
             except ExceptionGroup as group:
@@ -131,7 +133,7 @@ class Relay:
                 for loop in (self._publish_forever(producer, raw), self._watch(), self._maintain()):
                     group.create_task(broker.lasting(loop))
         finally:
-            await asyncio.shield(broker.discard(producer))
+            await broker.discard(producer)
 
     async def _publish_forever(self, producer: AIOKafkaProducer, raw: Any) -> None:
         while True:

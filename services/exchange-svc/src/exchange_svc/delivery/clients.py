@@ -37,7 +37,7 @@ async def transactional(kafka: KafkaSettings, transactional_id: str, tuning: Del
             await producer.start()
         yield producer
     finally:
-        await asyncio.shield(broker.discard(producer))
+        await broker.discard(producer)
 
 
 async def ensure_view_topics(kafka: KafkaSettings, topics: Collection[str], tuning: DeliverySettings) -> None:
