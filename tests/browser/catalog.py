@@ -17,6 +17,7 @@ from catalog_svc.settings import BootstrapSettings, Settings
 from dxmesh_local.ports import Ports
 from dxmesh_runtime import signing
 from dxmesh_runtime.settings import AuthSettings, DashboardSettings, DatabaseSettings, KafkaSettings, ServerSettings, SigningSettings
+from tests import patient
 from tests.e2e.node import uscc
 
 NAMES = (
@@ -64,8 +65,8 @@ async def serve(database_url: str, folder: Path) -> AsyncIterator[Catalogue]:
     )
     server = uvicorn.Server(uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_level="warning"))
     serving = asyncio.create_task(server.serve())
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-        async with asyncio.timeout(20):
+    async with httpx.AsyncClient(base_url=url, timeout=patient.SECONDS) as client:
+        async with asyncio.timeout(patient.SECONDS):
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     if (await client.get("/livez")).status_code == 200:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from dxmesh_local.mesh import Mesh
+from tests import patient
 from tests.browser.catalog import Catalogue, serve
 from tests.e2e.node import Node, csv_of, until
 
@@ -22,6 +22,8 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 STREETS, PARKS = "街道名录", "公园绿地"
 TEXT = {"data_type": "C", "required": True, "length": 30}
 STREET_ITEMS: list[dict[str, Any]] = [
@@ -92,7 +94,9 @@ def _worked(city: City, files: Path) -> City:
 
 
 def _rows_opened(node: Node, title: str) -> int:
-    found = httpx.get(f"{node.profile.open_data.rstrip('/')}/api/3/action/package_search", params={"q": title}).json()["result"]["results"]
+    found = patient.get(f"{node.profile.open_data.rstrip('/')}/api/3/action/package_search", params={"q": title}).json()["result"][
+        "results"
+    ]
     return int(next((extra["value"] for one in found for extra in one["extras"] if extra["key"] == "row_count"), 0))
 
 
@@ -128,7 +132,7 @@ class Visitor:
         viewport: Any = {"width": width, "height": 900}
         options.setdefault("locale", "zh-CN")
         context = await self.browser.new_context(viewport=viewport, color_scheme=scheme, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         visit = Visit(await context.new_page())
         visit.watch()
         await visit.page.goto(url)

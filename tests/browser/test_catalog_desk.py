@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from tests import patient
 from tests.browser.catalog import Catalogue, is_sound
 from tests.browser.conftest import Visitor
 from tests.e2e.node import uscc
@@ -42,7 +43,7 @@ async def sign_in(page: Page, catalogue: Catalogue, client_id: str, secret: str)
 
 
 async def credential(catalogue: Catalogue, organization_id: str, *roles: str) -> tuple[str, str]:
-    async with httpx.AsyncClient(base_url=catalogue.url) as client:
+    async with httpx.AsyncClient(base_url=catalogue.url, timeout=patient.SECONDS) as client:
         path = f"/v1/organizations/{organization_id}/credentials"
         answer = await client.post(path, json={"name": "desk", "roles": list(roles)}, headers=catalogue.authority)
         made: dict[str, Any] = answer.json()

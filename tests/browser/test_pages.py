@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
+from tests import patient
 from tests.browser.conftest import PARKS, STREETS, City, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -40,7 +40,7 @@ def _csv(file: Path) -> list[list[str]]:
 
 def _operations(service_url: str) -> list[str]:
     """Return each operation a service describes, as `GET /path`."""
-    paths = httpx.get(f"{service_url}/openapi.json").json()["paths"]
+    paths = patient.get(f"{service_url}/openapi.json").json()["paths"]
     return sorted(f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs)
 
 
@@ -185,7 +185,7 @@ async def test_a_dashboard_shows_new_work_without_being_loaded_again(city: City,
         await page.evaluate("document.body.dataset.kept = 'yes'")
         before = int(await _statistic(page, "Organizations").inner_text())
         city.node.department("示例市气象局")
-        await expect(_statistic(page, "Organizations")).to_have_text(str(before + 1), timeout=20_000)
+        await expect(_statistic(page, "Organizations")).to_have_text(str(before + 1))
         assert await page.evaluate("document.body.dataset.kept") == "yes"
         assert visit.complaints == []
 

@@ -9,6 +9,7 @@ import httpx
 
 from dxmesh_client.models import Batch
 from dxmesh_local.mesh import Mesh
+from tests import patient
 from tests.e2e.node import Department, Node
 
 ITEMS = [
@@ -36,11 +37,11 @@ class Desk:
 
     def put(self, batch_id: object, body: bytes, headers: dict[str, str], **query: str) -> httpx.Response:
         authorized = {"Authorization": f"Bearer {self.provider.client.token()}", **headers}
-        return httpx.put(self.url(batch_id), params=query, content=body, headers=authorized, timeout=60)
+        return patient.put(self.url(batch_id), params=query, content=body, headers=authorized)
 
     def knows(self, batch_id: UUID) -> bool:
         headers = {"Authorization": f"Bearer {self.provider.client.token()}"}
-        answer = httpx.get(f"{self.node.profile.exchange}/v1/batches/{batch_id}", headers=headers)
+        answer = patient.get(f"{self.node.profile.exchange}/v1/batches/{batch_id}", headers=headers)
         assert answer.status_code in (200, 404), answer.text
         return answer.status_code == 200
 

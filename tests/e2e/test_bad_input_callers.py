@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dxmesh_local.mesh import Mesh
 from dxmesh_runtime.signing import base64url, load_key, sign_jws
+from tests import patient
 from tests.e2e.desk import CSV, GOOD, Desk, problem
 
 NOT_IDS = ["x", "1", "0197c2a0-0000-7000-8000-00000000000g", "%00", "..%2f..%2fetc", "'%20or%201=1--", "𝟙", "0" * 5000]
@@ -37,7 +37,7 @@ NOT_IDS = ["x", "1", "0197c2a0-0000-7000-8000-00000000000g", "%00", "..%2f..%2fe
 def test_what_is_no_id_is_a_problem(desk: Desk, path: str, wrong: str) -> None:
     service, _, rest = path.partition(":")
     headers = {"Authorization": f"Bearer {desk.provider.client.token()}"}
-    found = problem(httpx.get(getattr(desk.node.profile, service) + rest.format(wrong), headers=headers))
+    found = problem(patient.get(getattr(desk.node.profile, service) + rest.format(wrong), headers=headers))
     assert found["status"] in (404, 422), found
 
 
@@ -45,7 +45,7 @@ def test_what_is_no_id_is_a_problem(desk: Desk, path: str, wrong: str) -> None:
 def test_pushing_to_what_is_no_id_is_a_problem(desk: Desk, wrong: str) -> None:
     assert problem(desk.put(wrong, GOOD, {"Content-Type": CSV}))["status"] == 422
     headers = {"Authorization": f"Bearer {desk.provider.client.token()}", "Content-Type": CSV}
-    answer = httpx.put(desk.url(uuid4(), wrong), content=GOOD, headers=headers)
+    answer = patient.put(desk.url(uuid4(), wrong), content=GOOD, headers=headers)
     assert problem(answer)["errors"][0]["pointer"] == "path:resource_id"
 
 
@@ -55,7 +55,7 @@ def test_anothers_things_are_not_there(desk: Desk) -> None:
     exchange = desk.node.profile.exchange
 
     def refusal(method: str, url: str, own: object, **options: Any) -> dict[str, Any]:
-        found = problem(httpx.request(method, url, headers=stranger, **options))
+        found = problem(patient.request(method, url, headers=stranger, **options))
         return {name: str(value).replace(str(own), "…") for name, value in found.items() if name not in ("trace_id", "instance")}
 
     unknown = uuid4()
@@ -91,7 +91,7 @@ def _token(mesh: Mesh, desk: Desk, **claims: Any) -> str:
 
 def test_a_token_made_with_the_nodes_key_is_good(mesh: Mesh, desk: Desk) -> None:
     headers = {"Authorization": f"Bearer {_token(mesh, desk)}"}
-    assert httpx.get(f"{desk.node.profile.exchange}/v1/resources/{desk.resource_id}/batches", headers=headers).status_code == 200
+    assert patient.get(f"{desk.node.profile.exchange}/v1/resources/{desk.resource_id}/batches", headers=headers).status_code == 200
 
 
 def _unsigned(claims_of: str) -> str:
@@ -134,11 +134,11 @@ def test_a_wrong_token_is_refused_by_every_service(mesh: Mesh, desk: Desk, make:
     batch_id = uuid4()
     profile = desk.node.profile
     answers = [
-        httpx.put(desk.url(batch_id), content=GOOD, headers=headers),
-        httpx.get(f"{profile.exchange}/v1/grants", headers=headers),
-        httpx.get(f"{profile.catalog}/v1/systems", headers=headers),
-        httpx.get(f"{profile.quality}/v1/assessments", headers=headers),
-        httpx.get(f"{profile.audit}/v1/ledger", headers=headers),
+        patient.put(desk.url(batch_id), content=GOOD, headers=headers),
+        patient.get(f"{profile.exchange}/v1/grants", headers=headers),
+        patient.get(f"{profile.catalog}/v1/systems", headers=headers),
+        patient.get(f"{profile.quality}/v1/assessments", headers=headers),
+        patient.get(f"{profile.audit}/v1/ledger", headers=headers),
     ]
     for answer in answers:
         assert problem(answer)["status"] == 401, f"{answer.url}: {answer.text}"

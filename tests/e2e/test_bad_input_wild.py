@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
 from dxmesh_client.models import Batch
 from dxmesh_local.mesh import Mesh
+from tests import patient
 from tests.e2e.desk import CSV, Desk, problem, staged
 from tests.e2e.node import until
 
@@ -124,7 +124,7 @@ def test_after_all_that_nothing_half_written_is_left(mesh: Mesh, desk: Desk) -> 
     assert mesh.restarts == dict.fromkeys(mesh.restarts, 0)
     desk.node.balanced_ledger()
     for service in ("catalog-svc", "exchange-svc", "quality-svc", "open-data-svc", "audit-svc"):
-        metrics = httpx.get(f"{mesh.urls[service]}/metrics").text
+        metrics = patient.get(f"{mesh.urls[service]}/metrics").text
         failed = [line for line in metrics.splitlines() if line.startswith("dxmesh_http_seconds_count") and 'status="5' in line]
         assert failed == [], f"{service} answered with a fault of its own"
         parked = [line for line in metrics.splitlines() if line.startswith("dxmesh_dead_letters_total")]

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import ckanapi
-import httpx
 import pytest
 
 from dxmesh_client.receipt import ReceiptInvalid, verify
 from dxmesh_local.ports import Ports
 from dxmesh_runtime.settings import KafkaSettings
+from tests import patient
 from tests.e2e.node import read_topic
 
 pytestmark = pytest.mark.long
@@ -54,7 +54,7 @@ def test_the_demo_ends_well_and_its_numbers_agree(demo: tuple[Path, dict[str, st
     assert numbers["log_entries"] > 20
     assert len(numbers["urls"]) == 11
     for name, url in numbers["urls"].items():
-        answer = httpx.get(url, timeout=10)
+        answer = patient.get(url)
         assert answer.status_code == 200, f"{name}: {answer.status_code}"
         assert "html" in answer.headers["content-type"], name
 
@@ -85,7 +85,7 @@ def test_ckanapi_finds_and_reads_the_open_dataset(demo: tuple[Path, dict[str, st
 
 def test_the_receipt_holds_offline_and_no_other_does(demo: tuple[Path, dict[str, str], subprocess.CompletedProcess[str]]) -> None:
     home, _, first = demo
-    key = httpx.get(json.loads(first.stdout)["urls"]["audit-svc API"].replace("/docs", "/v1/log-key")).text.strip()
+    key = patient.get(json.loads(first.stdout)["urls"]["audit-svc API"].replace("/docs", "/v1/log-key")).text.strip()
     receipt = (home / "demo" / "streets.csv.receipt.json").read_bytes()
     payload = json.loads(verify(receipt, key).payload)
     assert payload["received_count"] == 41352
@@ -96,12 +96,12 @@ def test_the_receipt_holds_offline_and_no_other_does(demo: tuple[Path, dict[str,
 def test_the_topic_holds_the_file_row_by_row(demo: tuple[Path, dict[str, str], subprocess.CompletedProcess[str]]) -> None:
     home, _, _ = demo
     profile = json.loads((home / "demo" / "requester.json").read_text())
-    token = httpx.post(
+    token = patient.post(
         f"{profile['catalog']}/oauth/token",
         data={"grant_type": "client_credentials"},
         auth=(profile["client_id"], profile["client_secret"]),
     ).json()["access_token"]
-    grants = httpx.get(f"{profile['exchange']}/v1/grants", headers={"Authorization": f"Bearer {token}"}).json()["items"]
+    grants = patient.get(f"{profile['exchange']}/v1/grants", headers={"Authorization": f"Bearer {token}"}).json()["items"]
     reader = KafkaSettings(
         bootstrap_servers=profile["kafka"],
         security_protocol=profile["kafka_security_protocol"],

@@ -17,7 +17,7 @@ ITEMS = [
     {"code": "id", "name": "编号", "data_type": "C", "required": True, "length": 20},
     {"code": "name", "name": "名称", "data_type": "C", "length": 50},
 ]
-IDLE_SECONDS = "3"
+IDLE_SECONDS = "6"
 ZSTANDARD = '''"""What kafka-python asks of the package zstandard, which is not installed here."""
 import contextlib, io
 import cramjam

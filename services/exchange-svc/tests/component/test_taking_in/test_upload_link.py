@@ -43,7 +43,7 @@ async def send(http: httpx.AsyncClient, url: str, begin: int, who: dict[str, str
 
 async def test_an_upload_that_is_cut_again_and_again_goes_on_and_arrives_byte_for_byte(exchange: Any, link: Any) -> None:
     resource, who = await exchange.publish(), exchange.steward(exchange.provider)
-    async with httpx.AsyncClient(base_url=link.url, limits=httpx.Limits(max_keepalive_connections=0)) as http:
+    async with httpx.AsyncClient(base_url=link.url, limits=httpx.Limits(max_keepalive_connections=0), timeout=60) as http:
         url, batch_id = await create(http, resource, who)
         reached = [0]
         statuses: list[int | None] = []
@@ -66,7 +66,7 @@ async def test_an_upload_outlives_a_service_that_is_killed_in_its_middle(exchang
     resource, who = await exchange.publish(), exchange.steward(exchange.provider)
     part = tmp_path / "apart" / "uploads"
     nowhere.retarget(service.url)
-    async with httpx.AsyncClient(base_url=nowhere.url, limits=httpx.Limits(max_keepalive_connections=0)) as http:
+    async with httpx.AsyncClient(base_url=nowhere.url, limits=httpx.Limits(max_keepalive_connections=0), timeout=60) as http:
         url, batch_id = await create(http, resource, who)
         nowhere.holds = [600_000]
         sending = asyncio.create_task(send(http, url, 0, who))
@@ -79,7 +79,7 @@ async def test_an_upload_outlives_a_service_that_is_killed_in_its_middle(exchang
         assert 0 < on_disk < len(BODY)
         await service.start()
         assert await offset(http, url, who) == on_disk
-    async with httpx.AsyncClient(base_url=service.url) as http:
+    async with httpx.AsyncClient(base_url=service.url, timeout=60) as http:
         assert await send(http, url, on_disk, who) == 204
     batch = (await exchange.client.get(f"/v1/batches/{batch_id}", headers=who)).json()
     assert (batch["body_sha256"], batch["received_count"]) == (hashlib.sha256(BODY).hexdigest(), ROWS)
