@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## style and import rules
 
 types: $(VENV)/.dev ## mypy --strict
 	@echo "== types"
-	@$(VENV)/bin/mypy $(foreach d,$(LOCALS),$(d)/src)
+	@$(VENV)/bin/mypy $(foreach d,$(LOCALS),$(d)/src) benchmarks
 
 unit: contract component ## unit, component and contract tests
 

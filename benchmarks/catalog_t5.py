@@ -144,7 +144,7 @@ def _shared_counts(chance: random.Random, counts: Sequence[int]) -> list[int]:
 def _name(chance: random.Random, owner: Publisher, taken: set[tuple[str, str]]) -> str:
     while True:
         subject = chance.choice(_WORDS["subjects"] if chance.random() < 0.7 else _WORDS["terms"])
-        name = subject + chance.choice(_WORDS["kinds"])
+        name: str = subject + chance.choice(_WORDS["kinds"])
         if (owner.uscc, name) not in taken:
             taken.add((owner.uscc, name))
             return name

@@ -16,9 +16,9 @@ from dxmesh_local.ports import Ports
 from dxmesh_runtime import broker
 from dxmesh_runtime.db import utc_now, uuid7
 from dxmesh_runtime.settings import KafkaSettings
-from dxmesh_schemas.catalog import DataItem, OrganizationRef, ResourceSnapshot
+from dxmesh_schemas.catalog import DataItem, OpenType, OrganizationRef, ResourceSnapshot, SharingType, UpdateCycle
 from dxmesh_schemas.event import Meta
-from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ViewSnapshot
+from dxmesh_schemas.exchange import BatchKind, DispatchOrdered, ObjectRef, ViewSnapshot
 from dxmesh_schemas.exchange_terms import Comparison, Keep, Pseudonym
 from dxmesh_tabular import table
 from dxmesh_tabular.batchfile import store_batch
@@ -141,8 +141,8 @@ def _rules(items: tuple[DataItem, ...], folder: Path) -> float:
     provider = OrganizationRef(organization_id=uuid7(), uscc="11330600MB1573660P", name="示例", division_code="3306")
     resource = ResourceSnapshot(
         resource_id=uuid7(), version=1, resource_code="3/01/001/1/1", name="示例", summary="示例", class_path="3/01/001/1",
-        provider=provider, system_id=uuid7(), items=items, key=("id",), sharing_type="UNCONDITIONAL",
-        open_type="CLOSED", update_cycle="DAILY",
+        provider=provider, system_id=uuid7(), items=items, key=("id",), sharing_type=SharingType.UNCONDITIONAL,
+        open_type=OpenType.CLOSED, update_cycle=UpdateCycle.DAILY,
         schema_url="https://catalog.example/schema.json", published_at=utc_now(),
     )  # fmt: skip
     plan = Plan(resource, rules_of(resource, BatchKind.APPEND), Facts())
@@ -152,7 +152,7 @@ def _rules(items: tuple[DataItem, ...], folder: Path) -> float:
     return _best(lambda: check(plan, [work], folder))
 
 
-def _unit(items: tuple[DataItem, ...], rows: object) -> Unit:
+def _unit(items: tuple[DataItem, ...], rows: ObjectRef) -> Unit:
     resource_id, view_id = uuid7(), uuid7()
     view = ViewSnapshot(
         view_id=view_id, resource_id=resource_id, resource_version=1, items=tuple(item.code for item in items), key=("id",),
