@@ -233,7 +233,7 @@ async def end_offsets(
         return {(place.topic, place.partition): end for place, end in (await reader.end_offsets(places)).items()}
 
 
-async def nobodys(kafka: KafkaSettings, group: str, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+async def unassigned(kafka: KafkaSettings, group: str, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
     """Return those of the partitions that no member of a group reads, with the offsets it has committed; none while it shares them out.
 
     Raises: KafkaError when the broker refuses.

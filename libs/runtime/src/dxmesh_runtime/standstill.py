@@ -63,12 +63,12 @@ async def _watch(
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 ends = await broker.end_offsets(kafka, topics, isolation_level="read_committed")
                 places = {TopicPartition(*place): end for place, end in ends.items()}
-                nobodys = await broker.nobodys(kafka, group, places.keys() - consumer.assignment())
+                unassigned = await broker.unassigned(kafka, group, places.keys() - consumer.assignment())
         except (KafkaError, OSError, TimeoutError) as away:  # the client waits for it, too
             log.info("consumer.not_looked_at", consumer=group, error=repr(away))
             before = {}
             continue
-        found = {place: nobodys[place] if place in nobodys else await _position(consumer, place) for place in places}
+        found = {place: unassigned[place] if place in unassigned else await _position(consumer, place) for place in places}
         behind = {place: at for place, at in found.items() if at is not None and at < places[place] and not busy(place)}
         if standing := {f"{place.topic}-{place.partition}": at for place, at in behind.items() if before.get(place) == at}:
             raise StoodStill(f"{group} stands still at {standing}")

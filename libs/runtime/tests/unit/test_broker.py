@@ -1,10 +1,12 @@
 """Cancellation: a loop ends although what it awaited swallowed the news, and does not end because something inside was cancelled."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from dxmesh_runtime.broker import EndedWithin, closed, end_if_cancelled, lasting
+from dxmesh_runtime.broker import EndedWithin, closed, discard, end_if_cancelled, lasting
 
 
 async def _cancelled_within() -> None:
@@ -59,21 +61,37 @@ async def test_what_is_cancelled_from_without_ends() -> None:
     assert task.cancelled()
 
 
-async def test_no_cancellation_comes_out_of_closing() -> None:
-    ended = False
-
-    async def work() -> None:
-        nonlocal ended
-        await closed(_cancelled_within())
-        ended = True
-
-    await asyncio.create_task(work())
-    assert ended
+async def _hostile_close() -> None:
+    await closed(_cancelled_within())
 
 
-async def test_who_closes_can_still_be_cancelled() -> None:
-    task = asyncio.create_task(closed(asyncio.sleep(60)))
-    await asyncio.sleep(0.01)
+async def _hostile_discard() -> None:
+    gone: Any = SimpleNamespace(_sender=None, stop=_cancelled_within, client=SimpleNamespace(close=_cancelled_within))
+    await discard(gone)
+
+
+@pytest.mark.parametrize("closing", [_hostile_close, _hostile_discard])
+async def test_no_cancellation_comes_out_of_closing(closing: Any) -> None:
+    task = asyncio.create_task(closing())
+    await asyncio.wait([task], timeout=30)
+    assert not task.cancelled()
+    assert task.exception() is None
+
+
+async def _slow_close() -> None:
+    await closed(asyncio.sleep(60))
+
+
+async def _slow_discard() -> None:
+    slow: Any = SimpleNamespace(_sender=None, stop=lambda: asyncio.sleep(60), client=SimpleNamespace(close=lambda: asyncio.sleep(0)))
+    await discard(slow)
+
+
+@pytest.mark.parametrize("closing", [_slow_close, _slow_discard])
+async def test_who_closes_can_still_be_cancelled(closing: Any) -> None:
+    task = asyncio.create_task(closing())
+    for _ in range(5):
+        await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait([task])
+    await asyncio.wait([task], timeout=30)
     assert task.cancelled()

@@ -3,6 +3,9 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from dxmesh_runtime import relay as relay_module
 from dxmesh_runtime.relay import Relay
 
 
@@ -31,3 +34,14 @@ async def test_a_relay_ends_also_when_an_event_comes_with_the_end() -> None:
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     assert ended
+
+
+async def test_a_relay_whose_broker_acknowledges_nothing_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "_ANSWER_SECONDS", 0.05)
+    relay = Relay(SimpleNamespace(), SimpleNamespace(), source="catalog-svc")  # type: ignore[arg-type]
+    acknowledged, silent = asyncio.get_running_loop().create_future(), asyncio.get_running_loop().create_future()
+    acknowledged.set_result(7)
+    async with asyncio.timeout(30):
+        assert await relay._results([acknowledged]) == [7]
+        with pytest.raises(TimeoutError, match="nothing was acknowledged"):
+            await relay._results([acknowledged, silent])

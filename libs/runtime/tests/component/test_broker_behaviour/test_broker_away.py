@@ -182,9 +182,8 @@ async def test_a_client_whose_broker_died_closes_like_any(thing: Any, own_kafka:
             await reader.position(place)
             await begun.wait()
             await dead.wait()
-            await reader.getmany(
-                timeout_ms=100
-            )  # its fetches fail, and wait in between: to be cancelled then is what aiokafka's close tells
+            # its fetches fail, and wait in between: to be cancelled then is what aiokafka's close tells
+            await reader.getmany(timeout_ms=100)
 
     tasks = [asyncio.create_task(reads()) for _ in range(5)]
     await begun.wait()
